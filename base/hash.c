@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "base/hash.h"
+
+#include <xxhash.h>
+
+uint64_t tw_hash64(const void *bytes, size_t count)
+{
+    return XXH3_64bits(bytes, count);
+}
+
+uint64_t tw_hash64_seeded(const void *bytes, size_t count, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(bytes, count, seed);
+}
+
+struct tw_hash128 tw_hash128(const void *bytes, size_t count)
+{
+    XXH128_hash_t hash = XXH3_128bits(bytes, count);
+    return (struct tw_hash128){.low = hash.low64, .high = hash.high64};
+}
+
+uint64_t tw_fnv1a(uint64_t hash, const void *bytes, size_t count)
+{
+    const unsigned char *byte = bytes;
+    for (size_t i = 0; i < count; i++)
+        hash = (hash ^ byte[i]) * UINT64_C(1099511628211);
+    return hash;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * workers: a fixed pool of threads behind a bounded queue, for work that may take long (queries)
+ * and must not hold an event loop.
+ */
+#ifndef TW_BASE_WORKERS_H
+#define TW_BASE_WORKERS_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+
+struct tw_workers;
+
+TW_MUST_CHECK enum tw_code tw_workers_new(const char *name, size_t thread_count, size_t queue_max,
+                                          struct tw_workers **ret_workers, struct tw_err *err);
+/* Finishes what is queued, then joins. Returns NULL. */
+struct tw_workers *tw_workers_free(struct tw_workers *workers);
+/* TW_OVERLOAD when the queue is full, TW_UNAVAILABLE while the pool ends. Any thread. */
+TW_MUST_CHECK enum tw_code tw_workers_give(struct tw_workers *workers, void (*body)(void *argument),
+                                           void *argument, struct tw_err *err);
+size_t tw_workers_queued(struct tw_workers *workers);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * engine: PromQL in, results out. What rules, scalers and the HTTP API call.
+ *
+ * Semantics are those of Prometheus 3.x: left-open ranges and look-back, stale markers, UTF-8
+ * names.
+ *
+ * Threads: an engine may be used by all; each call runs on its caller's thread and owns its memory.
+ */
+#ifndef TW_QUERY_ENGINE_H
+#define TW_QUERY_ENGINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/context.h"
+#include "base/err.h"
+#include "base/metrics.h"
+#include "base/str.h"
+#include "tsdb/storage.h"
+#include "wire/labels.h"
+
+struct query_engine;
+
+struct query_options {
+    int64_t lookback_ms;        /* 0 = 5 min */
+    int64_t timeout_ms;         /* 0 = 2 min; a context's earlier deadline wins */
+    uint64_t samples_max;       /* per query; 0 = 50 M */
+    uint64_t bytes_max;         /* memory of one query; 0 = 1 GiB */
+    struct tw_metrics *metrics; /* may be NULL */
+};
+
+struct query_engine *query_engine_new(struct tsdb_storage *storage,
+                                      const struct query_options *options);
+struct query_engine *query_engine_free(struct query_engine *engine); /* returns NULL */
+struct tsdb_storage *query_engine_storage(struct query_engine *engine);
+
+enum query_result_type { QUERY_SCALAR, QUERY_VECTOR, QUERY_MATRIX, QUERY_STRING };
+
+struct query_point {
+    int64_t time_ms;
+    double value;
+};
+
+struct query_series {
+    struct wire_labels labels;        /* with __name__ where the expression keeps it */
+    const struct query_point *points; /* exactly one in a vector */
+    size_t count;
+};
+
+struct query_result {
+    enum query_result_type type;
+    /* Vector: in the order the query gives. Matrix: by labels. Scalar: one series without labels.
+     */
+    const struct query_series *series;
+    size_t count;
+    struct tw_str string; /* QUERY_STRING */
+    const struct tw_str *warnings;
+    size_t warning_count;
+    const struct tw_str *infos;
+    size_t info_count;
+    uint64_t samples_read;
+};
+
+/* text: the query. Errors carry the byte range in text; TW_SYNTAX and TW_BAD_DATA come from
+ * parsing, TW_EXECUTION, TW_LIMIT, TW_TIMEOUT, TW_CANCELLED from running, TW_UNSUPPORTED from
+ * either. */
+TW_MUST_CHECK enum tw_code query_instant(struct query_engine *engine,
+                                         const struct tw_context *context, struct tw_str text,
+                                         int64_t time_ms, struct query_result **ret_result,
+                                         struct tw_err *err);
+/* Steps start_ms, start_ms + step_ms, ... <= end_ms. step_ms > 0, end_ms >= start_ms. */
+TW_MUST_CHECK enum tw_code query_range(struct query_engine *engine,
+                                       const struct tw_context *context, struct tw_str text,
+                                       int64_t start_ms, int64_t end_ms, int64_t step_ms,
+                                       struct query_result **ret_result, struct tw_err *err);
+struct query_result *query_result_free(struct query_result *result); /* returns NULL */
+
+/* Parses and type-checks without running; for `tidewatch check` and rule loading. */
+TW_MUST_CHECK enum tw_code query_check(struct tw_str text, struct tw_err *err);
+/* A series selector such as {a="b"} or up{job=~"x.*"}: its matchers, in the arena; the regexes are
+ * freed by tsdb_matcher_fini on each. */
+TW_MUST_CHECK enum tw_code query_parse_selector(struct tw_str text, struct tw_arena *arena,
+                                                struct tsdb_matcher **ret_matchers,
+                                                size_t *ret_count, struct tw_err *err);
+
+#endif

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+# Unit tests are Check programs that speak TAP, so that each case is a line of its own in `make check`.
+# A module's list is in tests/unit/<module>/module.mk: it adds its programs to UNIT_TESTS and
+# gives each its _SOURCES and _LDADD; scripts go to TESTS.
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' CK_TAP_LOG_FILE_NAME=- CK_VERBOSITY=silent \
+	$(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_COMPILER = $(SHELL)
+TEST_EXTENSIONS = .sh
+# srcdir for scripts; sanitizers that stop at the first fault.
+AM_TESTS_ENVIRONMENT = TW_SRCDIR='$(abs_top_srcdir)'; export TW_SRCDIR; \
+	TW_BUILD='$(abs_top_builddir)'; export TW_BUILD; \
+	ASAN_OPTIONS="abort_on_error=1:detect_leaks=1:$$ASAN_OPTIONS"; export ASAN_OPTIONS; \
+	TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1:$$TSAN_OPTIONS"; export TSAN_OPTIONS;
+
+check_LIBRARIES += %D%/lib/libunit.a
+%C%_lib_libunit_a_SOURCES = %D%/lib/unit.c %D%/lib/unit.h
+%C%_lib_libunit_a_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+UNIT_LIBS = %D%/lib/libunit.a $(CHECK_LIBS)
+
+include tests/unit/base/module.mk
+include tests/unit/wire/module.mk
+include tests/unit/forecast/module.mk
+include tests/unit/collector/module.mk
+include tests/unit/tsdb/module.mk
+include tests/unit/query/module.mk
+include tests/unit/alerts/module.mk
+include tests/unit/autoscaler/module.mk
+include tests/unit/ui/module.mk
+include tests/unit/daemon/module.mk
+
+if HAVE_CHECK
+check_PROGRAMS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS)
+endif
+
+# The order of the layers, and each outside library in its one place.
+TESTS += %D%/lint/layers.sh
+dist_check_SCRIPTS += %D%/lint/layers.sh

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * storage: the narrow interface through which queries, rules and the API read and write samples.
+ * Implementations: the local LMDB store (tsdb/db.h) and, later, an external engine.
+ *
+ *   select(matchers, [start, end]) -> selection (the series, their labels)
+ *                                       -> cursor per series -> columns (timestamps, values)
+ *
+ * Time is int64 milliseconds; ranges here are closed: [start_ms, end_ms].
+ *
+ * Reading is consistent: a selection sees all that was acknowledged before select() was called, and
+ * may or may not see what came later.
+ *
+ * Threads: a storage may be used by all. A selection is opened and closed by one thread; in
+ * between, several threads may read different cursors of it at once.
+ *
+ * Ownership: a selection owns the labels and strings that it hands out; a column lives until the
+ * next call with the same cursor.
+ */
+#ifndef TW_TSDB_STORAGE_H
+#define TW_TSDB_STORAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/context.h"
+#include "base/err.h"
+#include "base/regex.h"
+#include "wire/labels.h"
+
+/* ---- matchers ---- */
+enum tsdb_match_op {
+    TSDB_MATCH_EQUAL,
+    TSDB_MATCH_NOT_EQUAL,
+    TSDB_MATCH_REGEX,
+    TSDB_MATCH_NOT_REGEX
+};
+
+struct tsdb_matcher {
+    enum tsdb_match_op op;
+    struct tw_str name, value;
+    struct tw_regex
+        *regex; /* for the two regex forms, else NULL; owned by whoever made the matcher */
+};
+
+/* Compiles the regex of a matcher whose op, name and value are set. */
+TW_MUST_CHECK enum tw_code tsdb_matcher_init(struct tsdb_matcher *matcher, enum tsdb_match_op op,
+                                             struct tw_str name, struct tw_str value,
+                                             struct tw_err *err);
+void tsdb_matcher_fini(struct tsdb_matcher *matcher);
+/* value: the label's, empty when the series lacks it. */
+bool tsdb_matcher_matches(const struct tsdb_matcher *matcher, struct tw_str value);
+
+/* ---- samples as columns ---- */
+enum tsdb_kind { TSDB_KIND_FLOAT = 1, TSDB_KIND_HISTOGRAM = 2, TSDB_KIND_FLOAT_HISTOGRAM = 3 };
+
+/* A run of samples in strictly ascending time; runs of one cursor follow each other in time and do
+ * not overlap. Stale markers are values like any other (base/number.h). */
+struct tsdb_column {
+    enum tsdb_kind kind;
+    size_t count; /* 0 = the end */
+    const int64_t *times_ms;
+    const double *values; /* TSDB_KIND_FLOAT */
+    /* Equal non-zero ids = the same array of timestamps, so that work on them can be shared. */
+    uint64_t times_id;
+};
+
+/* Advisory: what the reader will do with the samples. */
+struct tsdb_hints {
+    int64_t step_ms;  /* 0 = instant */
+    int64_t range_ms; /* of a range selector, 0 = instant selector */
+    struct tw_str function;
+};
+
+struct tsdb_storage;
+struct tsdb_selection;
+struct tsdb_cursor;
+
+/* All series that match every matcher and may have samples in the range, each once, ordered by
+ * wire_labels_compare. The context's scope matchers are added. TW_LIMIT when there are more than
+ * its query_series_max. A series without a sample in the range may be among them. */
+TW_MUST_CHECK enum tw_code tsdb_select(struct tsdb_storage *storage,
+                                       const struct tw_context *context,
+                                       const struct tsdb_matcher *matchers, size_t matcher_count,
+                                       int64_t start_ms, int64_t end_ms,
+                                       const struct tsdb_hints *hints,
+                                       struct tsdb_selection **ret_selection, struct tw_err *err);
+struct tsdb_selection *tsdb_selection_close(struct tsdb_selection *selection); /* returns NULL */
+size_t tsdb_selection_count(const struct tsdb_selection *selection);
+struct wire_labels tsdb_selection_labels(const struct tsdb_selection *selection, size_t index);
+
+/* A cursor is made once and pointed at one series after the other; ascending order is fastest. */
+TW_MUST_CHECK enum tw_code tsdb_cursor_open(struct tsdb_selection *selection,
+                                            struct tsdb_cursor **ret_cursor, struct tw_err *err);
+struct tsdb_cursor *tsdb_cursor_close(struct tsdb_cursor *cursor); /* returns NULL */
+/* Points the cursor at a series of the selection and at samples in [start_ms, end_ms], which lies
+ * within the selection's range. */
+void tsdb_cursor_seek(struct tsdb_cursor *cursor, size_t series_index, int64_t start_ms,
+                      int64_t end_ms);
+/* Next column, trimmed to the range; count 0 at the end. */
+TW_MUST_CHECK enum tw_code tsdb_cursor_next(struct tsdb_cursor *cursor,
+                                            struct tsdb_column *ret_column, struct tw_err *err);
+
+/* ---- names ---- */
+struct tsdb_strings {
+    struct tw_str *items; /* sorted by bytes, unique; in the arena given */
+    size_t count;
+    bool truncated; /* the limit cut it */
+};
+
+/* Each of `selector_count` selectors is a list of matchers; a series counts when any selector
+ * matches it (all series when there is none). limit 0 = none. */
+struct tsdb_selector {
+    const struct tsdb_matcher *matchers;
+    size_t count;
+};
+TW_MUST_CHECK enum tw_code tsdb_label_names(struct tsdb_storage *storage,
+                                            const struct tw_context *context,
+                                            const struct tsdb_selector *selectors,
+                                            size_t selector_count, int64_t start_ms, int64_t end_ms,
+                                            size_t limit, struct tw_arena *arena,
+                                            struct tsdb_strings *ret, struct tw_err *err);
+TW_MUST_CHECK enum tw_code tsdb_label_values(struct tsdb_storage *storage,
+                                             const struct tw_context *context, struct tw_str name,
+                                             const struct tsdb_selector *selectors,
+                                             size_t selector_count, int64_t start_ms,
+                                             int64_t end_ms, size_t limit, struct tw_arena *arena,
+                                             struct tsdb_strings *ret, struct tw_err *err);
+
+/* ---- metadata (type, help, unit of metrics, as pushed) ---- */
+struct tsdb_metadata {
+    struct tw_str metric, type, help,
+        unit; /* type: counter gauge histogram summary ... or unknown */
+};
+/* All entries, sorted by metric; metric empty = every metric. In the arena. */
+TW_MUST_CHECK enum tw_code tsdb_metadata_list(struct tsdb_storage *storage,
+                                              const struct tw_context *context,
+                                              struct tw_str metric, struct tw_arena *arena,
+                                              struct tsdb_metadata **ret_items, size_t *ret_count,
+                                              struct tw_err *err);
+
+/* ---- writing ---- */
+struct tsdb_sample {
+    struct wire_labels labels; /* canonical */
+    int64_t time_ms;
+    double value;
+};
+/* Returns when the samples are durable and visible to the next select. All or nothing as to
+ * durability; a sample that is refused (future, limits) is counted, the rest is kept, and the code
+ * is TW_BAD_DATA with the first reason. */
+TW_MUST_CHECK enum tw_code tsdb_append(struct tsdb_storage *storage,
+                                       const struct tw_context *context,
+                                       const struct tsdb_sample *samples, size_t count,
+                                       struct tw_err *err);
+TW_MUST_CHECK enum tw_code tsdb_append_metadata(struct tsdb_storage *storage,
+                                                const struct tw_context *context,
+                                                const struct tsdb_metadata *items, size_t count,
+                                                struct tw_err *err);
+
+/* ---- for implementations ---- */
+/* Embedded as the first member of an implementation, its selection and its cursor. */
+struct tsdb_storage {
+    const struct tsdb_storage_ops *ops;
+};
+struct tsdb_selection {
+    const struct tsdb_storage_ops *ops;
+};
+struct tsdb_cursor {
+    const struct tsdb_storage_ops *ops;
+};
+
+struct tsdb_storage_ops {
+    enum tw_code (*select)(struct tsdb_storage *, const struct tw_context *,
+                           const struct tsdb_matcher *, size_t, int64_t, int64_t,
+                           const struct tsdb_hints *, struct tsdb_selection **, struct tw_err *);
+    void (*selection_close)(struct tsdb_selection *);
+    size_t (*selection_count)(const struct tsdb_selection *);
+    struct wire_labels (*selection_labels)(const struct tsdb_selection *, size_t);
+    enum tw_code (*cursor_open)(struct tsdb_selection *, struct tsdb_cursor **, struct tw_err *);
+    void (*cursor_close)(struct tsdb_cursor *);
+    void (*cursor_seek)(struct tsdb_cursor *, size_t, int64_t, int64_t);
+    enum tw_code (*cursor_next)(struct tsdb_cursor *, struct tsdb_column *, struct tw_err *);
+    enum tw_code (*label_names)(struct tsdb_storage *, const struct tw_context *,
+                                const struct tsdb_selector *, size_t, int64_t, int64_t, size_t,
+                                struct tw_arena *, struct tsdb_strings *, struct tw_err *);
+    enum tw_code (*label_values)(struct tsdb_storage *, const struct tw_context *, struct tw_str,
+                                 const struct tsdb_selector *, size_t, int64_t, int64_t, size_t,
+                                 struct tw_arena *, struct tsdb_strings *, struct tw_err *);
+    enum tw_code (*metadata_list)(struct tsdb_storage *, const struct tw_context *, struct tw_str,
+                                  struct tw_arena *, struct tsdb_metadata **, size_t *,
+                                  struct tw_err *);
+    enum tw_code (*append)(struct tsdb_storage *, const struct tw_context *,
+                           const struct tsdb_sample *, size_t, struct tw_err *);
+    enum tw_code (*append_metadata)(struct tsdb_storage *, const struct tw_context *,
+                                    const struct tsdb_metadata *, size_t, struct tw_err *);
+};
+
+#endif
