@@ -46,8 +46,8 @@ static const struct {
     enum tw_http_method method;
     const char *name;
 } method_names[] = {
-    {TW_HTTP_GET, "GET"},       {TW_HTTP_HEAD, "HEAD"}, {TW_HTTP_OPTIONS, "OPTIONS"},
-    {TW_HTTP_POST, "POST"},     {TW_HTTP_PUT, "PUT"},   {TW_HTTP_DELETE, "DELETE"},
+    {TW_HTTP_GET, "GET"},   {TW_HTTP_HEAD, "HEAD"}, {TW_HTTP_OPTIONS, "OPTIONS"},
+    {TW_HTTP_POST, "POST"}, {TW_HTTP_PUT, "PUT"},   {TW_HTTP_DELETE, "DELETE"},
 };
 #define METHOD_COUNT (sizeof method_names / sizeof method_names[0])
 
@@ -117,7 +117,8 @@ void tw_http_add_header(struct tw_http_response *response, const char *name, str
         (struct tw_http_pair){.name = tw_str(name), .value = value};
 }
 
-/* An error takes the place of whatever was begun; one that passes by itself says when to try again. */
+/* An error takes the place of whatever was begun; one that passes by itself says when to try again.
+ */
 static void begin_error(struct tw_http_exchange *exchange, const struct tw_err *err,
                         const char *content_type)
 {
@@ -243,7 +244,8 @@ static void parse_pattern(struct route *route)
         }
         part->text = text;
     }
-    TW_ASSERT(captures <= sizeof((struct tw_http_request *)0)->captures / sizeof(struct tw_http_pair));
+    TW_ASSERT(captures <=
+              sizeof((struct tw_http_request *)0)->captures / sizeof(struct tw_http_pair));
 }
 
 void tw_http_route(struct tw_http_router *router, unsigned methods, const char *pattern,
@@ -261,11 +263,8 @@ void tw_http_route(struct tw_http_router *router, unsigned methods, const char *
         TW_ASSERT(router->routes != NULL);
     }
     struct route *route = &router->routes[router->count++];
-    *route = (struct route){.methods = methods,
-                            .pattern = pattern,
-                            .place = place,
-                            .handler = handler,
-                            .user = user};
+    *route = (struct route){
+        .methods = methods, .pattern = pattern, .place = place, .handler = handler, .user = user};
     parse_pattern(route);
 }
 
@@ -336,8 +335,7 @@ static void set_captures(struct tw_http_request *request, const struct route *ro
         if (part->kind == PART_LITERAL)
             continue;
         request->captures[request->capture_count++] = (struct tw_http_pair){
-            .name = part->text,
-            .value = part->kind == PART_REST ? path->rests[i] : path->parts[i]};
+            .name = part->text, .value = part->kind == PART_REST ? path->rests[i] : path->parts[i]};
     }
 }
 

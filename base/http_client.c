@@ -118,8 +118,7 @@ static enum tw_code make_headers(const struct tw_http_call *call, struct curl_sl
             tw_buf_append_char(&line, ';');
         const char *text = tw_buf_cstr(&line);
         if (line.overflow || has_line_break(header->name) || has_line_break(header->value))
-            code = tw_err_set(err, TW_BAD_DATA,
-                              "header '%.*s' is too long or holds a line break",
+            code = tw_err_set(err, TW_BAD_DATA, "header '%.*s' is too long or holds a line break",
                               TW_STR_ARG(tw_str_slice(header->name, 0, 64)));
         else
             list = curl_slist_append(list, text);
@@ -211,15 +210,16 @@ enum tw_code tw_http_client_call(struct tw_http_client *client, const struct tw_
     enum tw_code code = make_headers(call, &headers, err);
     if (code != TW_OK)
         return code;
-    struct answer answer = {
-        .buf = call->ret_answer,
-        .bytes_max = call->answer_bytes_max ? call->answer_bytes_max : ANSWER_BYTES_MAX_DEFAULT};
+    struct answer answer = {.buf = call->ret_answer,
+                            .bytes_max = call->answer_bytes_max ? call->answer_bytes_max
+                                                                : ANSWER_BYTES_MAX_DEFAULT};
     set_options(client, call, headers, &answer, secure);
     CURLcode result = curl_easy_perform(client->curl);
     curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(headers);
     if (result != CURLE_OK && !(result == CURLE_WRITE_ERROR && answer.cut))
-        return tw_err_set(err, code_of(result), "%.*s%.*s: %s", TW_STR_ARG(scheme), TW_STR_ARG(host),
+        return tw_err_set(err, code_of(result), "%.*s%.*s: %s", TW_STR_ARG(scheme),
+                          TW_STR_ARG(host),
                           client->error[0] ? client->error : curl_easy_strerror(result));
     long status = 0;
     curl_off_t retry_after_s = 0;

@@ -49,7 +49,8 @@ static enum tw_code set_place(struct tw_err *err, enum tw_code code, uint32_t li
     return code;
 }
 
-/* Jansson recurses to its own, deeper limit; ours is checked on the text, which also gives the place. */
+/* Jansson recurses to its own, deeper limit; ours is checked on the text, which also gives the
+ * place. */
 static enum tw_code check_depth(struct tw_str text, struct tw_err *err)
 {
     unsigned depth = 0;
@@ -112,7 +113,8 @@ static void copy_value(struct tw_arena *arena, const json_t *from, struct tw_jso
     switch (json_typeof(from)) {
     case JSON_OBJECT: {
         json_t *object;
-        memcpy(&object, &from, sizeof object); /* iterating takes a non-const one and changes nothing */
+        memcpy(&object, &from,
+               sizeof object); /* iterating takes a non-const one and changes nothing */
         copy_object(arena, object, ret);
         return;
     }
@@ -121,8 +123,8 @@ static void copy_value(struct tw_arena *arena, const json_t *from, struct tw_jso
         return;
     case JSON_STRING:
         ret->type = TW_JSON_STRING;
-        ret->string = tw_arena_str(
-            arena, (struct tw_str){json_string_value(from), json_string_length(from)});
+        ret->string =
+            tw_arena_str(arena, (struct tw_str){json_string_value(from), json_string_length(from)});
         return;
     case JSON_INTEGER:
         ret->type = TW_JSON_NUMBER;
@@ -152,8 +154,9 @@ enum tw_code tw_json_parse(struct tw_str text, struct tw_json **ret_root, struct
     if (code != TW_OK)
         return code;
     json_error_t mistake;
-    json_t *parsed = json_loadb(text.data ? text.data : "", text.size,
-                                JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &mistake);
+    json_t *parsed =
+        json_loadb(text.data ? text.data : "", text.size,
+                   JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &mistake);
     if (!parsed) {
         uint32_t line = mistake.line > 0 ? (uint32_t)mistake.line : 1;
         uint32_t column = mistake.column > 0 ? (uint32_t)mistake.column : 1;
@@ -306,8 +309,8 @@ void tw_json_end_array(struct tw_json_writer *writer)
 
 static void append_escape(struct tw_buf *out, unsigned char c)
 {
-    static const char letters[32] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r',
-                                     ['\t'] = 't'};
+    static const char letters[32] = {
+        ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
     if (c == '"' || c == '\\') {
         char escape[2] = {'\\', (char)c};
         tw_buf_append(out, escape, sizeof escape);

@@ -113,8 +113,7 @@ static void insert_locked(struct tw_metrics *metrics, size_t index, struct tw_me
 {
     if (metrics->count == metrics->capacity) {
         metrics->capacity = metrics->capacity ? metrics->capacity * 2 : 64;
-        metrics->series =
-            realloc(metrics->series, metrics->capacity * sizeof(struct tw_metric *));
+        metrics->series = realloc(metrics->series, metrics->capacity * sizeof(struct tw_metric *));
         TW_ASSERT(metrics->series != NULL);
     }
     memmove(metrics->series + index + 1, metrics->series + index,
@@ -123,9 +122,9 @@ static void insert_locked(struct tw_metrics *metrics, size_t index, struct tw_me
     metrics->count++;
 }
 
-static struct tw_metric *find_or_insert_locked(struct tw_metrics *metrics,
-                                               enum tw_metric_type type, const char *name,
-                                               const char *labels, const char *help)
+static struct tw_metric *find_or_insert_locked(struct tw_metrics *metrics, enum tw_metric_type type,
+                                               const char *name, const char *labels,
+                                               const char *help)
 {
     size_t index = find_first_locked(metrics, name);
     struct family *family = NULL;
@@ -268,8 +267,8 @@ static struct view *take_views(struct tw_metrics *metrics, size_t *ret_count)
     size_t count = metrics->count;
     struct view *views = allocate(count, sizeof *views);
     for (size_t i = 0; i < count; i++)
-        views[i] = (struct view){.metric = metrics->series[i],
-                                 .callback = metrics->series[i]->callback};
+        views[i] =
+            (struct view){.metric = metrics->series[i], .callback = metrics->series[i]->callback};
     tw_lock_release(&metrics->lock);
     *ret_count = count;
     return views;
@@ -311,7 +310,8 @@ static void visit_view(const struct view *view, tw_metrics_visit *visit, void *u
         visit_histogram(metric, visit, user);
         return;
     }
-    double value = view->callback.read ? view->callback.read(view->callback.user) : own_value(metric);
+    double value =
+        view->callback.read ? view->callback.read(view->callback.user) : own_value(metric);
     visit(user, family->name, metric->labels, family->help, family->type, value);
 }
 

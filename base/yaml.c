@@ -30,6 +30,7 @@ struct reader {
     yaml_parser_t parser;
     struct tw_arena *arena;
     const char *name;
+    struct tw_str text;
     struct tw_err *err;
     size_t nodes; /* so far, aliases expanded */
     struct anchor *anchors;
@@ -71,6 +72,20 @@ static enum tw_code error_at(struct reader *reader, yaml_mark_t mark, const char
     return TW_CONFIG;
 }
 
+/* The library reads ahead of what it has parsed, so its mark is not where a wrong byte stands. */
+static yaml_mark_t mark_of_offset(struct tw_str text, size_t offset)
+{
+    yaml_mark_t mark = {.index = offset};
+    for (size_t i = 0; i < offset && i < text.size; i++) {
+        mark.column++;
+        if (text.data[i] == '\n') {
+            mark.line++;
+            mark.column = 0;
+        }
+    }
+    return mark;
+}
+
 /* libyaml's sentence, and the construct that it was in. */
 static enum tw_code parser_error(struct reader *reader)
 {
@@ -79,8 +94,8 @@ static enum tw_code parser_error(struct reader *reader)
     if (parser->error == YAML_MEMORY_ERROR)
         return tw_err_set(reader->err, TW_MEMORY, "%s: no memory", reader->name);
     if (parser->error == YAML_READER_ERROR)
-        return error_at(reader, parser->mark, "%s (byte %zu of the file)", problem,
-                        parser->problem_offset);
+        return error_at(reader, mark_of_offset(reader->text, parser->problem_offset), "%s",
+                        problem);
     if (parser->context)
         return error_at(reader, parser->problem_mark, "%s (%s that starts at line %zu)", problem,
                         parser->context, parser->context_mark.line + 1);
@@ -196,8 +211,7 @@ static enum tw_code read_scalar(struct reader *reader, const yaml_event_t *event
                                 struct tw_yaml *node)
 {
     bool is_text;
-    enum tw_code code =
-        check_tag(reader, event->data.scalar.tag, event->start_mark, &is_text);
+    enum tw_code code = check_tag(reader, event->data.scalar.tag, event->start_mark, &is_text);
     if (code != TW_OK)
         return code;
     node->text = tw_arena_str(reader->arena, (struct tw_str){(const char *)event->data.scalar.value,
@@ -418,7 +432,7 @@ static enum tw_code read_document(struct reader *reader, struct tw_yaml **ret_ro
 enum tw_code tw_yaml_parse(struct tw_arena *arena, const char *name, struct tw_str text,
                            struct tw_yaml **ret_root, struct tw_err *err)
 {
-    struct reader reader = {.arena = arena, .name = name, .err = err};
+    struct reader reader = {.arena = arena, .name = name, .text = text, .err = err};
     if (!yaml_parser_initialize(&reader.parser))
         return tw_err_set(err, TW_MEMORY, "%s: no memory", name);
     yaml_parser_set_input_string(&reader.parser,
@@ -626,8 +640,8 @@ static bool parse_bytes(struct tw_str text, uint64_t *ret_bytes)
 {
     static const char letters[] = "KMGTPE";
     size_t digits = 0;
-    while (digits < text.size && ((text.data[digits] >= '0' && text.data[digits] <= '9') ||
-                                  text.data[digits] == '.'))
+    while (digits < text.size &&
+           ((text.data[digits] >= '0' && text.data[digits] <= '9') || text.data[digits] == '.'))
         digits++;
     struct tw_str unit = tw_str_trim(tw_str_slice(text, digits, text.size));
     double scale = 1;
