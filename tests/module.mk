@@ -37,3 +37,6 @@ endif
 # The order of the layers, and each outside library in its one place.
 TESTS += %D%/lint/layers.sh
 dist_check_SCRIPTS += %D%/lint/layers.sh
+
+# End-to-end scripts; tests/run calls them.
+dist_noinst_DATA += %D%/e2e/lib.py
