@@ -54,7 +54,7 @@ done <"${TMPDIR:-/tmp}/layers.out.$$"
 rm -f "${TMPDIR:-/tmp}/layers.$$" "${TMPDIR:-/tmp}/layers.out.$$"
 
 while read -r header owner; do
-    found=$(grep -nE "include[[:space:]]+[<\"]$header[>\"]" ./*/*.c ./*/*.h ./*/*.cc 2>/dev/null |
+    found=$(grep -nE "include[[:space:]]+[<\"]${header}[>\"]" ./*/*.c ./*/*.h ./*/*.cc 2>/dev/null |
         sed 's|^\./||' | grep -v "^$owner:" | grep -v '^yaml')
     # base/yaml.h is ours; the library's is included in angle brackets.
     [ "$header" != yaml.h ] || found=$(printf '%s' "$found" | grep '<yaml.h>')
