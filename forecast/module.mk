@@ -1,2 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # forecast: L1, pure numbers in, quantiles out.
+noinst_LIBRARIES += %D%/libforecast.a
+%C%_libforecast_a_SOURCES = \
+	%D%/calibration.c %D%/calibration.h \
+	%D%/column.c %D%/column.h \
+	%D%/model.c %D%/model.h \
+	%D%/season.c %D%/season.h \
+	%D%/series.c %D%/series.h \
+	%D%/stack.c %D%/stack.h

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "forecast/stack.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "forecast/calibration.h"
+#include "tests/lib/unit.h"
+
+enum { ROWS = 600, COLUMNS = 4 };
+
+static double noise(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (double)(*state >> 11) / (double)(UINT64_C(1) << 53) * 2 - 1;
+}
+
+static float x[ROWS * COLUMNS], y[ROWS];
+static double weight[ROWS], held_out[ROWS];
+static uint8_t block[ROWS];
+
+/* y = 0.7 x0 + 0.3 x1 + noise; x2 and x3 know nothing. */
+static struct forecast_rows rows(double jitter)
+{
+    uint64_t seed = 11;
+    for (size_t r = 0; r < ROWS; r++) {
+        for (size_t c = 0; c < COLUMNS; c++)
+            x[r * COLUMNS + c] = (float)noise(&seed);
+        y[r] = 0.7f * x[r * COLUMNS] + 0.3f * x[r * COLUMNS + 1] + (float)(jitter * noise(&seed));
+        weight[r] = 1;
+        block[r] = (uint8_t)(r * FORECAST_STACK_BLOCKS / ROWS);
+    }
+    return (struct forecast_rows){x, y, weight, block, ROWS, COLUMNS};
+}
+
+START_TEST(finds_the_mixture)
+{
+    struct forecast_rows input = rows(0.01);
+    struct forecast_stack stack;
+    forecast_stack_fit(&stack, &input, held_out);
+    ck_assert_double_eq_tol(stack.weights[0], 0.7, 0.02);
+    ck_assert_double_eq_tol(stack.weights[1], 0.3, 0.02);
+    double sum = 0;
+    for (size_t c = 0; c < COLUMNS; c++)
+        sum += stack.weights[c];
+    ck_assert_double_eq_tol(sum, 1, 1e-9);
+    for (size_t r = 0; r < ROWS; r++)
+        ck_assert_double_eq_tol(held_out[r], y[r], 0.05);
+}
+END_TEST
+
+START_TEST(outliers_do_not_turn_it)
+{
+    struct forecast_rows input = rows(0.01);
+    for (size_t r = 0; r < ROWS; r += 10)
+        y[r] += 50;
+    struct forecast_stack stack;
+    forecast_stack_fit(&stack, &input, held_out);
+    ck_assert_double_eq_tol(stack.weights[0], 0.7, 0.1);
+    ck_assert_double_lt(fabs(stack.intercept), 0.2);
+}
+END_TEST
+
+START_TEST(a_perfect_column_wins)
+{
+    struct forecast_rows input = rows(0);
+    for (size_t r = 0; r < ROWS; r++)
+        y[r] = x[r * COLUMNS + 2];
+    struct forecast_stack stack;
+    forecast_stack_fit(&stack, &input, held_out);
+    ck_assert_double_eq_tol(stack.weights[2], 1, 1e-6);
+}
+END_TEST
+
+START_TEST(held_out_errors_are_honest)
+{
+    /* More columns than news in them: what was seen must not look better than what was not. */
+    struct forecast_rows input = rows(1.0);
+    struct forecast_stack stack;
+    forecast_stack_fit(&stack, &input, held_out);
+    double inside = 0, outside = 0;
+    for (size_t r = 0; r < ROWS; r++) {
+        inside += fabs((double)y[r] - forecast_stack_predict(&stack, x + r * COLUMNS));
+        outside += fabs((double)y[r] - held_out[r]);
+    }
+    ck_assert_double_ge(outside, inside);
+}
+END_TEST
+
+START_TEST(calibration_scales_with_its_signs)
+{
+    static double error[ROWS], signs[ROWS * FORECAST_SIGNS];
+    uint64_t seed = 17;
+    for (size_t r = 0; r < ROWS; r++) {
+        double size = r % 2 ? 10 : 1; /* twice two kinds of moments, told by sign 1 */
+        error[r] = size * noise(&seed);
+        weight[r] = 1;
+        memset(signs + r * FORECAST_SIGNS, 0, FORECAST_SIGNS * sizeof *signs);
+        signs[r * FORECAST_SIGNS] = 1;
+        signs[r * FORECAST_SIGNS + 1] = log(size);
+    }
+    struct forecast_calibration calibration;
+    forecast_calibration_fit(&calibration, error, signs, weight, ROWS);
+    double calm[FORECAST_SIGNS] = {1, 0}, wild[FORECAST_SIGNS] = {1, log(10)};
+    double ratio = forecast_calibration_size(&calibration, wild) /
+                   forecast_calibration_size(&calibration, calm);
+    ck_assert_double_gt(ratio, 4);
+    ck_assert_double_lt(ratio, 14);
+    double q = forecast_calibration_size(&calibration, calm) *
+               forecast_calibration_point(&calibration, 0.95);
+    ck_assert_double_gt(q, 0.85);
+    ck_assert_double_lt(
+        q, 2); /* sizes are shrunk towards each other: of 10 the calm ones would get 5 */
+    double before = -INFINITY;
+    for (double p = 0.001; p < 1; p += 0.001) {
+        double point = forecast_calibration_point(&calibration, p);
+        ck_assert_double_ge(point, before);
+        before = point;
+    }
+}
+END_TEST
+
+int main(void)
+{
+    const struct unit_case cases[] = {
+        UNIT_CASE(finds_the_mixture),
+        UNIT_CASE(outliers_do_not_turn_it),
+        UNIT_CASE(a_perfect_column_wins),
+        UNIT_CASE(held_out_errors_are_honest),
+        UNIT_CASE(calibration_scales_with_its_signs),
+        {0},
+    };
+    return unit_run("forecast/stack", cases);
+}
