@@ -1,3 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # wire: L1, what travels between agent, server and other programs: encode and decode side by side.
-dist_noinst_DATA += %D%/labels.h
+noinst_LIBRARIES += %D%/libwire.a
+%C%_libwire_a_SOURCES = \
+	%D%/labels.c %D%/labels.h \
+	%D%/remote_write.c %D%/remote_write.h \
+	%D%/snappy.c %D%/snappy.h
+
+# What a program that links libwire.a has to name as well, before BASE_LIBS.
+WIRE_LIBS = $(SNAPPY_LIBS)

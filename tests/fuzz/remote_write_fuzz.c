@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "tests/fuzz/remote_write_fuzz.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "wire/remote_write.h"
+#include "wire/snappy.h"
+
+static void check_series(struct wire_write_series *series, struct tw_str body)
+{
+    struct tw_err err = {.message = ""};
+    struct wire_label items[WIRE_LABELS_COUNT_MAX];
+    size_t count = 0;
+    enum tw_code code = wire_write_series_labels(series, items, &count, &err);
+    TW_ASSERT(code == TW_OK ? count == series->label_count : err.message[0] != '\0');
+    for (size_t i = 0; code == TW_OK && i < count; i++) {
+        struct tw_str value = items[i].value;
+        TW_ASSERT(value.size == 0 ||
+                  (value.data >= body.data && value.data + value.size <= body.data + body.size));
+    }
+    if (code == TW_OK && wire_labels_canonical(items, &count, &err) == TW_OK &&
+        wire_labels_check((struct wire_labels){items, count}, &err) == TW_OK)
+        (void)wire_labels_hash((struct wire_labels){items, count});
+    struct wire_sample sample;
+    uint32_t samples = 0;
+    while (wire_write_series_sample(series, &sample))
+        samples++;
+    TW_ASSERT(samples == series->sample_count);
+    wire_write_series_rewind(series);
+    TW_ASSERT(wire_write_series_sample(series, &sample) == (samples > 0));
+}
+
+void remote_write_fuzz(const uint8_t *bytes, size_t size)
+{
+    /* A copy of exactly this size, so that the sanitizer sees a read past the end. */
+    char *copy = malloc(size > 0 ? size : 1);
+    TW_ASSERT(copy != NULL);
+    memcpy(copy, bytes, size);
+    struct tw_str body = {copy, size};
+    struct tw_err err;
+    struct wire_write_reader reader;
+    struct wire_write_entry entry = {0};
+    wire_write_reader_init(&reader, body);
+    while (wire_write_reader_next(&reader, &entry, &err) == TW_OK && entry.kind != WIRE_WRITE_END)
+        if (entry.kind == WIRE_WRITE_SERIES)
+            check_series(&entry.series, body);
+    struct tw_buf plain;
+    tw_buf_init(&plain, 1 << 20);
+    if (wire_snappy_decode(body, 1 << 20, &plain, &err) != TW_OK)
+        TW_ASSERT(plain.size == 0);
+    tw_buf_fini(&plain);
+    free(copy);
+}
+
+#ifdef TW_LIBFUZZER
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    remote_write_fuzz(bytes, size);
+    return 0;
+}
+#endif
