@@ -1,2 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 # daemon: L7, the three mains, configuration, HTTP server, wiring.
+if BUILD_SERVER
+noinst_LIBRARIES += %D%/libdaemon.a
+%C%_libdaemon_a_SOURCES = \
+	%D%/configuration.c %D%/configuration.h \
+	%D%/hangup.c %D%/hangup.h \
+	%D%/http_server.c %D%/http_server.h \
+	%D%/listener.c %D%/listener.h \
+	%D%/notify.c %D%/notify.h \
+	%D%/params.c %D%/params.h %D%/params.tbl \
+	%D%/process.c %D%/process.h \
+	%D%/self.c %D%/self.h \
+	%D%/server.c %D%/server.h \
+	%D%/status.c %D%/status.h \
+	%D%/yaml_text.c %D%/yaml_text.h
+%C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(MICROHTTPD_CFLAGS) $(ZLIB_CFLAGS)
+
+DAEMON_LIBS = %D%/libdaemon.a wire/libwire.a base/libbase.a \
+	$(MICROHTTPD_LIBS) $(ZLIB_LIBS) $(SNAPPY_LIBS) $(BASE_LIBS)
+
+sbin_PROGRAMS += tidewatchd
+tidewatchd_SOURCES = %D%/tidewatchd.c
+tidewatchd_LDADD = $(DAEMON_LIBS)
+endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "daemon/server.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/file.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "daemon/configuration.h"
+#include "daemon/http_server.h"
+#include "daemon/process.h"
+#include "daemon/status.h"
+
+#define SERVER_MAGIC 0x53525652u
+
+struct daemon_server {
+    unsigned magic;
+    const struct daemon_params *params;
+    struct tw_clock *clock;
+    struct tw_metrics *metrics;
+    struct daemon_status status;
+    struct tw_http_router *router;
+    struct daemon_http *http;
+    struct tw_metric *reload_ok, *reload_time;
+    struct tw_lock lock; /* guards configuration, and one reload at a time */
+    struct daemon_configuration *configuration;
+};
+
+/* ---- configuration ---- */
+
+static void show_config(void *owner, struct tw_buf *ret_yaml)
+{
+    struct daemon_server *server = owner;
+    tw_lock_take(&server->lock);
+    tw_buf_append_str(ret_yaml, server->configuration->shown);
+    tw_lock_release(&server->lock);
+}
+
+static enum tw_code load_locked(struct daemon_server *server, struct tw_err *err)
+{
+    struct daemon_configuration *configuration;
+    tw_lock_assert_held(&server->lock);
+    enum tw_code code = daemon_configuration_read(server->params->config, &configuration, err);
+    if (code != TW_OK)
+        return code;
+    daemon_configuration_free(server->configuration);
+    server->configuration = configuration;
+    return TW_OK;
+}
+
+enum tw_code daemon_server_reload(struct daemon_server *server, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(server, SERVER_MAGIC);
+    tw_lock_take(&server->lock);
+    enum tw_code code = load_locked(server, err);
+    tw_lock_release(&server->lock);
+    atomic_store(&server->status.reload_ok, code == TW_OK);
+    tw_metric_set(server->reload_ok, code == TW_OK);
+    if (code == TW_OK) {
+        int64_t now_ms = tw_clock_wall_ms(server->clock);
+        atomic_store(&server->status.reload_ms, now_ms);
+        tw_metric_set(server->reload_time, (double)now_ms / 1000);
+    }
+    return code;
+}
+
+static enum tw_code reload(void *owner, struct tw_err *err)
+{
+    enum tw_code code = daemon_server_reload(owner, err);
+    if (code == TW_OK)
+        tw_log(TW_LOG_INFO, "daemon", "configuration reloaded");
+    else
+        tw_log(TW_LOG_ERROR, "daemon", "configuration refused, the old one stays", "error=%s",
+               tw_log_quote(tw_str(err->message)));
+    return code;
+}
+
+static void quit(void *owner)
+{
+    (void)owner;
+    kill(getpid(), SIGTERM);
+}
+
+/* ---- life ---- */
+
+static enum tw_code start_http(struct daemon_server *server, struct tw_err *err)
+{
+    const struct daemon_params *params = server->params;
+    struct daemon_http_options options = {.listen = params->listen,
+                                          .loop_threads = (size_t)params->http_threads,
+                                          .worker_threads = (size_t)params->query_threads,
+                                          .worker_queue_max = (size_t)params->query_queue_max,
+                                          .connections_max = (size_t)params->http_connections_max,
+                                          .body_bytes_max = params->http_body_max,
+                                          .bodies_bytes_max = params->http_bodies_max,
+                                          .idle_timeout_ms = params->http_idle_timeout,
+                                          .request_timeout_ms = params->http_request_timeout,
+                                          .clock = server->clock,
+                                          .metrics = server->metrics};
+    server->router = tw_http_router_new();
+    server->status.params = params;
+    server->status.metrics = server->metrics;
+    server->status.clock = server->clock;
+    server->status.show_config = show_config;
+    server->status.reload = reload;
+    server->status.quit = quit;
+    server->status.owner = server;
+    daemon_status_route(server->router, &server->status);
+    return daemon_http_start(&options, server->router, &server->http, err);
+}
+
+static enum tw_code start(struct daemon_server *server, struct tw_err *err)
+{
+    enum tw_code code = tw_file_make_folder(server->params->data, 0750, err);
+    if (code == TW_OK)
+        code = daemon_server_reload(server, err);
+    if (code == TW_OK)
+        code = start_http(server, err);
+    return code;
+}
+
+enum tw_code daemon_server_start(const struct daemon_params *params, struct daemon_server **ret,
+                                 struct tw_err *err)
+{
+    struct daemon_server *server = calloc(1, sizeof *server);
+    TW_ASSERT(server != NULL);
+    server->magic = SERVER_MAGIC;
+    server->params = params;
+    server->clock = tw_clock_system();
+    server->metrics = tw_metrics_new();
+    server->status.start_ms = tw_clock_wall_ms(server->clock);
+    tw_lock_init(&server->lock, TW_RANK_DAEMON, "configuration");
+    daemon_process_register(server->metrics, server->clock);
+    server->reload_ok =
+        tw_metrics_gauge(server->metrics, "tidewatch_config_last_reload_successful", "",
+                         "1 when the last reading of the configuration succeeded.");
+    server->reload_time =
+        tw_metrics_gauge(server->metrics, "tidewatch_config_last_reload_success_timestamp_seconds",
+                         "", "When a configuration was last taken, Unix time.");
+    enum tw_code code = start(server, err);
+    if (code != TW_OK) {
+        daemon_server_stop(server);
+        return code;
+    }
+    atomic_store(&server->status.ready, true);
+    *ret = server;
+    return TW_OK;
+}
+
+bool daemon_server_stop(struct daemon_server *server)
+{
+    TW_CHECK_MAGIC(server, SERVER_MAGIC);
+    atomic_store(&server->status.ready, false);
+    if (daemon_http_stop(server->http, server->params->stop_grace))
+        return false;
+    tw_http_router_free(server->router);
+    daemon_configuration_free(server->configuration);
+    tw_metrics_free(server->metrics);
+    tw_lock_fini(&server->lock);
+    server->magic = 0;
+    free(server);
+    return true;
+}
+
+const char *daemon_server_address(const struct daemon_server *server)
+{
+    TW_CHECK_MAGIC(server, SERVER_MAGIC);
+    return daemon_http_address(server->http);
+}

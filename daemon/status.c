@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "daemon/status.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/duration.h"
+#include "base/json.h"
+#include "base/log.h"
+
+#define METRICS_BYTES_MAX ((size_t)64 << 20)
+
+static enum tw_http_verdict answer_text(struct tw_http_exchange *exchange, int status,
+                                        const char *text)
+{
+    exchange->response.status = status;
+    exchange->response.content_type = "text/plain; charset=utf-8";
+    tw_buf_append_cstr(&exchange->response.body, text);
+    return TW_HTTP_DONE;
+}
+
+static void begin_success(struct tw_http_exchange *exchange, struct tw_json_writer *writer)
+{
+    tw_json_writer_init(writer, &exchange->response.body);
+    tw_json_begin_object(writer);
+    tw_json_member_cstr(writer, "status", "success");
+    tw_json_key(writer, TW_STR("data"));
+}
+
+/* ---- /-/ ---- */
+
+static enum tw_http_verdict healthy(void *user, struct tw_http_exchange *exchange)
+{
+    (void)user;
+    return answer_text(exchange, 200, "Tidewatch is Healthy.\n");
+}
+
+static enum tw_http_verdict ready(void *user, struct tw_http_exchange *exchange)
+{
+    const struct daemon_status *status = user;
+    if (!atomic_load(&status->ready))
+        return answer_text(exchange, 503, "Tidewatch is starting or stopping.\n");
+    return answer_text(exchange, 200, "Tidewatch is Ready.\n");
+}
+
+static enum tw_http_verdict reload(void *user, struct tw_http_exchange *exchange)
+{
+    struct daemon_status *status = user;
+    struct tw_err err;
+    if (status->reload(status->owner, &err) == TW_OK)
+        return TW_HTTP_DONE;
+    exchange->response.status = 500; /* as Prometheus answers it */
+    exchange->response.content_type = "text/plain; charset=utf-8";
+    tw_buf_appendf(&exchange->response.body, "failed to reload config: %s; the old one stays\n",
+                   err.message);
+    return TW_HTTP_DONE;
+}
+
+static enum tw_http_verdict quit(void *user, struct tw_http_exchange *exchange)
+{
+    struct daemon_status *status = user;
+    if (!status->params->enable_lifecycle)
+        return answer_text(exchange, 403,
+                           "Stopping over HTTP is off; --enable-lifecycle switches it on.\n");
+    status->quit(status->owner);
+    return answer_text(exchange, 200, "Requesting termination... Goodbye!\n");
+}
+
+/* ---- /metrics ---- */
+
+static enum tw_http_verdict metrics(void *user, struct tw_http_exchange *exchange)
+{
+    struct daemon_status *status = user;
+    struct tw_buf *body = &exchange->response.body;
+    tw_buf_fini(body);
+    tw_buf_init(body, METRICS_BYTES_MAX);
+    exchange->response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    tw_metrics_write(status->metrics, body);
+    return TW_HTTP_DONE;
+}
+
+/* ---- /api/v1/status ---- */
+
+static enum tw_http_verdict config(void *user, struct tw_http_exchange *exchange)
+{
+    struct daemon_status *status = user;
+    struct tw_json_writer writer;
+    struct tw_buf yaml;
+    tw_buf_init(&yaml, METRICS_BYTES_MAX);
+    status->show_config(status->owner, &yaml);
+    begin_success(exchange, &writer);
+    tw_json_begin_object(&writer);
+    tw_json_member_str(&writer, "yaml", tw_buf_str(&yaml));
+    tw_json_end_object(&writer);
+    tw_json_end_object(&writer);
+    tw_buf_fini(&yaml);
+    return TW_HTTP_DONE;
+}
+
+static void write_flag(void *user, const char *flag, const char *value)
+{
+    tw_json_member_cstr(user, flag, value);
+}
+
+static enum tw_http_verdict flags(void *user, struct tw_http_exchange *exchange)
+{
+    struct daemon_status *status = user;
+    struct tw_json_writer writer;
+    begin_success(exchange, &writer);
+    tw_json_begin_object(&writer);
+    daemon_params_each(status->params, write_flag, &writer);
+    tw_json_end_object(&writer);
+    tw_json_end_object(&writer);
+    return TW_HTTP_DONE;
+}
+
+static void member_time(struct tw_json_writer *writer, const char *key, int64_t wall_ms)
+{
+    char text[TW_CLOCK_RFC3339_BYTES];
+    tw_clock_format_rfc3339(wall_ms, text);
+    tw_json_member_cstr(writer, key, text);
+}
+
+/* Prometheus's fields; those of Go's run time have no meaning here and are left out. */
+static enum tw_http_verdict runtimeinfo(void *user, struct tw_http_exchange *exchange)
+{
+    struct daemon_status *status = user;
+    struct tw_json_writer writer;
+    char folder[PATH_MAX] = "", host[HOST_NAME_MAX + 1] = "", retention[TW_DURATION_BYTES] = "off";
+    if (!getcwd(folder, sizeof folder))
+        folder[0] = '\0';
+    if (gethostname(host, sizeof host - 1) != 0)
+        host[0] = '\0';
+    if (status->params->retention > 0)
+        tw_duration_format(status->params->retention, retention);
+    begin_success(exchange, &writer);
+    tw_json_begin_object(&writer);
+    member_time(&writer, "startTime", status->start_ms);
+    tw_json_member_cstr(&writer, "CWD", folder);
+    tw_json_member_cstr(&writer, "hostname", host);
+    member_time(&writer, "serverTime", tw_clock_wall_ms(status->clock));
+    tw_json_member_bool(&writer, "reloadConfigSuccess", atomic_load(&status->reload_ok));
+    member_time(&writer, "lastConfigTime", atomic_load(&status->reload_ms));
+    tw_json_member_int(&writer, "corruptionCount", 0);
+    tw_json_member_cstr(&writer, "storageRetention", retention);
+    tw_json_end_object(&writer);
+    tw_json_end_object(&writer);
+    return TW_HTTP_DONE;
+}
+
+/* ---- what there is only with scraping ---- */
+
+static enum tw_http_verdict targets(void *user, struct tw_http_exchange *exchange)
+{
+    (void)user;
+    tw_buf_append_cstr(
+        &exchange->response.body,
+        "{\"status\":\"success\",\"data\":{\"activeTargets\":[],\"droppedTargets\":[],"
+        "\"droppedTargetCounts\":{}}}");
+    return TW_HTTP_DONE;
+}
+
+static enum tw_http_verdict scrape_pools(void *user, struct tw_http_exchange *exchange)
+{
+    (void)user;
+    tw_buf_append_cstr(&exchange->response.body,
+                       "{\"status\":\"success\",\"data\":{\"scrapePools\":[]}}");
+    return TW_HTTP_DONE;
+}
+
+static enum tw_http_verdict empty_list(void *user, struct tw_http_exchange *exchange)
+{
+    (void)user;
+    tw_buf_append_cstr(&exchange->response.body, "{\"status\":\"success\",\"data\":[]}");
+    return TW_HTTP_DONE;
+}
+
+void daemon_status_route(struct tw_http_router *router, struct daemon_status *status)
+{
+    const unsigned change = TW_HTTP_POST | TW_HTTP_PUT;
+    tw_http_route(router, TW_HTTP_GET, "/-/healthy", TW_HTTP_INLINE, healthy, status);
+    tw_http_route(router, TW_HTTP_GET, "/-/ready", TW_HTTP_INLINE, ready, status);
+    tw_http_route(router, change, "/-/reload", TW_HTTP_WORKER, reload, status);
+    tw_http_route(router, change, "/-/quit", TW_HTTP_INLINE, quit, status);
+    tw_http_route(router, TW_HTTP_GET, "/metrics", TW_HTTP_WORKER, metrics, status);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/status/config", TW_HTTP_WORKER, config, status);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/status/flags", TW_HTTP_INLINE, flags, status);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/status/runtimeinfo", TW_HTTP_INLINE, runtimeinfo,
+                  status);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/targets", TW_HTTP_INLINE, targets, status);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/targets/metadata", TW_HTTP_INLINE, empty_list,
+                  status);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/scrape_pools", TW_HTTP_INLINE, scrape_pools,
+                  status);
+}
