@@ -16,6 +16,10 @@ AM_TESTS_ENVIRONMENT = TW_SRCDIR='$(abs_top_srcdir)'; export TW_SRCDIR; \
 check_LIBRARIES += %D%/lib/libunit.a
 %C%_lib_libunit_a_SOURCES = %D%/lib/unit.c %D%/lib/unit.h
 %C%_lib_libunit_a_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+
+# A store in memory; programs that use it link tsdb/libtsdb.a and wire/libwire.a behind it.
+check_LIBRARIES += %D%/lib/libmemory_storage.a
+%C%_lib_libmemory_storage_a_SOURCES = %D%/lib/memory_storage.c %D%/lib/memory_storage.h
 UNIT_LIBS = %D%/lib/libunit.a $(CHECK_LIBS)
 
 include tests/unit/base/module.mk
