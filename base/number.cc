@@ -23,10 +23,33 @@ static size_t format_special(double value, char *ret_text)
     return give(ret_text, value > 0 ? "+Inf" : "-Inf");
 }
 
+/* From 2^53 on to_chars writes out the exact integer, Go the shortest digits and then zeros:
+ * 1e23 is 100000000000000000000000, not 99999999999999991611392. */
+static size_t format_large(double value, char *ret_text)
+{
+    char text[40];
+    auto result = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific);
+    char *out = ret_text, *at = text;
+    if (*at == '-')
+        *out++ = *at++;
+    const char *digits = out;
+    for (; at < result.ptr && *at != 'e'; at++)
+        if (*at != '.')
+            *out++ = *at;
+    int exponent = 0;
+    std::from_chars(at + 2, result.ptr, exponent); /* behind "e+" */
+    while (out - digits <= exponent)
+        *out++ = '0';
+    *out = 0;
+    return (size_t)(out - ret_text);
+}
+
 size_t tw_double_format_fixed(double value, char *ret_text)
 {
     if (!std::isfinite(value))
         return format_special(value, ret_text);
+    if (std::fabs(value) >= 9007199254740992.0)
+        return format_large(value, ret_text);
     auto result =
         std::to_chars(ret_text, ret_text + TW_DOUBLE_BYTES - 1, value, std::chars_format::fixed);
     *result.ptr = 0;
