@@ -458,6 +458,8 @@ static void print_directive(struct printer *p)
     size_t size = tw_utf8_decode(tw_str_slice(p->format, p->at, p->format.size), &d.verb);
     struct tw_str verb = tw_str_slice(p->format, p->at, p->at + size);
     p->at += size;
+    if (d.verb == 'v')
+        d.plus = false; /* %+v asks for field names, not for a sign */
     if (d.verb == '%') {
         tw_buf_append_char(p->out, '%');
     } else if (d.bad_index) {

@@ -81,27 +81,19 @@ const char *alert_value_type(const struct alert_value *value)
  * the point: 0.d1d2d3... x 10^exponent. number is finite and not 0. */
 static size_t shortest_digits(double number, char *ret_digits, int *ret_exponent)
 {
-    char text[TW_DOUBLE_BYTES];
-    size_t size = tw_double_format_fixed(fabs(number), text);
-    size_t count = 0;
-    int exponent = 0;
-    bool seen_point = false, seen_digit = false;
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] == '.') {
-            seen_point = true;
-            continue;
-        }
-        seen_digit = seen_digit || text[i] != '0';
-        if (seen_digit)
-            ret_digits[count++] = text[i];
-        if (seen_digit && !seen_point)
-            exponent++;
-        if (!seen_digit && seen_point)
-            exponent--;
+    char text[64];
+    double back = 0;
+    for (int precision = 0; precision <= 16; precision++) {
+        snprintf(text, sizeof text, "%.*e", precision, fabs(number));
+        if (tw_double_parse(tw_str(text), &back) && back == fabs(number))
+            break;
     }
-    while (count > 1 && ret_digits[count - 1] == '0')
-        count--;
-    *ret_exponent = exponent;
+    size_t count = 0;
+    const char *at = text;
+    for (; *at != 'e'; at++)
+        if (*at != '.')
+            ret_digits[count++] = *at;
+    *ret_exponent = atoi(at + 1) + 1;
     return count;
 }
 
@@ -145,9 +137,17 @@ void alert_float_format(double number, char format, int precision, struct tw_buf
         append_exponent(number, digits, count, exponent, out);
         return;
     }
-    char text[TW_DOUBLE_BYTES];
-    size_t size = tw_double_format_fixed(number, text);
-    tw_buf_append(out, text, size);
+    if (signbit(number))
+        tw_buf_append_char(out, '-');
+    for (int i = 0; i < point || i < (int)count || i == 0; i++) {
+        if (i == 0 && point <= 0)
+            tw_buf_append_cstr(out, "0");
+        if (i == (point > 0 ? point : 0))
+            tw_buf_append_char(out, '.');
+        for (int zeros = point; i == 0 && zeros < 0; zeros++)
+            tw_buf_append_char(out, '0');
+        tw_buf_append_char(out, i < (int)count ? digits[i] : '0');
+    }
 }
 
 /* ---- times and durations ---- */
