@@ -22,4 +22,8 @@ DAEMON_LIBS = %D%/libdaemon.a wire/libwire.a base/libbase.a \
 sbin_PROGRAMS += tidewatchd
 tidewatchd_SOURCES = %D%/tidewatchd.c
 tidewatchd_LDADD = $(DAEMON_LIBS)
+
+bin_PROGRAMS += tidewatch
+tidewatch_SOURCES = %D%/tidewatch.c %D%/cli.c %D%/cli.h %D%/cli_query.c
+tidewatch_LDADD = $(DAEMON_LIBS)
 endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The command line program: a table of commands.
+ */
+#include "config.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/yaml.h"
+#include "daemon/cli.h"
+
+struct entry {
+    const char *name, *help;
+    int (*run)(int argc, char **argv);
+};
+
+static const struct entry commands[] = {
+    {"query", "Evaluate a PromQL expression on a server.", cli_query},
+};
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static void print_usage(FILE *file)
+{
+    fputs("usage: tidewatch COMMAND [OPTION ...]\n\ncommands:\n", file);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(file, "  %-12s%s\n", commands[i].name, commands[i].help);
+    fputs("\ntidewatch COMMAND --help says more; tidewatch --version names the version.\n", file);
+}
+
+static const struct entry *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[COMMAND_COUNT + 1] = {NULL};
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        names[i] = commands[i].name;
+    const char *nearest = tw_yaml_nearest(tw_str(name), names);
+    if (nearest)
+        fprintf(stderr, "tidewatch: unknown command '%s'; did you mean '%s'?\n", name, nearest);
+    else
+        fprintf(stderr, "tidewatch: unknown command '%s'; tidewatch --help lists all\n", name);
+    return CLI_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write, not a death */
+    if (argc < 2) {
+        print_usage(stderr);
+        return CLI_USAGE;
+    }
+    const char *word = argv[1];
+    if (!strcmp(word, "--version")) {
+        puts("tidewatch " VERSION);
+        return CLI_OK;
+    }
+    if (!strcmp(word, "--help") || !strcmp(word, "-h") || (!strcmp(word, "help") && argc < 3)) {
+        print_usage(stdout);
+        return CLI_OK;
+    }
+    if (!strcmp(word, "help")) {
+        static char help[] = "--help";
+        char *arguments[] = {argv[2], help, NULL};
+        const struct entry *entry = find_command(argv[2]);
+        return entry ? entry->run(2, arguments) : unknown_command(argv[2]);
+    }
+    const struct entry *entry = find_command(word);
+    return entry ? entry->run(argc - 1, argv + 1) : unknown_command(word);
+}
