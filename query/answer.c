@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "query/answer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/number.h"
+
+/* What is written in one go before the sender gets its turn. */
+#define PIECE_BYTES ((size_t)64 << 10)
+/* One series' labels can pass a piece: the largest set, each byte escaped as \u00XX. */
+#define BUFFER_BYTES_MAX (PIECE_BYTES + 8 * (size_t)WIRE_LABELS_BYTES_MAX + (1 << 20))
+
+enum phase { PHASE_HEAD, PHASE_SERIES, PHASE_POINTS, PHASE_TAIL, PHASE_DONE };
+
+struct answer {
+    struct query_result *result;
+    struct query_answer_options options;
+    struct tw_buf text;
+    struct tw_json_writer writer;
+    enum phase phase;
+    size_t series, series_count, point;
+    size_t sent; /* bytes of text that are with the sender already */
+};
+
+size_t query_answer_time(int64_t time_ms, char *ret_text)
+{
+    uint64_t magnitude = time_ms < 0 ? -(uint64_t)time_ms : (uint64_t)time_ms;
+    const char *sign = time_ms < 0 ? "-" : "";
+    unsigned fraction = (unsigned)(magnitude % 1000);
+    int size = fraction ? snprintf(ret_text, QUERY_ANSWER_TIME_BYTES, "%s%llu.%03u", sign,
+                                   (unsigned long long)(magnitude / 1000), fraction)
+                        : snprintf(ret_text, QUERY_ANSWER_TIME_BYTES, "%s%llu", sign,
+                                   (unsigned long long)(magnitude / 1000));
+    return (size_t)size;
+}
+
+void query_answer_labels(struct tw_json_writer *writer, struct wire_labels labels)
+{
+    tw_json_begin_object(writer);
+    for (size_t i = 0; i < labels.count; i++) {
+        tw_json_key(writer, labels.items[i].name);
+        tw_json_write_str(writer, labels.items[i].value);
+    }
+    tw_json_end_object(writer);
+}
+
+/* [1435781430.781,"1.5"]; an exponent only for the very small and large, as Prometheus writes. */
+static void write_point(struct tw_json_writer *writer, const struct query_point *point)
+{
+    char text[QUERY_ANSWER_TIME_BYTES + TW_DOUBLE_BYTES + 8];
+    size_t size = 0;
+    text[size++] = '[';
+    size += query_answer_time(point->time_ms, text + size);
+    text[size++] = ',';
+    text[size++] = '"';
+    double magnitude = fabs(point->value);
+    bool exponent = magnitude != 0 && (magnitude < 1e-6 || magnitude >= 1e21);
+    size += exponent ? tw_double_format_general(point->value, text + size)
+                     : tw_double_format_fixed(point->value, text + size);
+    text[size++] = '"';
+    text[size++] = ']';
+    tw_json_write_raw(writer, (struct tw_str){text, size});
+}
+
+static void write_string_result(struct answer *answer)
+{
+    char time_text[QUERY_ANSWER_TIME_BYTES];
+    const struct query_result *result = answer->result;
+    TW_ASSERT(result->count == 1 && result->series[0].count == 1);
+    size_t size = query_answer_time(result->series[0].points[0].time_ms, time_text);
+    tw_json_begin_array(&answer->writer);
+    tw_json_write_raw(&answer->writer, (struct tw_str){time_text, size});
+    tw_json_write_str(&answer->writer, result->string);
+    tw_json_end_array(&answer->writer);
+}
+
+static void write_head(struct answer *answer)
+{
+    static const char *const type_names[] = {"scalar", "vector", "matrix", "string"};
+    struct tw_json_writer *writer = &answer->writer;
+    const struct query_result *result = answer->result;
+    tw_json_begin_object(writer);
+    tw_json_member_cstr(writer, "status", "success");
+    tw_json_key(writer, TW_STR("data"));
+    tw_json_begin_object(writer);
+    tw_json_member_cstr(writer, "resultType", type_names[result->type]);
+    tw_json_key(writer, TW_STR("result"));
+    switch (result->type) {
+    case QUERY_SCALAR:
+        TW_ASSERT(result->count == 1 && result->series[0].count == 1);
+        write_point(writer, &result->series[0].points[0]);
+        answer->phase = PHASE_TAIL;
+        return;
+    case QUERY_STRING:
+        write_string_result(answer);
+        answer->phase = PHASE_TAIL;
+        return;
+    case QUERY_VECTOR:
+    case QUERY_MATRIX:
+        tw_json_begin_array(writer);
+        answer->phase = PHASE_SERIES;
+        return;
+    }
+}
+
+static void begin_series(struct answer *answer)
+{
+    struct tw_json_writer *writer = &answer->writer;
+    if (answer->series == answer->series_count) {
+        tw_json_end_array(writer);
+        answer->phase = PHASE_TAIL;
+        return;
+    }
+    const struct query_series *series = &answer->result->series[answer->series];
+    tw_json_begin_object(writer);
+    tw_json_key(writer, TW_STR("metric"));
+    query_answer_labels(writer, series->labels);
+    if (answer->result->type == QUERY_VECTOR) {
+        TW_ASSERT(series->count == 1);
+        tw_json_key(writer, TW_STR("value"));
+        write_point(writer, &series->points[0]);
+        tw_json_end_object(writer);
+        answer->series++;
+        return;
+    }
+    tw_json_key(writer, TW_STR("values"));
+    tw_json_begin_array(writer);
+    answer->point = 0;
+    answer->phase = PHASE_POINTS;
+}
+
+static void write_points(struct answer *answer)
+{
+    const struct query_series *series = &answer->result->series[answer->series];
+    while (answer->point < series->count && answer->text.size < PIECE_BYTES)
+        write_point(&answer->writer, &series->points[answer->point++]);
+    if (answer->point < series->count)
+        return;
+    tw_json_end_array(&answer->writer);
+    tw_json_end_object(&answer->writer);
+    answer->series++;
+    answer->phase = PHASE_SERIES;
+}
+
+static void write_stats(struct answer *answer)
+{
+    struct tw_json_writer *writer = &answer->writer;
+    int64_t samples = (int64_t)answer->result->samples_read;
+    tw_json_key(writer, TW_STR("stats"));
+    tw_json_begin_object(writer);
+    tw_json_key(writer, TW_STR("samples"));
+    tw_json_begin_object(writer);
+    tw_json_member_int(writer, "totalQueryableSamples", samples);
+    tw_json_member_int(writer, "peakSamples", samples);
+    tw_json_end_object(writer);
+    tw_json_end_object(writer);
+}
+
+static void write_strings(struct answer *answer, const char *key, const struct tw_str *items,
+                          size_t count, const char *extra)
+{
+    if (count == 0 && !extra)
+        return;
+    struct tw_json_writer *writer = &answer->writer;
+    tw_json_key(writer, tw_str(key));
+    tw_json_begin_array(writer);
+    for (size_t i = 0; i < count; i++)
+        tw_json_write_str(writer, items[i]);
+    if (extra)
+        tw_json_write_cstr(writer, extra);
+    tw_json_end_array(writer);
+}
+
+static void write_tail(struct answer *answer)
+{
+    const struct query_result *result = answer->result;
+    if (answer->options.stats)
+        write_stats(answer);
+    tw_json_end_object(&answer->writer);
+    bool cut = answer->series_count < result->count && answer->result->type != QUERY_SCALAR;
+    write_strings(answer, "warnings", result->warnings, result->warning_count,
+                  cut ? "results truncated due to limit" : NULL);
+    write_strings(answer, "infos", result->infos, result->info_count, NULL);
+    tw_json_end_object(&answer->writer);
+    answer->phase = PHASE_DONE;
+}
+
+/* Writes until the text holds at least `bytes` or all is written. */
+static void write_until(struct answer *answer, size_t bytes)
+{
+    while (answer->phase != PHASE_DONE && answer->text.size < bytes) {
+        switch (answer->phase) {
+        case PHASE_HEAD:
+            write_head(answer);
+            break;
+        case PHASE_SERIES:
+            begin_series(answer);
+            break;
+        case PHASE_POINTS:
+            write_points(answer);
+            break;
+        case PHASE_TAIL:
+            write_tail(answer);
+            break;
+        case PHASE_DONE:
+            break;
+        }
+    }
+}
+
+static ssize_t produce(void *user, char *ret_bytes, size_t capacity)
+{
+    struct answer *answer = user;
+    if (answer->sent == answer->text.size) {
+        tw_buf_clear(&answer->text);
+        answer->sent = 0;
+        write_until(answer, PIECE_BYTES);
+    }
+    if (answer->text.overflow)
+        return -1;
+    size_t left = answer->text.size - answer->sent;
+    size_t count = left < capacity ? left : capacity;
+    if (count)
+        memcpy(ret_bytes, answer->text.data + answer->sent, count);
+    answer->sent += count;
+    return (ssize_t)count;
+}
+
+static void end(void *user)
+{
+    struct answer *answer = user;
+    query_result_free(answer->result);
+    tw_buf_fini(&answer->text);
+    free(answer);
+}
+
+void query_answer_give(struct tw_http_exchange *exchange, struct query_result *result,
+                       const struct query_answer_options *options)
+{
+    struct answer *answer = calloc(1, sizeof *answer);
+    TW_ASSERT(answer != NULL);
+    answer->result = result;
+    answer->options = *options;
+    answer->series_count = result->count;
+    if (options->series_max && options->series_max < result->count)
+        answer->series_count = options->series_max;
+    tw_buf_init(&answer->text, QUERY_ANSWER_INLINE_BYTES + BUFFER_BYTES_MAX);
+    tw_json_writer_init(&answer->writer, &answer->text);
+    while (answer->phase != PHASE_DONE && answer->text.size < QUERY_ANSWER_INLINE_BYTES)
+        write_until(answer, answer->text.size + 1);
+    struct tw_http_response *response = &exchange->response;
+    if (answer->phase == PHASE_DONE && !answer->text.overflow) {
+        tw_buf_append_str(&response->body, tw_buf_str(&answer->text));
+        end(answer);
+        return;
+    }
+    response->produce = produce;
+    response->produce_end = end;
+    response->produce_user = answer;
+}

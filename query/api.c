@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "query/api.h"
+
+#include "base/duration.h"
+#include "base/json.h"
+#include "base/number.h"
+#include "query/answer.h"
+
+#define NS_PER_MS INT64_C(1000000)
+
+void query_api_refuse(struct tw_http_exchange *exchange, const char *name, struct tw_err *err)
+{
+    (void)tw_err_wrap(err, "invalid parameter \"%s\"", name);
+    tw_http_error_api(exchange, err);
+}
+
+bool query_api_time(struct tw_http_exchange *exchange, const char *name, int64_t *ret_ms)
+{
+    struct tw_str text;
+    if (!tw_http_parameter(&exchange->request, name, &text) || text.size == 0)
+        return true;
+    struct tw_err err;
+    if (tw_time_parse_parameter(text, ret_ms, &err) == TW_OK)
+        return true;
+    query_api_refuse(exchange, name, &err);
+    return false;
+}
+
+bool query_api_limit(struct tw_http_exchange *exchange, const char *name, size_t *ret_limit)
+{
+    *ret_limit = 0;
+    struct tw_str text;
+    if (!tw_http_parameter(&exchange->request, name, &text) || text.size == 0)
+        return true;
+    int64_t limit;
+    if (tw_int64_parse(text, &limit) && limit >= 0) {
+        *ret_limit = (size_t)limit;
+        return true;
+    }
+    struct tw_err err;
+    (void)tw_err_set(&err, TW_BAD_DATA, "limit must be non-negative");
+    query_api_refuse(exchange, name, &err);
+    return false;
+}
+
+/* An earlier deadline of the exchange wins. */
+static bool apply_timeout(struct tw_http_exchange *exchange)
+{
+    struct tw_str text;
+    if (!tw_http_parameter(&exchange->request, "timeout", &text) || text.size == 0)
+        return true;
+    int64_t timeout_ms;
+    struct tw_err err;
+    if (tw_duration_parse_parameter(text, &timeout_ms, &err) != TW_OK) {
+        query_api_refuse(exchange, "timeout", &err);
+        return false;
+    }
+    struct tw_context *context = &exchange->context;
+    int64_t now_ns = tw_clock_mono_ns(context->clock), deadline_ns;
+    if (!__builtin_mul_overflow(timeout_ms, NS_PER_MS, &deadline_ns) &&
+        !__builtin_add_overflow(deadline_ns, now_ns, &deadline_ns) &&
+        deadline_ns < context->deadline_mono_ns)
+        context->deadline_mono_ns = deadline_ns;
+    return true;
+}
+
+/* What all queries have in common: text, limit, timeout, stats, and no look-back of their own. */
+static bool read_common(struct tw_http_exchange *exchange, struct tw_str *ret_text,
+                        struct query_answer_options *ret_options)
+{
+    *ret_text = (struct tw_str){"", 0};
+    (void)tw_http_parameter(&exchange->request, "query", ret_text);
+    *ret_options = (struct query_answer_options){0};
+    struct tw_str text = {NULL, 0};
+    ret_options->stats = tw_http_parameter(&exchange->request, "stats", &text) && text.size > 0;
+    if (tw_http_parameter(&exchange->request, "lookback_delta", &text) && text.size > 0) {
+        struct tw_err err;
+        (void)tw_err_set(&err, TW_UNSUPPORTED,
+                         "not supported yet; the server's look-back of 5m holds");
+        query_api_refuse(exchange, "lookback_delta", &err);
+        return false;
+    }
+    return query_api_limit(exchange, "limit", &ret_options->series_max) && apply_timeout(exchange);
+}
+
+/* Mistakes in the query are mistakes in a parameter; the rest went wrong while it ran. */
+static enum tw_http_verdict answer_error(struct tw_http_exchange *exchange, struct tw_err *err)
+{
+    if (tw_code_http_status(err->code) == 400)
+        query_api_refuse(exchange, "query", err);
+    else
+        tw_http_error_api(exchange, err);
+    return TW_HTTP_DONE;
+}
+
+static enum tw_http_verdict handle_query(void *user, struct tw_http_exchange *exchange)
+{
+    struct query_engine *engine = user;
+    struct tw_str text;
+    struct query_answer_options options;
+    int64_t time_ms = tw_clock_wall_ms(exchange->context.clock);
+    if (!query_api_time(exchange, "time", &time_ms) || !read_common(exchange, &text, &options))
+        return TW_HTTP_DONE;
+    struct query_result *result;
+    struct tw_err err;
+    if (query_instant(engine, &exchange->context, text, time_ms, &result, &err) != TW_OK)
+        return answer_error(exchange, &err);
+    query_answer_give(exchange, result, &options);
+    return TW_HTTP_DONE;
+}
+
+/* Answers what is missing or contradicts itself in start, end and step. */
+static bool read_range(struct tw_http_exchange *exchange, int64_t *ret_start_ms,
+                       int64_t *ret_end_ms, int64_t *ret_step_ms)
+{
+    struct tw_str text = {"", 0};
+    struct tw_err err;
+    const char *name = "start";
+    (void)tw_http_parameter(&exchange->request, "start", &text);
+    if (tw_time_parse_parameter(text, ret_start_ms, &err) != TW_OK)
+        goto refuse;
+    name = "end";
+    text = (struct tw_str){"", 0};
+    (void)tw_http_parameter(&exchange->request, "end", &text);
+    if (tw_time_parse_parameter(text, ret_end_ms, &err) != TW_OK)
+        goto refuse;
+    if (*ret_end_ms < *ret_start_ms) {
+        (void)tw_err_set(&err, TW_BAD_DATA, "end timestamp must not be before start time");
+        goto refuse;
+    }
+    name = "step";
+    text = (struct tw_str){"", 0};
+    (void)tw_http_parameter(&exchange->request, "step", &text);
+    if (tw_duration_parse_parameter(text, ret_step_ms, &err) != TW_OK)
+        goto refuse;
+    if (*ret_step_ms <= 0) {
+        (void)tw_err_set(&err, TW_BAD_DATA,
+                         "zero or negative query resolution step widths are not accepted. Try a "
+                         "positive integer");
+        goto refuse;
+    }
+    if ((uint64_t)*ret_end_ms - (uint64_t)*ret_start_ms >
+        (uint64_t)QUERY_API_POINTS_MAX * (uint64_t)*ret_step_ms) {
+        (void)tw_err_set(&err, TW_BAD_DATA,
+                         "exceeded maximum resolution of 11,000 points per timeseries. Try "
+                         "decreasing the query resolution (?step=XX)");
+        tw_http_error_api(exchange, &err);
+        return false;
+    }
+    return true;
+refuse:
+    query_api_refuse(exchange, name, &err);
+    return false;
+}
+
+static enum tw_http_verdict handle_range(void *user, struct tw_http_exchange *exchange)
+{
+    struct query_engine *engine = user;
+    struct tw_str text;
+    struct query_answer_options options;
+    int64_t start_ms, end_ms, step_ms;
+    if (!read_range(exchange, &start_ms, &end_ms, &step_ms) ||
+        !read_common(exchange, &text, &options))
+        return TW_HTTP_DONE;
+    struct query_result *result;
+    struct tw_err err;
+    if (query_range(engine, &exchange->context, text, start_ms, end_ms, step_ms, &result, &err) !=
+        TW_OK)
+        return answer_error(exchange, &err);
+    query_answer_give(exchange, result, &options);
+    return TW_HTTP_DONE;
+}
+
+static enum tw_http_verdict handle_exemplars(void *user, struct tw_http_exchange *exchange)
+{
+    (void)user;
+    tw_buf_append_cstr(&exchange->response.body, "{\"status\":\"success\",\"data\":[]}");
+    return TW_HTTP_DONE;
+}
+
+static enum tw_http_verdict handle_buildinfo(void *user, struct tw_http_exchange *exchange)
+{
+    (void)user;
+    struct tw_json_writer writer;
+    tw_json_writer_init(&writer, &exchange->response.body);
+    tw_json_begin_object(&writer);
+    tw_json_member_cstr(&writer, "status", "success");
+    tw_json_key(&writer, TW_STR("data"));
+    tw_json_begin_object(&writer);
+    tw_json_member_cstr(&writer, "version", QUERY_API_PROMETHEUS_VERSION);
+    tw_json_member_cstr(&writer, "revision", "");
+    tw_json_member_cstr(&writer, "branch", "");
+    tw_json_member_cstr(&writer, "buildUser", "");
+    tw_json_member_cstr(&writer, "buildDate", "");
+    tw_json_member_cstr(&writer, "goVersion", "");
+    tw_json_member_cstr(&writer, "application", "tidewatch");
+    tw_json_member_cstr(&writer, "applicationVersion", PACKAGE_VERSION);
+    tw_json_end_object(&writer);
+    tw_json_end_object(&writer);
+    return TW_HTTP_DONE;
+}
+
+void query_api_route(struct tw_http_router *router, struct query_engine *engine)
+{
+    unsigned both = TW_HTTP_GET | TW_HTTP_POST;
+    tw_http_route(router, both, "/api/v1/query", TW_HTTP_WORKER, handle_query, engine);
+    tw_http_route(router, both, "/api/v1/query_range", TW_HTTP_WORKER, handle_range, engine);
+    tw_http_route(router, both, "/api/v1/query_exemplars", TW_HTTP_INLINE, handle_exemplars, NULL);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/status/buildinfo", TW_HTTP_INLINE, handle_buildinfo,
+                  NULL);
+    query_api_names_route(router, engine);
+}

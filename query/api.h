@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * api: the Prometheus HTTP API v1 over the engine and its storage, in its exact JSON.
+ *
+ *   GET, POST /api/v1/query, query_range       results
+ *   GET, POST /api/v1/labels, series           names, label sets
+ *   GET       /api/v1/label/:name/values       values; U__ escaped names
+ *   GET       /api/v1/metadata                 types, helps and units, as pushed
+ *   GET, POST /api/v1/query_exemplars          an empty list: exemplars are not kept
+ *   GET       /api/v1/status/buildinfo
+ *
+ * Threads: handlers run on workers, several at once.
+ */
+#ifndef TW_QUERY_API_H
+#define TW_QUERY_API_H
+
+#include "base/http.h"
+#include "query/engine.h"
+
+/* Prometheus's guard: steps of a range query, which is also what a graph can show. */
+#define QUERY_API_POINTS_MAX 11000
+/* The level of the Prometheus API that buildinfo claims: clients choose their calls by it. */
+#define QUERY_API_PROMETHEUS_VERSION "3.5.0"
+
+/* The engine outlives the router's use. */
+void query_api_route(struct tw_http_router *router, struct query_engine *engine);
+/* labels, label values, series and metadata; called by query_api_route (query/api_names.c). */
+void query_api_names_route(struct tw_http_router *router, struct query_engine *engine);
+
+/* Answers err with "invalid parameter "<name>": " in front, status 400. */
+void query_api_refuse(struct tw_http_exchange *exchange, const char *name, struct tw_err *err);
+/* A time parameter; *ret_ms keeps its default when it is absent. False: the exchange is answered.
+ */
+bool query_api_time(struct tw_http_exchange *exchange, const char *name, int64_t *ret_ms);
+/* The limit parameter, 0 = none. False: the exchange is answered. */
+bool query_api_limit(struct tw_http_exchange *exchange, const char *name, size_t *ret_limit);
+
+#endif
