@@ -1,3 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-# tsdb: L2, receiver -> admission -> series -> head -> codec -> block -> partition -> index -> selection.
-dist_noinst_DATA += %D%/storage.h %D%/state.h
+# tsdb: L2, receiver -> ingest -> committer -> log -> head -> keeper -> block -> partition -> selection.
+if BUILD_SERVER
+noinst_LIBRARIES += %D%/libtsdb.a
+endif
+%C%_libtsdb_a_SOURCES = \
+	%D%/catalog.c %D%/catalog.h \
+	%D%/codec.c %D%/codec.h \
+	%D%/committer.c \
+	%D%/db.c %D%/db.h %D%/db_int.h \
+	%D%/head.c %D%/head.h \
+	%D%/index.c %D%/index.h \
+	%D%/ingest.c \
+	%D%/keeper.c \
+	%D%/lmdb.c %D%/lmdb.h \
+	%D%/log.c %D%/log.h \
+	%D%/names.c \
+	%D%/partition.c %D%/partition.h \
+	%D%/points.c %D%/points.h \
+	%D%/record.c %D%/record.h \
+	%D%/selection.c \
+	%D%/state.c %D%/state.h \
+	%D%/storage.c %D%/storage.h
+%C%_libtsdb_a_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
+
+# What a program that links libtsdb.a has to name as well, before wire's and base's libraries.
+TSDB_LIBS = $(LMDB_LIBS)

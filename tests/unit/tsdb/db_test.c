@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <math.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "tests/unit/tsdb/store.h"
+
+static const char *folder(void)
+{
+    static char path[4096];
+    static int number;
+    snprintf(path, sizeof path, "%s/db%d", unit_folder(), number++);
+    return path;
+}
+
+static struct tsdb_db *open_db(const char *path)
+{
+    struct tsdb_db *db;
+    struct tw_err err;
+    unit_assert_ok(
+        tsdb_db_open(&(struct tsdb_db_options){.folder = path, .manual = true}, &db, &err), &err);
+    return db;
+}
+
+START_TEST(appended_is_selected)
+{
+    struct tsdb_db *db = open_db(folder());
+    struct tw_err err;
+    unit_assert_ok(store_append(db, "up,job=a", 1000, 1, &err), &err);
+    unit_assert_ok(store_append(db, "up,job=b", 1000, 0, &err), &err);
+    unit_assert_ok(store_append(db, "up,job=a", 2000, 2.5, &err), &err);
+    unit_assert_ok(store_append(db, "down,job=a", 2000, 3, &err), &err);
+    store_assert(db, "up", 0, 5000, "up{job=\"a\"}: 1000=1 2000=2.5\nup{job=\"b\"}: 1000=0\n");
+    store_assert(db, "up", 2000, 2000, "up{job=\"a\"}: 2000=2.5\n");
+    store_assert(db, "up", 2001, 9000, "");
+    store_assert(db, "none", 0, 5000, "");
+    char *text = store_read(db, NULL, "job", "a", 0, 5000);
+    ck_assert_str_eq(text, "down{job=\"a\"}: 2000=3\nup{job=\"a\"}: 1000=1 2000=2.5\n");
+    free(text);
+    tsdb_db_close(db);
+}
+END_TEST
+
+START_TEST(any_order_last_write_wins)
+{
+    struct tsdb_db *db = open_db(folder());
+    struct tw_err err;
+    double stale = tw_double_from_bits(TW_STALE_BITS);
+    unit_assert_ok(store_append(db, "m", 3000, 3, &err), &err);
+    unit_assert_ok(store_append(db, "m", 1000, 1, &err), &err);
+    unit_assert_ok(store_append(db, "m", -5000, -5, &err), &err);
+    unit_assert_ok(store_append(db, "m", 1000, 11, &err), &err);
+    unit_assert_ok(store_append(db, "m", 3000, stale, &err), &err);
+    unit_assert_ok(store_append(db, "m", 4000, stale, &err), &err);
+    unit_assert_ok(store_append(db, "m", 4000, 4, &err), &err);
+    unit_assert_ok(store_append(db, "m", 5000, stale, &err), &err);
+    store_assert(db, "m", -9000, 9000, "m: -5000=-5 1000=11 3000=3 4000=4 5000=stale\n");
+    tsdb_db_close(db);
+}
+END_TEST
+
+START_TEST(survives_reopening)
+{
+    char path[4096];
+    strcpy(path, folder());
+    struct tsdb_db *db = open_db(path);
+    struct tw_err err;
+    for (int i = 0; i < 100; i++) {
+        unit_assert_ok(store_append(db, "m,a=x", 1000 * i, i, &err), &err);
+        unit_assert_ok(store_append(db, "m,a=y", 1000 * i, i * 0.1, &err), &err);
+    }
+    char *before = store_read(db, "m", NULL, NULL, 0, 200000);
+    for (int i = 0; i < 3; i++) {
+        tsdb_db_close(db);
+        db = open_db(path);
+        char *after = store_read(db, "m", NULL, NULL, 0, 200000);
+        ck_assert_str_eq(after, before);
+        free(after);
+    }
+    free(before);
+    tsdb_db_close(db);
+}
+END_TEST
+
+START_TEST(bad_samples_are_refused)
+{
+    struct tw_clock *clock = tw_clock_manual_new(1000000000);
+    struct tw_metrics *metrics = tw_metrics_new();
+    struct tsdb_db *db;
+    struct tw_err err;
+    struct tsdb_db_options options = {.folder = folder(),
+                                      .clock = clock,
+                                      .metrics = metrics,
+                                      .retention_ms = 1000000,
+                                      .series_max = 2,
+                                      .manual = true};
+    unit_assert_ok(tsdb_db_open(&options, &db, &err), &err);
+    unit_assert_ok(store_append(db, "m", 1000000000 + TSDB_FUTURE_MS_MAX, 1, &err), &err);
+    unit_assert_code(store_append(db, "m", 1000000001 + TSDB_FUTURE_MS_MAX, 1, &err), TW_BAD_DATA);
+    unit_assert_contains(err.message, "in the future");
+    unit_assert_ok(store_append(db, "m", 999000000, 1, &err), &err);
+    unit_assert_code(store_append(db, "m", 998999999, 1, &err), TW_BAD_DATA);
+    unit_assert_contains(err.message, "retention");
+    unit_assert_code(store_append(db, "m,=x", 1000000000, 1, &err), TW_BAD_DATA);
+    unit_assert_ok(store_append(db, "m,a=x", 1000000000, 1, &err), &err);
+    unit_assert_code(store_append(db, "m,a=y", 1000000000, 1, &err), TW_BAD_DATA);
+    unit_assert_contains(err.message, "limit");
+    unit_assert_ok(store_append(db, "m,a=x", 1000000001, 1, &err), &err);
+    struct tw_buf text;
+    tw_buf_init(&text, (size_t)1 << 20);
+    tw_metrics_write(metrics, &text);
+    unit_assert_contains(tw_buf_cstr(&text),
+                         "tidewatch_tsdb_samples_refused_total{reason=\"future\"} 1\n");
+    unit_assert_contains(tw_buf_cstr(&text),
+                         "tidewatch_tsdb_samples_refused_total{reason=\"series_limit\"} 1\n");
+    unit_assert_contains(tw_buf_cstr(&text), "tidewatch_tsdb_head_series 2\n");
+    tw_buf_fini(&text);
+    tsdb_db_close(db);
+    tw_metrics_free(metrics);
+    tw_clock_manual_free(clock);
+}
+END_TEST
+
+START_TEST(one_process_at_a_time)
+{
+    char path[4096];
+    strcpy(path, folder());
+    struct tsdb_db *db = open_db(path), *second;
+    struct tw_err err;
+    unit_assert_code(
+        tsdb_db_open(&(struct tsdb_db_options){.folder = path, .manual = true}, &second, &err),
+        TW_BUSY);
+    char pid[32];
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    unit_assert_contains(err.message, pid);
+    unit_assert_contains(err.message, path);
+    tsdb_db_close(db);
+    db = open_db(path);
+    tsdb_db_close(db);
+}
+END_TEST
+
+START_TEST(names_and_values)
+{
+    struct tsdb_db *db = open_db(folder());
+    struct tw_err err;
+    unit_assert_ok(store_append(db, "up,job=a,zone=z", 1000, 1, &err), &err);
+    unit_assert_ok(store_append(db, "up,job=b", 1000, 0, &err), &err);
+    unit_assert_ok(store_append(db, "down,job=c", 1000, 0, &err), &err);
+    struct tw_arena *arena = tw_arena_new(4096);
+    struct tw_context context = store_context();
+    struct tsdb_strings strings;
+    unit_assert_ok(
+        tsdb_label_names(tsdb_db_storage(db), &context, NULL, 0, 0, 5000, 0, arena, &strings, &err),
+        &err);
+    ck_assert_uint_eq(strings.count, 3);
+    unit_assert_str(strings.items[0], "__name__");
+    unit_assert_str(strings.items[1], "job");
+    unit_assert_str(strings.items[2], "zone");
+    struct tsdb_matcher matcher;
+    unit_assert_ok(tsdb_matcher_init(&matcher, TSDB_MATCH_REGEX, TW_STR(WIRE_METRIC_NAME),
+                                     TW_STR("u.*"), &err),
+                   &err);
+    struct tsdb_selector selector = {&matcher, 1};
+    unit_assert_ok(tsdb_label_values(tsdb_db_storage(db), &context, TW_STR("job"), &selector, 1, 0,
+                                     5000, 1, arena, &strings, &err),
+                   &err);
+    ck_assert_uint_eq(strings.count, 1);
+    ck_assert(strings.truncated);
+    unit_assert_str(strings.items[0], "a");
+    tsdb_matcher_fini(&matcher);
+    tw_arena_free(arena);
+    tsdb_db_close(db);
+}
+END_TEST
+
+START_TEST(metadata_is_kept)
+{
+    char path[4096];
+    strcpy(path, folder());
+    struct tsdb_db *db = open_db(path);
+    struct tw_err err;
+    struct tw_context context = store_context();
+    struct tsdb_metadata items[] = {
+        {TW_STR("b"), TW_STR("counter"), TW_STR("help of b"), TW_STR("seconds")},
+        {TW_STR("a"), TW_STR("gauge"), TW_STR("help of a"), TW_STR("")}};
+    unit_assert_ok(tsdb_append_metadata(tsdb_db_storage(db), &context, items, 2, &err), &err);
+    items[1].type = TW_STR("counter");
+    unit_assert_ok(tsdb_append_metadata(tsdb_db_storage(db), &context, items, 2, &err), &err);
+    tsdb_db_close(db);
+    db = open_db(path);
+    struct tw_arena *arena = tw_arena_new(4096);
+    struct tsdb_metadata *back;
+    size_t count;
+    unit_assert_ok(
+        tsdb_metadata_list(tsdb_db_storage(db), &context, TW_STR(""), arena, &back, &count, &err),
+        &err);
+    ck_assert_uint_eq(count, 2);
+    unit_assert_str(back[0].metric, "a");
+    unit_assert_str(back[0].type, "counter");
+    unit_assert_str(back[1].unit, "seconds");
+    unit_assert_ok(
+        tsdb_metadata_list(tsdb_db_storage(db), &context, TW_STR("b"), arena, &back, &count, &err),
+        &err);
+    ck_assert_uint_eq(count, 1);
+    tw_arena_free(arena);
+    tsdb_db_close(db);
+}
+END_TEST
+
+int main(void)
+{
+    const struct unit_case cases[] = {
+        UNIT_CASE(appended_is_selected),  UNIT_CASE(any_order_last_write_wins),
+        UNIT_CASE(survives_reopening),    UNIT_CASE(bad_samples_are_refused),
+        UNIT_CASE(one_process_at_a_time), UNIT_CASE(names_and_values),
+        UNIT_CASE(metadata_is_kept),      {0}};
+    return unit_run("tsdb/db", cases);
+}

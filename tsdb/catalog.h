@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * catalog: what a store knows about itself beside samples: the metadata of metrics (type, help,
+ * unit), as pushed. A small LMDB environment, and the same in memory, for reading.
+ *
+ * Threads: any; it has a lock of its own.
+ */
+#ifndef TW_TSDB_CATALOG_H
+#define TW_TSDB_CATALOG_H
+
+#include "tsdb/storage.h"
+
+/* Metrics with metadata, and the longest help text that is kept (longer ones are cut). */
+#define TSDB_METADATA_COUNT_MAX 100000
+#define TSDB_METADATA_HELP_BYTES_MAX 4096
+#define TSDB_METADATA_NAME_BYTES_MAX 400
+
+struct tsdb_catalog;
+
+TW_MUST_CHECK enum tw_code tsdb_catalog_open(const char *path, struct tsdb_catalog **ret_catalog,
+                                             struct tw_err *err);
+struct tsdb_catalog *tsdb_catalog_close(struct tsdb_catalog *catalog); /* returns NULL */
+/* Keeps what is new or changed, durably; cheap when nothing is. */
+TW_MUST_CHECK enum tw_code tsdb_catalog_put_metadata(struct tsdb_catalog *catalog,
+                                                     const struct tsdb_metadata *items,
+                                                     size_t count, struct tw_err *err);
+/* Copies into the arena, sorted by metric; metric empty = all. */
+void tsdb_catalog_list_metadata(struct tsdb_catalog *catalog, struct tw_str metric,
+                                struct tw_arena *arena, struct tsdb_metadata **ret_items,
+                                size_t *ret_count);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * codec: columns of timestamps and of values as bytes, exactly: every bit of a value comes back,
+ * NaN payloads, -0.0 and stale markers too.
+ *
+ * A column is cut into chunks of at most TSDB_CODEC_CHUNK_MAX items, each with a codec byte, so
+ * that better codecs can join (docs/format/block.md draws the bytes):
+ *
+ *   constant  one 64-bit pattern
+ *   integer   items that are integers (times) or decimals that are exactly integer / 10^e (values):
+ *             minus the minimum, divided by the greatest common divisor, then as they are, as
+ *             deltas, or as deltas of deltas, bit-packed, with patched exceptions
+ *   xor       whatever else: XOR with the item before, leading and trailing zero bytes left out
+ *
+ * Decoding takes any bytes: it returns false for what no encoder makes, never reads outside, and
+ * never writes more than asked for.
+ */
+#ifndef TW_TSDB_CODEC_H
+#define TW_TSDB_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+
+#define TSDB_CODEC_CHUNK_MAX 512
+
+/* Appends; count may be 0. values are bit patterns of doubles. */
+void tsdb_codec_encode_times(const int64_t *times, size_t count, struct tw_buf *ret);
+void tsdb_codec_encode_values(const uint64_t *values, size_t count, struct tw_buf *ret);
+
+/* bytes must hold exactly count items. */
+bool tsdb_codec_decode_times(struct tw_str bytes, int64_t *ret_times, size_t count);
+bool tsdb_codec_decode_values(struct tw_str bytes, uint64_t *ret_values, size_t count);
+
+/* ---- small integers, as all of the store's formats write them ---- */
+
+/* LEB128, at most 10 bytes. */
+void tsdb_varint_append(struct tw_buf *ret, uint64_t number);
+static inline uint64_t tsdb_zigzag(uint64_t difference)
+{
+    return difference << 1 ^ (uint64_t)((int64_t)difference >> 63);
+}
+static inline uint64_t tsdb_unzigzag(uint64_t number)
+{
+    return number >> 1 ^ (0 - (number & 1));
+}
+
+/* Reads forward through bytes from disk; after anything is missing, ok is false and all reads give
+ * 0. */
+struct tsdb_reader {
+    const unsigned char *at, *end;
+    bool ok;
+};
+
+struct tsdb_reader tsdb_reader(struct tw_str bytes);
+uint64_t tsdb_read_varint(struct tsdb_reader *reader);
+uint8_t tsdb_read_u8(struct tsdb_reader *reader);
+uint64_t tsdb_read_u64(struct tsdb_reader *reader); /* little-endian */
+/* The next size bytes, or the empty string. */
+struct tw_str tsdb_read_bytes(struct tsdb_reader *reader, uint64_t size);
+size_t tsdb_reader_left(const struct tsdb_reader *reader);
+void tsdb_append_u64(struct tw_buf *ret, uint64_t number); /* little-endian */
+
+/* One item of the xor codec, alone: what the log writes for a value. difference is not 0. */
+void tsdb_xor_append(struct tw_buf *ret, uint64_t difference);
+uint64_t tsdb_read_xor(struct tsdb_reader *reader);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * committer: one thread that makes groups durable, in order, and says so. While it waits for the
+ * disk the next group fills, so that the number of commits follows the disk, not the requests.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "tsdb/db_int.h"
+
+#define SPARE_SAMPLES_MAX 65536
+#define SPARE_RECORDS_MAX ((size_t)1 << 20)
+
+static struct tsdb_group *take_group_locked(struct tsdb_db *db)
+{
+    tw_lock_assert_held(&db->lock);
+    while (!db->queue_first) {
+        if (db->committer_ends)
+            return NULL;
+        tw_cond_wait(&db->work, &db->lock);
+    }
+    struct tsdb_group *group = db->queue_first;
+    db->queue_first = group->next;
+    if (!db->queue_first)
+        db->queue_last = NULL;
+    group->next = NULL;
+    if (db->filling == group)
+        db->filling = NULL;
+    return group;
+}
+
+/* The generation's segment takes nothing more: what is committed stays readable, the keeper is
+ * woken to open a new one. */
+static void fail_generation_locked(struct tsdb_db *db, struct tsdb_generation *generation,
+                                   enum tw_code code, const struct tw_err *err)
+{
+    tw_lock_assert_held(&db->lock);
+    generation->failed = true;
+    generation->sealed = true;
+    if (generation != db->active)
+        return;
+    tsdb_db_retire_active_locked(db);
+    db->state = code;
+    db->state_err = *err;
+    tw_err_wrap(&db->state_err, "the store takes no samples until its log can be written");
+    tw_cond_signal(&db->keep);
+}
+
+static void settle_locked(struct tsdb_db *db, struct tsdb_group *group, enum tw_code code,
+                          const struct tw_err *err)
+{
+    tw_lock_assert_held(&db->lock);
+    struct tsdb_generation *generation = group->generation;
+    if (code == TW_OK)
+        for (size_t i = 0; i < group->sample_count; i++)
+            tsdb_head_append(generation->head, group->samples[i].series, group->samples[i].time_ms,
+                             group->samples[i].bits);
+    else if (!generation->failed)
+        fail_generation_locked(db, generation, code, err);
+    TW_ASSERT(generation->groups_pending > 0 && db->pending_samples >= group->sample_count);
+    generation->groups_pending--;
+    db->pending_samples -= group->sample_count;
+    if (code == TW_OK && generation == db->active &&
+        (tsdb_head_bytes(generation->head) > db->options.head_bytes_max ||
+         tsdb_segment_bytes(generation->segment) > db->options.log_bytes_max))
+        tw_cond_signal(&db->keep);
+    tw_cond_broadcast(&db->drained);
+}
+
+static enum tw_code commit(struct tsdb_db *db, struct tsdb_group *group, struct tw_err *err)
+{
+    struct tsdb_generation *generation = group->generation;
+    if (generation->failed)
+        return tw_err_set(err, TW_IO, "a write to the log just before this one failed");
+    int64_t start_ns = tw_clock_mono_ns(tw_clock_system());
+    enum tw_code code = tsdb_segment_append(generation->segment, tw_buf_str(&group->records), err);
+    tw_metric_observe(db->metrics.commit_seconds,
+                      (double)(tw_clock_mono_ns(tw_clock_system()) - start_ns) * 1e-9);
+    if (code == TW_OK) {
+        tw_metric_add(db->metrics.commits, 1);
+        tw_metric_add(db->metrics.appended, group->sample_count);
+        tw_metric_add(db->metrics.log_bytes, group->records.size);
+    } else {
+        tw_metric_add(db->metrics.commit_failures, 1);
+    }
+    return code;
+}
+
+static void recycle_locked(struct tsdb_db *db, struct tsdb_group *group)
+{
+    if (db->spare || group->sample_capacity > SPARE_SAMPLES_MAX ||
+        group->records.capacity > SPARE_RECORDS_MAX) {
+        tsdb_group_free(group);
+        return;
+    }
+    group->sample_count = 0;
+    group->waiter_count = 0;
+    tw_buf_clear(&group->records);
+    db->spare = group;
+}
+
+void tsdb_committer_body(void *argument)
+{
+    struct tsdb_db *db = argument;
+    tw_lock_take(&db->lock);
+    struct tsdb_group *group;
+    while ((group = take_group_locked(db)) != NULL) {
+        tw_lock_release(&db->lock);
+        struct tw_err err;
+        enum tw_code code = commit(db, group, &err);
+        tw_lock_take(&db->lock);
+        settle_locked(db, group, code, &err);
+        tw_lock_release(&db->lock);
+        for (size_t i = 0; i < group->waiter_count; i++)
+            group->waiters[i].done(group->waiters[i].user, code, code == TW_OK ? NULL : &err);
+        tw_lock_take(&db->lock);
+        recycle_locked(db, group);
+    }
+    tw_lock_release(&db->lock);
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "tsdb/db.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/file.h"
+#include "tsdb/codec.h"
+#include "tsdb/db_int.h"
+
+#define DB_MAGIC 0x7e5ddb01u
+#define FLUSH_INTERVAL_MS (INT64_C(30) * 60 * 1000)
+#define SERIES_MAX 10000000
+#define HEAD_BYTES_MAX ((size_t)128 << 20)
+#define LOG_BYTES_MAX ((size_t)256 << 20)
+#define PENDING_SAMPLES_MAX 2000000
+#define PARTITIONS_MAX 40000
+#define RECORD_BYTES_MAX ((size_t)1 << 30)
+
+/* ---- metrics ---- */
+
+static double read_head_series(void *user)
+{
+    struct tsdb_db_status status;
+    tsdb_db_status(user, &status);
+    return (double)status.head_series;
+}
+
+static double read_head_bytes(void *user)
+{
+    struct tsdb_db_status status;
+    tsdb_db_status(user, &status);
+    return (double)status.head_bytes;
+}
+
+static double read_disk_bytes(void *user)
+{
+    struct tsdb_db *db = user;
+    uint64_t bytes;
+    return tw_file_folder_bytes(db->folder, &bytes, NULL) == TW_OK ? (double)bytes : 0;
+}
+
+static double read_partitions(void *user)
+{
+    return (double)tsdb_partitions_count(((struct tsdb_db *)user)->partitions);
+}
+
+static double read_writable(void *user)
+{
+    struct tsdb_db_status status;
+    tsdb_db_status(user, &status);
+    return status.code == TW_OK;
+}
+
+static void register_metrics(struct tsdb_db *db)
+{
+    struct tw_metrics *metrics = db->options.metrics;
+    if (!metrics)
+        return;
+    struct tsdb_db_metrics *to = &db->metrics;
+    static const char *const reasons[] = {
+#define TSDB_REFUSAL_LABEL(name, text) "reason=\"" text "\"",
+        TSDB_REFUSAL_TABLE(TSDB_REFUSAL_LABEL)
+#undef TSDB_REFUSAL_LABEL
+    };
+    to->appended = tw_metrics_counter(metrics, "tidewatch_tsdb_samples_appended_total", "",
+                                      "Samples made durable in the log.");
+    for (int i = 0; i < TSDB_REFUSAL_COUNT; i++)
+        to->refused[i] = tw_metrics_counter(metrics, "tidewatch_tsdb_samples_refused_total",
+                                            reasons[i], "Samples that were not kept, by reason.");
+    to->series_created = tw_metrics_counter(metrics, "tidewatch_tsdb_head_series_created_total", "",
+                                            "Series that were new to the head.");
+    to->commits = tw_metrics_counter(metrics, "tidewatch_tsdb_log_commits_total", "",
+                                     "Durable commits of the log.");
+    to->commit_failures = tw_metrics_counter(metrics, "tidewatch_tsdb_log_commit_failures_total",
+                                             "", "Commits of the log that failed.");
+    static const double bounds[] = {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02,
+                                    0.05,   0.1,   0.2,   0.5,   1,    5};
+    to->commit_seconds =
+        tw_metrics_histogram(metrics, "tidewatch_tsdb_log_commit_seconds", "",
+                             "Time of a durable commit of the log, its fsync included.", bounds,
+                             sizeof bounds / sizeof *bounds);
+    to->log_bytes = tw_metrics_counter(metrics, "tidewatch_tsdb_log_written_bytes_total", "",
+                                       "Bytes of records written to the log.");
+    to->flushes = tw_metrics_counter(metrics, "tidewatch_tsdb_flushes_total", "",
+                                     "Heads moved into partitions.");
+    to->flush_failures = tw_metrics_counter(metrics, "tidewatch_tsdb_flush_failures_total", "",
+                                            "Flushes and retention rounds that failed.");
+    to->flush_seconds = tw_metrics_counter(metrics, "tidewatch_tsdb_flush_seconds_total", "",
+                                           "Time spent on flushes.");
+    to->blocks = tw_metrics_counter(metrics, "tidewatch_tsdb_blocks_written_total", "",
+                                    "Blocks written into partitions.");
+    to->flushed_samples = tw_metrics_counter(metrics, "tidewatch_tsdb_samples_flushed_total", "",
+                                             "Samples written into partitions.");
+    to->partitions_dropped =
+        tw_metrics_counter(metrics, "tidewatch_tsdb_partitions_dropped_total", "",
+                           "Partitions deleted because they are older than the retention.");
+    tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_head_series", "",
+                        "Series in the heads.", read_head_series, db);
+    tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_head_bytes", "",
+                        "Memory of the heads.", read_head_bytes, db);
+    tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_disk_bytes", "",
+                        "Bytes that the data folder occupies.", read_disk_bytes, db);
+    tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_partitions", "",
+                        "Partitions (days) on disk.", read_partitions, db);
+    tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_writable", "",
+                        "1 while samples are taken, 0 while the log cannot be written.",
+                        read_writable, db);
+}
+
+/* ---- generations ---- */
+
+struct tsdb_generation *tsdb_generation_new(struct tsdb_db *db, uint64_t number)
+{
+    struct tsdb_generation *generation = calloc(1, sizeof *generation);
+    TW_ASSERT(generation != NULL);
+    generation->head = tsdb_head_new(number);
+    generation->born_ns = tw_clock_mono_ns(db->clock);
+    return generation;
+}
+
+struct tsdb_generation *tsdb_generation_free(struct tsdb_generation *generation)
+{
+    if (!generation)
+        return NULL;
+    tsdb_segment_close(generation->segment);
+    tsdb_head_unref(generation->head);
+    free(generation);
+    return NULL;
+}
+
+void tsdb_db_append_generation_locked(struct tsdb_db *db, struct tsdb_generation *generation)
+{
+    tw_lock_assert_held(&db->lock);
+    struct tsdb_generation **link = &db->oldest;
+    while (*link)
+        link = &(*link)->newer;
+    *link = generation;
+}
+
+void tsdb_db_retire_active_locked(struct tsdb_db *db)
+{
+    tw_lock_assert_held(&db->lock);
+    if (db->active)
+        db->active->sealed = true;
+    db->active = NULL;
+    if (db->filling && db->filling->waiter_count == 0)
+        tsdb_group_free(db->filling); /* begun, but nothing came: it is in no queue */
+    db->filling = NULL;
+}
+
+/* ---- opening ---- */
+
+static enum tw_code replay_group(void *user, struct tw_str group, struct tw_err *err)
+{
+    struct tsdb_generation *generation = user;
+    struct tsdb_reader reader = tsdb_reader(group);
+    while (tsdb_reader_left(&reader) > 0) {
+        struct tw_str record = tsdb_read_bytes(&reader, tsdb_read_varint(&reader));
+        if (!reader.ok)
+            return tw_err_set(err, TW_CORRUPT, "log: a record is cut off");
+        enum tw_code code = tsdb_record_replay(generation->head, record, err);
+        if (code != TW_OK)
+            return code;
+    }
+    return TW_OK;
+}
+
+static enum tw_code replay_segment(struct tsdb_db *db, uint64_t number, struct tw_err *err)
+{
+    struct tsdb_generation *generation = tsdb_generation_new(db, number);
+    generation->sealed = true;
+    enum tw_code code = tsdb_log_replay(db->log_folder, number, replay_group, generation, err);
+    if (code != TW_OK) {
+        tsdb_generation_free(generation);
+        if (code == TW_CORRUPT)
+            tw_err_wrap(err, "the log is damaged; to start without this segment and what only it "
+                             "holds, move its file away");
+        return code;
+    }
+    if (tsdb_head_sample_count(generation->head) == 0) {
+        tsdb_generation_free(generation);
+        return tsdb_segment_remove(db->log_folder, number, err);
+    }
+    tw_lock_take(&db->lock);
+    tsdb_db_append_generation_locked(db, generation);
+    tw_lock_release(&db->lock);
+    return TW_OK;
+}
+
+static enum tw_code replay_log(struct tsdb_db *db, struct tw_err *err)
+{
+    uint64_t *numbers;
+    size_t count;
+    enum tw_code code = tsdb_log_list(db->log_folder, &numbers, &count, err);
+    if (code != TW_OK)
+        return code;
+    for (size_t i = 0; i < count && code == TW_OK; i++)
+        code = replay_segment(db, numbers[i], err);
+    uint64_t flushed = tsdb_partitions_newest_run(db->partitions);
+    db->next_number = count ? numbers[count - 1] + 1 : 1;
+    if (db->next_number <= flushed)
+        db->next_number = flushed + 1;
+    free(numbers);
+    return code;
+}
+
+static enum tw_code make_folders(struct tsdb_db *db, struct tw_err *err)
+{
+    char *tenant = tw_file_join(db->folder, "default");
+    db->log_folder = tw_file_join(tenant, "log");
+    db->partition_folder = tw_file_join(tenant, "partitions");
+    enum tw_code code = tw_file_make_folder(db->log_folder, 0750, err);
+    if (code == TW_OK)
+        code = tw_file_make_folder(db->partition_folder, 0750, err);
+    if (code == TW_OK)
+        code = tw_file_sync_folder(tenant, err);
+    if (code == TW_OK)
+        code = tw_file_sync_folder(db->folder, err);
+    free(tenant);
+    return code;
+}
+
+static enum tw_code open_parts(struct tsdb_db *db, struct tw_err *err)
+{
+    enum tw_code code = tw_file_make_folder(db->folder, 0750, err);
+    if (code == TW_OK)
+        code = tw_file_lock(db->folder, "LOCK", &db->lock_fd, err);
+    if (code == TW_OK)
+        code = make_folders(db, err);
+    if (code == TW_OK) {
+        char *path = tw_file_join(db->folder, "default/catalog.mdb");
+        code = tsdb_catalog_open(path, &db->catalog, err);
+        free(path);
+    }
+    if (code == TW_OK)
+        code = tsdb_partitions_open(db->partition_folder, &db->partitions, err);
+    if (code == TW_OK)
+        code = replay_log(db, err);
+    if (code == TW_OK)
+        code = tsdb_keeper_rotate(db, err);
+    if (code == TW_OK)
+        code = tw_thread_start(&db->committer, "tsdb-commit", tsdb_committer_body, db, err);
+    if (code == TW_OK && !db->options.manual)
+        code = tw_thread_start(&db->keeper, "tsdb-keep", tsdb_keeper_body, db, err);
+    return code;
+}
+
+#define OR_DEFAULT(option, value) ((option) = (option) ? (option) : (value))
+
+enum tw_code tsdb_db_open(const struct tsdb_db_options *options, struct tsdb_db **ret_db,
+                          struct tw_err *err)
+{
+    struct tw_err own;
+    err = err ? err : &own; /* wrapped below */
+    struct tsdb_db *db = calloc(1, sizeof *db);
+    TW_ASSERT(db != NULL);
+    db->magic = DB_MAGIC;
+    db->storage.ops = &tsdb_db_ops;
+    db->options = *options;
+    OR_DEFAULT(db->options.flush_interval_ms, FLUSH_INTERVAL_MS);
+    OR_DEFAULT(db->options.series_max, SERIES_MAX);
+    OR_DEFAULT(db->options.head_bytes_max, HEAD_BYTES_MAX);
+    OR_DEFAULT(db->options.log_bytes_max, LOG_BYTES_MAX);
+    OR_DEFAULT(db->options.pending_samples_max, PENDING_SAMPLES_MAX);
+    OR_DEFAULT(db->options.partitions_max, PARTITIONS_MAX);
+    db->clock = options->clock ? options->clock : tw_clock_system();
+    db->folder = tw_str_dup(tw_str(options->folder));
+    db->options.folder = db->folder;
+    db->lock_fd = -1;
+    tw_lock_init(&db->keeping, TW_RANK_STORE, "tsdb.keeping");
+    tw_lock_init(&db->lock, TW_RANK_HEAD, "tsdb.db");
+    tw_cond_init(&db->work);
+    tw_cond_init(&db->drained);
+    tw_cond_init(&db->keep);
+    tw_buf_init(&db->scratch, RECORD_BYTES_MAX);
+    enum tw_code code = open_parts(db, err);
+    if (code != TW_OK) {
+        tw_err_wrap(err, "opening the store in '%s'", options->folder);
+        tsdb_db_close(db);
+        return code;
+    }
+    register_metrics(db);
+    *ret_db = db;
+    return TW_OK;
+}
+
+struct tsdb_storage *tsdb_db_storage(struct tsdb_db *db)
+{
+    TW_CHECK_MAGIC(db, DB_MAGIC);
+    return &db->storage;
+}
+
+/* ---- closing ---- */
+
+static void stop_threads(struct tsdb_db *db)
+{
+    tw_lock_take(&db->lock);
+    db->closing = true;
+    db->keeper_ends = true;
+    tw_cond_signal(&db->keep);
+    tw_lock_release(&db->lock);
+    tw_thread_join(&db->keeper);
+    struct tw_err ignored; /* what cannot be flushed stays in the log */
+    if (db->committer.running)
+        (void)(tsdb_db_flush(db, &ignored) == TW_OK);
+    tw_lock_take(&db->lock);
+    db->committer_ends = true;
+    tw_cond_signal(&db->work);
+    tw_lock_release(&db->lock);
+    tw_thread_join(&db->committer);
+}
+
+struct tsdb_db *tsdb_db_close(struct tsdb_db *db)
+{
+    if (!db)
+        return NULL;
+    TW_CHECK_MAGIC(db, DB_MAGIC);
+    stop_threads(db);
+    TW_ASSERT(db->queue_first == NULL);
+    tw_lock_take(&db->lock);
+    tsdb_db_retire_active_locked(db);
+    tw_lock_release(&db->lock);
+    for (struct tsdb_generation *at = db->oldest, *newer; at; at = newer) {
+        newer = at->newer;
+        bool empty = tsdb_head_sample_count(at->head) == 0;
+        uint64_t number = tsdb_head_number(at->head);
+        tsdb_generation_free(at);
+        struct tw_err ignored; /* an empty segment that stays is harmless */
+        if (empty)
+            (void)(tsdb_segment_remove(db->log_folder, number, &ignored) == TW_OK);
+    }
+    tsdb_group_free(db->spare);
+    tsdb_partitions_close(db->partitions);
+    tsdb_catalog_close(db->catalog);
+    tw_buf_fini(&db->scratch);
+    if (db->lock_fd >= 0)
+        close(db->lock_fd);
+    tw_cond_fini(&db->keep);
+    tw_cond_fini(&db->drained);
+    tw_cond_fini(&db->work);
+    tw_lock_fini(&db->lock);
+    tw_lock_fini(&db->keeping);
+    free(db->partition_folder);
+    free(db->log_folder);
+    free(db->folder);
+    db->magic = 0;
+    free(db);
+    return NULL;
+}
+
+void tsdb_db_status(struct tsdb_db *db, struct tsdb_db_status *ret)
+{
+    TW_CHECK_MAGIC(db, DB_MAGIC);
+    memset(ret, 0, sizeof *ret);
+    tw_lock_take(&db->lock);
+    ret->code = db->active ? TW_OK : db->state;
+    if (ret->code != TW_OK)
+        memcpy(ret->message, db->state_err.message, sizeof ret->message);
+    for (const struct tsdb_generation *at = db->oldest; at; at = at->newer) {
+        ret->head_series += tsdb_index_count(tsdb_head_index(at->head));
+        ret->head_samples += tsdb_head_sample_count(at->head);
+        ret->head_bytes += tsdb_head_bytes(at->head);
+    }
+    tw_lock_release(&db->lock);
+    ret->partitions = tsdb_partitions_count(db->partitions);
+}

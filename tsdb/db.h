@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * db: the local store, an implementation of storage.h under one folder.
+ *
+ *   FOLDER/LOCK                     flock: one process at a time
+ *   FOLDER/default/log/NUMBER.log        segments: acknowledged, not yet in partitions
+ *   FOLDER/default/partitions/day-N.mdb one environment a day (UTC)
+ *   FOLDER/default/catalog.mdb      metadata of metrics
+ *
+ * Ways in: tsdb_append (waits), or tsdb_ingest_* for whoever must not wait (the HTTP receiver):
+ * samples go into the group that the committer commits next; a callback says how it went.
+ *
+ *   I1  A callback with TW_OK means durable, and visible to the next select.
+ *   I2  A request is kept as a whole or not at all, apart from the samples that were refused with
+ *       a reason.
+ *   I3  When the log cannot be written, everything waiting gets the error, nothing more is taken
+ *       (the state says why), and a new segment is tried every second until it works.
+ *
+ * Threads: any. Two of its own: the committer (group commit, callbacks) and the keeper (flush,
+ * retention, recovery).
+ */
+#ifndef TW_TSDB_DB_H
+#define TW_TSDB_DB_H
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "tsdb/storage.h"
+
+/* A sample further ahead than this is a broken clock. */
+#define TSDB_FUTURE_MS_MAX (INT64_C(10) * 60 * 1000)
+/* Windows of blocks and partitions; all start at multiples since 1970. */
+#define TSDB_WINDOW_MS (INT64_C(2) * 3600 * 1000)
+#define TSDB_DAY_MS (INT64_C(24) * 3600 * 1000)
+
+struct tsdb_db_options {
+    const char *folder;         /* made if missing */
+    struct tw_clock *clock;     /* NULL = the system's */
+    struct tw_metrics *metrics; /* NULL = none; not read any more once the store is closed */
+    int64_t retention_ms;       /* 0 = off: everything is kept, 1970 included */
+    int64_t flush_interval_ms;  /* 0 = 30 min */
+    /* Limits, each 0 = the default named. */
+    size_t series_max;          /* of the head: 10 million */
+    size_t head_bytes_max;      /* the head is flushed when it is larger: 128 MiB */
+    size_t log_bytes_max;       /* or its segment: 256 MiB */
+    size_t pending_samples_max; /* not yet committed; beyond: TW_OVERLOAD: 2 million */
+    size_t partitions_max;      /* days with samples: 40 000 */
+    bool manual;                /* no keeper thread: the owner calls tsdb_db_keep (tests, tools) */
+};
+
+struct tsdb_db;
+
+/* TW_BUSY with the pid when another process has the folder. */
+TW_MUST_CHECK enum tw_code tsdb_db_open(const struct tsdb_db_options *options,
+                                        struct tsdb_db **ret_db, struct tw_err *err);
+/* Commits and flushes what is there; no selection is open. Returns NULL. */
+struct tsdb_db *tsdb_db_close(struct tsdb_db *db);
+struct tsdb_storage *tsdb_db_storage(struct tsdb_db *db);
+
+/* Seals the head, moves it into partitions, trims the log. Waits. */
+TW_MUST_CHECK enum tw_code tsdb_db_flush(struct tsdb_db *db, struct tw_err *err);
+/* One round of what the keeper thread does every second: recovery, flush when due, retention. */
+TW_MUST_CHECK enum tw_code tsdb_db_keep(struct tsdb_db *db, struct tw_err *err);
+
+struct tsdb_db_status {
+    enum tw_code code; /* TW_OK, or why nothing is taken */
+    char message[TW_ERR_MESSAGE_BYTES];
+    uint64_t head_series, head_samples, head_bytes, partitions;
+};
+void tsdb_db_status(struct tsdb_db *db, struct tsdb_db_status *ret);
+
+/* ---- appending without waiting ---- */
+
+/* Why a sample was not taken; the label `reason` of tidewatch_tsdb_samples_refused_total. */
+#define TSDB_REFUSAL_TABLE(REFUSAL)                                                                \
+    REFUSAL(FUTURE, "future")                                                                      \
+    REFUSAL(TOO_OLD, "too_old")                                                                    \
+    REFUSAL(BAD_LABELS, "bad_labels")                                                              \
+    REFUSAL(SERIES_LIMIT, "series_limit")                                                          \
+    REFUSAL(HISTOGRAM, "native_histogram")                                                         \
+    REFUSAL(EXEMPLAR, "exemplar")
+
+enum tsdb_refusal {
+#define TSDB_REFUSAL_ENUM(name, text) TSDB_REFUSED_##name,
+    TSDB_REFUSAL_TABLE(TSDB_REFUSAL_ENUM)
+#undef TSDB_REFUSAL_ENUM
+        TSDB_REFUSAL_COUNT
+};
+
+/* Called once, on the committer's thread or (when there was nothing to commit) the caller's; must
+ * be quick. err says more when code is not TW_OK. */
+typedef void tsdb_done(void *user, enum tw_code code, const struct tw_err *err);
+
+struct tsdb_ingest {
+    struct tsdb_db *db;
+    int64_t oldest_ms, newest_ms; /* what is taken */
+    uint32_t series, before;      /* current one, and the one before it */
+    uint64_t stored, refused;
+    struct tw_err first_refusal; /* code TW_OK when there was none */
+    size_t group_samples;        /* in the group before this request */
+};
+
+/* Takes the store's lock until tsdb_ingest_end: no waiting in between. */
+TW_MUST_CHECK enum tw_code tsdb_ingest_begin(struct tsdb_db *db, const struct tw_context *context,
+                                             struct tsdb_ingest *ingest, struct tw_err *err);
+/* Says of which series the next samples are. labels: canonical, checked here when they are new.
+ * False when they are refused (once for each of its sample_count samples). */
+bool tsdb_ingest_series(struct tsdb_ingest *ingest, struct wire_labels labels, size_t sample_count);
+void tsdb_ingest_sample(struct tsdb_ingest *ingest, int64_t time_ms, double value);
+/* Counts samples that the caller could not even hand over. */
+void tsdb_ingest_refuse(struct tsdb_ingest *ingest, enum tsdb_refusal reason, size_t count,
+                        const struct tw_err *why);
+/* Releases the lock; done is called when the request is durable or failed. */
+void tsdb_ingest_end(struct tsdb_ingest *ingest, tsdb_done *done, void *user);
+/* Counts without a request at hand (histograms, exemplars). */
+void tsdb_db_count_refused(struct tsdb_db *db, enum tsdb_refusal reason, uint64_t count);
+
+#endif

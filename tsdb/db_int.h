@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * db_int: the inside of a store, for the files of this folder that make it up: db (life), ingest
+ * (admission), committer, keeper (flush, retention), selection (reading).
+ *
+ * A generation is a head with its segment of the log. The newest takes samples (`active`); older
+ * ones are sealed and wait for their flush, oldest first. Each request is encoded into the group
+ * that is being filled for the active generation; the committer takes groups in order. So samples
+ * pass: request -> group -> (commit) -> head -> (flush) -> partition.
+ *
+ *   I1  Groups are committed in the order in which they were filled, and all groups of a
+ *       generation before those of the next.
+ *   I2  Samples enter a head only after their group is durable.
+ *   I3  A generation leaves the list only after its samples are durable in partitions.
+ */
+#ifndef TW_TSDB_DB_INT_H
+#define TW_TSDB_DB_INT_H
+
+#include "base/lock.h"
+#include "base/thread.h"
+#include "tsdb/catalog.h"
+#include "tsdb/db.h"
+#include "tsdb/head.h"
+#include "tsdb/log.h"
+#include "tsdb/partition.h"
+#include "tsdb/record.h"
+
+struct tsdb_generation {
+    struct tsdb_generation *newer;
+    struct tsdb_head *head;
+    struct tsdb_segment *segment; /* NULL when it was replayed: nothing is appended any more */
+    struct tsdb_record_state record_state;
+    int64_t born_ns;
+    unsigned groups_pending;
+    bool sealed, failed;
+};
+
+struct tsdb_waiter {
+    tsdb_done *done;
+    void *user;
+};
+
+struct tsdb_group {
+    struct tsdb_group *next;
+    struct tsdb_generation *generation;
+    struct tsdb_record_sample *samples;
+    size_t sample_count, sample_capacity;
+    struct tw_buf records;
+    struct tsdb_waiter *waiters;
+    size_t waiter_count, waiter_capacity;
+};
+
+struct tsdb_db_metrics {
+    struct tw_metric *appended, *refused[TSDB_REFUSAL_COUNT], *commits, *commit_failures,
+        *commit_seconds, *log_bytes, *flushes, *flush_failures, *flush_seconds, *blocks,
+        *flushed_samples, *partitions_dropped, *series_created;
+};
+
+struct tsdb_db {
+    struct tsdb_storage storage;
+    unsigned magic;
+    struct tsdb_db_options options;
+    struct tw_clock *clock;
+    char *folder, *log_folder, *partition_folder;
+    int lock_fd;
+    struct tsdb_catalog *catalog;
+    struct tsdb_partitions *partitions; /* has a lock of its own */
+    struct tsdb_db_metrics metrics;
+
+    /* Guards what follows: generations with their heads, the queue of groups, the state. */
+    struct tw_lock lock;
+    struct tw_cond work;                     /* for the committer: a group, or the end */
+    struct tw_cond drained;                  /* a group was committed or failed */
+    struct tw_cond keep;                     /* for the keeper: something is due, or the end */
+    struct tsdb_generation *oldest, *active; /* active NULL: nothing is taken, see state */
+    uint64_t next_number;
+    struct tsdb_group *queue_first, *queue_last, *filling, *spare;
+    size_t pending_samples;
+    enum tw_code state; /* TW_OK, or why there is no active generation */
+    struct tw_err state_err;
+    bool closing, committer_ends, keeper_ends, flush_wanted;
+    struct tw_buf scratch; /* one record */
+
+    /* Held for a whole flush or retention round, so that there is one at a time. Taken before
+     * `lock`. */
+    struct tw_lock keeping;
+    struct tw_thread committer, keeper;
+};
+
+/* ---- ingest.c ---- */
+struct tsdb_group *tsdb_group_free(struct tsdb_group *group); /* returns NULL */
+enum tw_code tsdb_db_append(struct tsdb_storage *storage, const struct tw_context *context,
+                            const struct tsdb_sample *samples, size_t count, struct tw_err *err);
+enum tw_code tsdb_db_append_metadata(struct tsdb_storage *storage, const struct tw_context *context,
+                                     const struct tsdb_metadata *items, size_t count,
+                                     struct tw_err *err);
+enum tw_code tsdb_db_metadata_list(struct tsdb_storage *storage, const struct tw_context *context,
+                                   struct tw_str metric, struct tw_arena *arena,
+                                   struct tsdb_metadata **ret_items, size_t *ret_count,
+                                   struct tw_err *err);
+enum tw_code tsdb_db_check_tenant(const struct tw_context *context, struct tw_err *err);
+
+/* ---- committer.c ---- */
+void tsdb_committer_body(void *db);
+
+/* ---- keeper.c ---- */
+void tsdb_keeper_body(void *db);
+/* Makes a new generation with its segment the active one; a former one is sealed. */
+enum tw_code tsdb_keeper_rotate(struct tsdb_db *db, struct tw_err *err);
+struct tsdb_generation *tsdb_generation_new(struct tsdb_db *db, uint64_t number);
+struct tsdb_generation *tsdb_generation_free(struct tsdb_generation *generation);
+void tsdb_db_append_generation_locked(struct tsdb_db *db, struct tsdb_generation *generation);
+/* Seals the active generation; there is none until a new one is put in its place. */
+void tsdb_db_retire_active_locked(struct tsdb_db *db);
+
+/* ---- selection.c ---- */
+enum tw_code tsdb_db_select(struct tsdb_storage *storage, const struct tw_context *context,
+                            const struct tsdb_matcher *matchers, size_t matcher_count,
+                            int64_t start_ms, int64_t end_ms, const struct tsdb_hints *hints,
+                            struct tsdb_selection **ret_selection, struct tw_err *err);
+/* The store as an implementation of storage.h. */
+extern const struct tsdb_storage_ops tsdb_db_ops;
+
+/* ---- names.c ---- */
+enum tw_code tsdb_db_label_names(struct tsdb_storage *storage, const struct tw_context *context,
+                                 const struct tsdb_selector *selectors, size_t selector_count,
+                                 int64_t start_ms, int64_t end_ms, size_t limit,
+                                 struct tw_arena *arena, struct tsdb_strings *ret,
+                                 struct tw_err *err);
+enum tw_code tsdb_db_label_values(struct tsdb_storage *storage, const struct tw_context *context,
+                                  struct tw_str name, const struct tsdb_selector *selectors,
+                                  size_t selector_count, int64_t start_ms, int64_t end_ms,
+                                  size_t limit, struct tw_arena *arena, struct tsdb_strings *ret,
+                                  struct tw_err *err);
+
+#endif

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ingest: admission. A request's samples are checked, their series found or made, and the whole is
+ * encoded as one record into the group that the committer commits next.
+ */
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "tsdb/codec.h"
+#include "tsdb/db_int.h"
+
+/* A group's buffers above this are not kept for the next one. */
+#define SPARE_BYTES_MAX ((size_t)1 << 20)
+#define RECORDS_BYTES_MAX ((size_t)1 << 31)
+
+enum tw_code tsdb_db_check_tenant(const struct tw_context *context, struct tw_err *err)
+{
+    if (tw_str_is(context->tenant, "default"))
+        return TW_OK;
+    return tw_err_set(err, TW_UNSUPPORTED, "tenant '%.*s': only the tenant 'default' exists",
+                      TW_STR_ARG(context->tenant));
+}
+
+/* ---- groups ---- */
+
+static struct tsdb_group *group_new(struct tsdb_db *db, struct tsdb_generation *generation)
+{
+    struct tsdb_group *group = db->spare;
+    db->spare = NULL;
+    if (!group) {
+        group = calloc(1, sizeof *group);
+        TW_ASSERT(group != NULL);
+        tw_buf_init(&group->records, RECORDS_BYTES_MAX);
+    }
+    group->generation = generation;
+    return group;
+}
+
+/* The first request of a group puts it into the queue; more may join until the committer takes it.
+ */
+static void enqueue(struct tsdb_db *db, struct tsdb_group *group)
+{
+    group->generation->groups_pending++;
+    if (db->queue_last)
+        db->queue_last->next = group;
+    else
+        db->queue_first = group;
+    db->queue_last = group;
+}
+
+struct tsdb_group *tsdb_group_free(struct tsdb_group *group)
+{
+    if (!group)
+        return NULL;
+    tw_buf_fini(&group->records);
+    free(group->samples);
+    free(group->waiters);
+    free(group);
+    return NULL;
+}
+
+static void group_add_sample(struct tsdb_group *group, struct tsdb_record_sample sample)
+{
+    if (group->sample_count == group->sample_capacity) {
+        group->sample_capacity = group->sample_capacity ? group->sample_capacity * 2 : 256;
+        group->samples = realloc(group->samples, group->sample_capacity * sizeof *group->samples);
+        TW_ASSERT(group->samples != NULL);
+    }
+    group->samples[group->sample_count++] = sample;
+}
+
+static void group_add_waiter(struct tsdb_group *group, tsdb_done *done, void *user)
+{
+    if (group->waiter_count == group->waiter_capacity) {
+        group->waiter_capacity = group->waiter_capacity ? group->waiter_capacity * 2 : 8;
+        group->waiters = realloc(group->waiters, group->waiter_capacity * sizeof *group->waiters);
+        TW_ASSERT(group->waiters != NULL);
+    }
+    group->waiters[group->waiter_count++] = (struct tsdb_waiter){done, user};
+}
+
+/* ---- a request ---- */
+
+enum tw_code tsdb_ingest_begin(struct tsdb_db *db, const struct tw_context *context,
+                               struct tsdb_ingest *ingest, struct tw_err *err)
+{
+    enum tw_code code = tsdb_db_check_tenant(context, err);
+    if (code != TW_OK)
+        return code;
+    int64_t now_ms = tw_clock_wall_ms(db->clock);
+    int64_t oldest_ms = db->options.retention_ms ? now_ms - db->options.retention_ms : INT64_MIN;
+    tw_lock_take(&db->lock);
+    if (db->closing)
+        code = tw_err_set(err, TW_UNAVAILABLE, "the store is closing");
+    else if (!db->active) {
+        if (err)
+            *err = db->state_err;
+        code = db->state;
+    } else if (db->pending_samples > db->options.pending_samples_max)
+        code = tw_err_set(err, TW_OVERLOAD,
+                          "%zu samples wait for the disk, the limit is %zu: try again later",
+                          db->pending_samples, db->options.pending_samples_max);
+    if (code != TW_OK) {
+        tw_lock_release(&db->lock);
+        return code;
+    }
+    if (!db->filling)
+        db->filling = group_new(db, db->active);
+    *ingest = (struct tsdb_ingest){.db = db,
+                                   .oldest_ms = oldest_ms,
+                                   .newest_ms = now_ms + TSDB_FUTURE_MS_MAX,
+                                   .series = TSDB_NO_SERIES,
+                                   .before = TSDB_NO_SERIES,
+                                   .group_samples = db->filling->sample_count};
+    return TW_OK;
+}
+
+void tsdb_db_count_refused(struct tsdb_db *db, enum tsdb_refusal reason, uint64_t count)
+{
+    tw_metric_add(db->metrics.refused[reason], count);
+}
+
+void tsdb_ingest_refuse(struct tsdb_ingest *ingest, enum tsdb_refusal reason, size_t count,
+                        const struct tw_err *why)
+{
+    tsdb_db_count_refused(ingest->db, reason, count);
+    ingest->refused += count;
+    if (ingest->first_refusal.code == TW_OK)
+        ingest->first_refusal = *why;
+}
+
+/* Wraps the reason with the series that it is about. */
+static void name_series(struct tw_err *why, struct wire_labels labels)
+{
+    struct tw_buf text;
+    tw_buf_init(&text, 300);
+    wire_labels_format(labels, &text);
+    tw_err_wrap(why, "series %.*s%s", TW_STR_ARG(tw_buf_str(&text)), text.overflow ? "..." : "");
+    tw_buf_fini(&text);
+}
+
+/* Finds or makes the series; TSDB_NO_SERIES when it is refused. */
+static uint32_t resolve(struct tsdb_ingest *ingest, struct wire_labels labels, size_t sample_count)
+{
+    struct tsdb_db *db = ingest->db;
+    struct tsdb_head *head = db->active->head;
+    struct tsdb_index *index = tsdb_head_index(head);
+    uint64_t hash = wire_labels_hash(labels);
+    uint32_t id = tsdb_index_find(index, labels, hash);
+    if (id != TSDB_NO_SERIES)
+        return id;
+    struct tw_err why;
+    if (wire_labels_check(labels, &why) != TW_OK) {
+        name_series(&why, labels);
+        tsdb_ingest_refuse(ingest, TSDB_REFUSED_BAD_LABELS, sample_count, &why);
+        return TSDB_NO_SERIES;
+    }
+    if (tsdb_index_count(index) >= db->options.series_max) {
+        tw_err_set(&why, TW_BAD_DATA, "a new series, and the limit of %zu active ones is reached",
+                   db->options.series_max);
+        name_series(&why, labels);
+        tsdb_ingest_refuse(ingest, TSDB_REFUSED_SERIES_LIMIT, sample_count, &why);
+        return TSDB_NO_SERIES;
+    }
+    tw_metric_add(db->metrics.series_created, 1);
+    return tsdb_head_add_series(head, labels, hash);
+}
+
+bool tsdb_ingest_series(struct tsdb_ingest *ingest, struct wire_labels labels, size_t sample_count)
+{
+    tw_lock_assert_held(&ingest->db->lock);
+    struct tsdb_head *head = ingest->db->active->head;
+    /* Requests repeat themselves: what followed the last series before is the first guess. */
+    uint32_t *next =
+        ingest->before == TSDB_NO_SERIES ? NULL : tsdb_head_next_series(head, ingest->before);
+    if (next && *next != TSDB_NO_SERIES && tsdb_index_equal(tsdb_head_index(head), *next, labels)) {
+        ingest->series = *next;
+    } else {
+        ingest->series = resolve(ingest, labels, sample_count);
+        if (ingest->series != TSDB_NO_SERIES && ingest->before != TSDB_NO_SERIES)
+            *tsdb_head_next_series(head, ingest->before) = ingest->series;
+    }
+    if (ingest->series != TSDB_NO_SERIES)
+        ingest->before = ingest->series;
+    return ingest->series != TSDB_NO_SERIES;
+}
+
+static void refuse_time(struct tsdb_ingest *ingest, int64_t time_ms)
+{
+    struct tw_err why;
+    char at[TW_CLOCK_RFC3339_BYTES];
+    tw_clock_format_rfc3339(time_ms, at);
+    enum tsdb_refusal reason;
+    if (time_ms > ingest->newest_ms) {
+        reason = TSDB_REFUSED_FUTURE;
+        tw_err_set(&why, TW_BAD_DATA,
+                   "a sample at %s (%" PRId64 ") is more than %d minutes in the future: check the "
+                   "sender's clock",
+                   at, time_ms, (int)(TSDB_FUTURE_MS_MAX / 60000));
+    } else {
+        reason = TSDB_REFUSED_TOO_OLD;
+        tw_err_set(&why, TW_BAD_DATA,
+                   "a sample at %s (%" PRId64 ") is older than the retention: see --retention", at,
+                   time_ms);
+    }
+    struct wire_label items[WIRE_LABELS_COUNT_MAX];
+    name_series(
+        &why, tsdb_index_labels(tsdb_head_index(ingest->db->active->head), ingest->series, items));
+    tsdb_ingest_refuse(ingest, reason, 1, &why);
+}
+
+void tsdb_ingest_sample(struct tsdb_ingest *ingest, int64_t time_ms, double value)
+{
+    TW_ASSERT(ingest->series != TSDB_NO_SERIES);
+    if (time_ms < ingest->oldest_ms || time_ms > ingest->newest_ms) {
+        refuse_time(ingest, time_ms);
+        return;
+    }
+    group_add_sample(ingest->db->filling,
+                     (struct tsdb_record_sample){ingest->series, time_ms, tw_double_bits(value)});
+    ingest->stored++;
+}
+
+void tsdb_ingest_end(struct tsdb_ingest *ingest, tsdb_done *done, void *user)
+{
+    struct tsdb_db *db = ingest->db;
+    tw_lock_assert_held(&db->lock);
+    struct tsdb_group *group = db->filling;
+    bool pending = ingest->stored > 0;
+    if (pending) {
+        tw_buf_clear(&db->scratch);
+        tsdb_record_encode(db->active->head, &db->active->record_state,
+                           group->samples + ingest->group_samples,
+                           group->sample_count - ingest->group_samples, &db->scratch);
+        tsdb_varint_append(&group->records, db->scratch.size);
+        tw_buf_append_str(&group->records, tw_buf_str(&db->scratch));
+        TW_ASSERT(!db->scratch.overflow && !group->records.overflow);
+        if (db->scratch.capacity > SPARE_BYTES_MAX)
+            tw_buf_fini(&db->scratch);
+        db->pending_samples += ingest->stored;
+        if (group->waiter_count == 0)
+            enqueue(db, group);
+        group_add_waiter(group, done, user);
+        tw_cond_signal(&db->work);
+    }
+    tw_lock_release(&db->lock);
+    if (!pending)
+        done(user, TW_OK, NULL);
+}
+
+/* ---- waiting ---- */
+
+struct wait {
+    /* Guards done and code between the committer and the caller. */
+    struct tw_lock lock;
+    struct tw_cond changed;
+    bool done;
+    enum tw_code code;
+    struct tw_err err;
+};
+
+static void finish_wait(void *user, enum tw_code code, const struct tw_err *err)
+{
+    struct wait *wait = user;
+    tw_lock_take(&wait->lock);
+    wait->done = true;
+    wait->code = code;
+    if (code != TW_OK)
+        wait->err = *err;
+    tw_cond_signal(&wait->changed);
+    tw_lock_release(&wait->lock);
+}
+
+enum tw_code tsdb_db_append(struct tsdb_storage *storage, const struct tw_context *context,
+                            const struct tsdb_sample *samples, size_t count, struct tw_err *err)
+{
+    struct tsdb_db *db = (struct tsdb_db *)storage;
+    struct tsdb_ingest ingest;
+    enum tw_code code = tsdb_ingest_begin(db, context, &ingest, err);
+    if (code != TW_OK)
+        return code;
+    for (size_t i = 0; i < count; i++)
+        if (tsdb_ingest_series(&ingest, samples[i].labels, 1))
+            tsdb_ingest_sample(&ingest, samples[i].time_ms, samples[i].value);
+    struct wait wait = {.code = TW_OK};
+    tw_lock_init(&wait.lock, TW_RANK_LEAF, "tsdb.append");
+    tw_cond_init(&wait.changed);
+    tsdb_ingest_end(&ingest, finish_wait, &wait);
+    tw_lock_take(&wait.lock);
+    while (!wait.done)
+        tw_cond_wait(&wait.changed, &wait.lock);
+    tw_lock_release(&wait.lock);
+    tw_cond_fini(&wait.changed);
+    tw_lock_fini(&wait.lock);
+    if (wait.code != TW_OK) {
+        if (err)
+            *err = wait.err;
+        return wait.code;
+    }
+    if (ingest.refused > 0) {
+        if (err)
+            *err = ingest.first_refusal;
+        return TW_BAD_DATA;
+    }
+    return TW_OK;
+}
+
+enum tw_code tsdb_db_append_metadata(struct tsdb_storage *storage, const struct tw_context *context,
+                                     const struct tsdb_metadata *items, size_t count,
+                                     struct tw_err *err)
+{
+    struct tsdb_db *db = (struct tsdb_db *)storage;
+    enum tw_code code = tsdb_db_check_tenant(context, err);
+    return code == TW_OK ? tsdb_catalog_put_metadata(db->catalog, items, count, err) : code;
+}
+
+enum tw_code tsdb_db_metadata_list(struct tsdb_storage *storage, const struct tw_context *context,
+                                   struct tw_str metric, struct tw_arena *arena,
+                                   struct tsdb_metadata **ret_items, size_t *ret_count,
+                                   struct tw_err *err)
+{
+    struct tsdb_db *db = (struct tsdb_db *)storage;
+    enum tw_code code = tsdb_db_check_tenant(context, err);
+    if (code == TW_OK)
+        tsdb_catalog_list_metadata(db->catalog, metric, arena, ret_items, ret_count);
+    return code;
+}

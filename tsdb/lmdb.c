@@ -1,0 +1,691 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "tsdb/lmdb.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <lmdb.h>
+
+#include "base/assert.h"
+#include "base/crc32c.h"
+#include "base/file.h"
+#include "base/lock.h"
+
+#define ENV_MAGIC 0x7e5db001u
+#define TXN_MAGIC 0x7e5db002u
+#define CURSOR_MAGIC 0x7e5db003u
+
+#define FRAME_MAGIC UINT32_C(0x31765754) /* "TWv1" */
+#define TABLES_MAX 16
+#define META_TABLE "meta"
+#define HEADER_KEY "header"
+#define HEADER_BYTES (TSDB_ENV_MAGIC_BYTES + 4)
+#define MAP_BYTES_MAX ((size_t)1 << 44)
+
+struct table {
+    char name[32];
+    MDB_dbi dbi;
+};
+
+struct tsdb_env {
+    unsigned magic;
+    MDB_env *mdb;
+    char *path;
+    size_t map_bytes;
+    bool single_thread;
+    /* Guards what follows: the table of tables, and the gate that keeps transactions out while the
+     * map is moved. */
+    struct tw_lock lock;
+    struct tw_cond idle;
+    unsigned readers;
+    bool growing;
+    struct table tables[TABLES_MAX]; /* committed ones; only ever added to */
+    unsigned table_count;
+};
+
+struct tsdb_env_txn {
+    unsigned magic;
+    struct tsdb_env *env;
+    MDB_txn *mdb;
+    bool write;
+    unsigned table_count;           /* committed tables that this snapshot knows for sure */
+    struct table fresh[TABLES_MAX]; /* tables made in this transaction */
+    unsigned fresh_count;
+};
+
+struct tsdb_env_cursor {
+    unsigned magic;
+    struct tsdb_env_txn *txn;
+    const char *table;
+    MDB_cursor *mdb; /* NULL when the table is not there */
+};
+
+static enum tw_code fail(const struct tsdb_env *env, int number, const char *what,
+                         struct tw_err *err)
+{
+    const char *path = env->path;
+    switch (number) {
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL:
+        return tw_err_set(err, TW_BUSY, "'%s': %s: the map is full", path, what);
+    case MDB_READERS_FULL:
+        return tw_err_set(err, TW_OVERLOAD, "'%s': %s: too many readers at once", path, what);
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+        return tw_err_set(err, TW_CORRUPT, "'%s': %s: not an LMDB file of a version that is known",
+                          path, what);
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_PANIC:
+        return tw_err_set(err, TW_CORRUPT, "'%s': %s: %s", path, what, mdb_strerror(number));
+    case EFBIG:
+    case EDQUOT:
+    case ENOSPC:
+        return tw_err_errno(err, ENOSPC, "'%s': %s", path, what);
+    default:
+        if (number < 0)
+            return tw_err_set(err, TW_IO, "'%s': %s: %s", path, what, mdb_strerror(number));
+        return tw_err_errno(err, number, "'%s': %s", path, what);
+    }
+}
+
+/* ---- frames ---- */
+
+static void put_le32(unsigned char *to, uint32_t number)
+{
+    for (int i = 0; i < 4; i++)
+        to[i] = (unsigned char)(number >> (8 * i));
+}
+
+static uint32_t get_le32(const unsigned char *from)
+{
+    return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |
+           (uint32_t)from[3] << 24;
+}
+
+static uint32_t frame_crc(MDB_val key, const void *payload, size_t size)
+{
+    return tw_crc32c(tw_crc32c(0, key.mv_data, key.mv_size), payload, size);
+}
+
+static enum tw_code unframe(const struct tsdb_env *env, const char *table, MDB_val key,
+                            MDB_val framed, struct tw_str *ret_value, struct tw_err *err)
+{
+    const unsigned char *bytes = framed.mv_data;
+    const char *wrong = NULL;
+    if (framed.mv_size < TSDB_ENV_FRAME_BYTES)
+        wrong = "too short for its frame";
+    else if (get_le32(bytes) != FRAME_MAGIC)
+        wrong = "wrong magic";
+    else if (get_le32(bytes + 4) != framed.mv_size - TSDB_ENV_FRAME_BYTES)
+        wrong = "wrong length";
+    else if (get_le32(bytes + 8) !=
+             frame_crc(key, bytes + TSDB_ENV_FRAME_BYTES, framed.mv_size - TSDB_ENV_FRAME_BYTES))
+        wrong = "checksum mismatch";
+    if (wrong) {
+        char hex[2 * 24 + 1] = "";
+        for (size_t i = 0; i < key.mv_size && i < 24; i++)
+            snprintf(hex + 2 * i, 3, "%02x", ((const unsigned char *)key.mv_data)[i]);
+        return tw_err_set(err, TW_CORRUPT, "'%s': damaged value in table '%s', key %s: %s",
+                          env->path, table, hex, wrong);
+    }
+    *ret_value = (struct tw_str){(const char *)bytes + TSDB_ENV_FRAME_BYTES,
+                                 framed.mv_size - TSDB_ENV_FRAME_BYTES};
+    return TW_OK;
+}
+
+/* ---- life ---- */
+
+static enum tw_code open_mdb(struct tsdb_env *env, const char *path,
+                             const struct tsdb_env_format *format, struct tw_err *err)
+{
+    int number = mdb_env_create(&env->mdb);
+    if (number)
+        return fail(env, number, "cannot make an environment", err);
+    mdb_env_set_maxdbs(env->mdb, format->tables_max + 1);
+    mdb_env_set_maxreaders(env->mdb, format->readers_max ? format->readers_max : 126);
+    struct stat status;
+    size_t map = format->map_bytes;
+    if (stat(path, &status) == 0)
+        while (map < (size_t)status.st_size * 2 && map < MAP_BYTES_MAX)
+            map *= 2;
+    env->map_bytes = map;
+    mdb_env_set_mapsize(env->mdb, map);
+    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | (format->single_thread ? MDB_NOLOCK : 0) |
+                     (format->random_reads ? MDB_NORDAHEAD : 0);
+    number = mdb_env_open(env->mdb, path, flags, 0640);
+    if (number) {
+        mdb_env_close(env->mdb);
+        env->mdb = NULL;
+        return fail(env, number, "cannot open", err);
+    }
+    return TW_OK;
+}
+
+/* Opens the handles of all tables that are there. */
+static enum tw_code load_tables(struct tsdb_env *env, struct tw_err *err)
+{
+    MDB_txn *txn;
+    MDB_dbi root;
+    MDB_cursor *cursor = NULL;
+    int number = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
+    if (number)
+        return fail(env, number, "cannot begin", err);
+    number = mdb_dbi_open(txn, NULL, 0, &root);
+    if (!number)
+        number = mdb_cursor_open(txn, root, &cursor);
+    MDB_val key, value;
+    while (!number && !(number = mdb_cursor_get(cursor, &key, &value, MDB_NEXT))) {
+        struct table *table = &env->tables[env->table_count];
+        if (env->table_count == TABLES_MAX || key.mv_size >= sizeof table->name) {
+            number = MDB_CORRUPTED;
+            break;
+        }
+        memcpy(table->name, key.mv_data, key.mv_size);
+        table->name[key.mv_size] = '\0';
+        number = mdb_dbi_open(txn, table->name, 0, &table->dbi);
+        if (!number)
+            env->table_count++;
+    }
+    if (cursor)
+        mdb_cursor_close(cursor);
+    if (number == MDB_NOTFOUND)
+        number = mdb_txn_commit(txn); /* keeps the handles */
+    else
+        mdb_txn_abort(txn);
+    return number ? fail(env, number, "cannot read the tables", err) : TW_OK;
+}
+
+static enum tw_code check_header(struct tsdb_env *env, const struct tsdb_env_format *format,
+                                 struct tw_err *err)
+{
+    struct tsdb_env_txn *txn;
+    struct tw_str header;
+    enum tw_code code = tsdb_env_begin(env, false, &txn, err);
+    if (code != TW_OK)
+        return code;
+    code = tsdb_env_get(txn, META_TABLE, TW_STR(HEADER_KEY), &header, err);
+    if (code == TW_NOT_FOUND)
+        code = tw_err_set(err, TW_CORRUPT, "'%s' has no header: not made by Tidewatch", env->path);
+    if (code == TW_OK && header.size < HEADER_BYTES)
+        code = tw_err_set(err, TW_CORRUPT, "'%s': the header is too short", env->path);
+    if (code == TW_OK && memcmp(header.data, format->magic, TSDB_ENV_MAGIC_BYTES) != 0)
+        code = tw_err_set(err, TW_CORRUPT, "'%s' is of kind '%.8s', not '%.8s'", env->path,
+                          header.data, format->magic);
+    if (code == TW_OK) {
+        const unsigned char *bytes = (const unsigned char *)header.data + TSDB_ENV_MAGIC_BYTES;
+        unsigned version = bytes[0] | (unsigned)bytes[1] << 8;
+        unsigned reader = bytes[2] | (unsigned)bytes[3] << 8;
+        if (reader > format->version)
+            code =
+                tw_err_set(err, TW_UNSUPPORTED,
+                           "'%s' has format %u, which needs a reader of version %u; this program "
+                           "is version %u: install a newer Tidewatch",
+                           env->path, version, reader, format->version);
+        else if (version < format->oldest_version)
+            code = tw_err_set(err, TW_UNSUPPORTED,
+                              "'%s' has format %u; this program reads %u and later", env->path,
+                              version, format->oldest_version);
+    }
+    tsdb_env_abort(txn);
+    return code;
+}
+
+static enum tw_code write_header(struct tsdb_env *env, const struct tsdb_env_format *format,
+                                 struct tw_err *err)
+{
+    struct tsdb_env_txn *txn;
+    unsigned char header[HEADER_BYTES];
+    memcpy(header, format->magic, TSDB_ENV_MAGIC_BYTES);
+    header[8] = (unsigned char)format->version;
+    header[9] = (unsigned char)(format->version >> 8);
+    header[10] = (unsigned char)format->oldest_reader;
+    header[11] = (unsigned char)(format->oldest_reader >> 8);
+    enum tw_code code = tsdb_env_begin(env, true, &txn, err);
+    if (code != TW_OK)
+        return code;
+    code = tsdb_env_put(txn, META_TABLE, TW_STR(HEADER_KEY),
+                        (struct tw_str){(const char *)header, sizeof header}, err);
+    if (code != TW_OK) {
+        tsdb_env_abort(txn);
+        return code;
+    }
+    return tsdb_env_commit(txn, err);
+}
+
+static struct tsdb_env *env_new(const char *path, const struct tsdb_env_format *format)
+{
+    struct tsdb_env *env = calloc(1, sizeof *env);
+    TW_ASSERT(env != NULL);
+    env->magic = ENV_MAGIC;
+    env->path = tw_str_dup(tw_str(path));
+    env->single_thread = format->single_thread;
+    tw_lock_init(&env->lock, TW_RANK_LEAF, "tsdb.env");
+    tw_cond_init(&env->idle);
+    return env;
+}
+
+/* I1: the file appears under its name when it is complete. */
+static enum tw_code create(const char *path, const struct tsdb_env_format *format,
+                           struct tw_err *err)
+{
+    size_t size = strlen(path) + 5;
+    char *temporary = malloc(size);
+    TW_ASSERT(temporary != NULL);
+    snprintf(temporary, size, "%s.tmp", path);
+    enum tw_code code = tsdb_env_remove(temporary, err);
+    if (code == TW_OK) {
+        struct tsdb_env *env = env_new(temporary, format);
+        code = open_mdb(env, temporary, format, err);
+        if (code == TW_OK)
+            code = write_header(env, format, err);
+        tsdb_env_close(env);
+    }
+    if (code == TW_OK) {
+        char *lock_path = malloc(size + 5);
+        TW_ASSERT(lock_path != NULL);
+        snprintf(lock_path, size + 5, "%s-lock", temporary);
+        unlink(lock_path);
+        free(lock_path);
+        if (rename(temporary, path) != 0)
+            code = tw_err_errno(err, errno, "cannot rename '%s' to '%s'", temporary, path);
+    }
+    if (code == TW_OK) {
+        char *folder = tw_str_dup(tw_str(path));
+        char *slash = strrchr(folder, '/');
+        if (slash)
+            *slash = '\0';
+        code = tw_file_sync_folder(slash ? folder : ".", err);
+        free(folder);
+    }
+    if (code != TW_OK) {
+        struct tw_err ignored; /* the first failure is the one to tell */
+        (void)(tsdb_env_remove(temporary, &ignored) == TW_OK);
+    }
+    free(temporary);
+    return code;
+}
+
+enum tw_code tsdb_env_open(const char *path, const struct tsdb_env_format *format,
+                           enum tsdb_env_mode mode, struct tsdb_env **ret_env, struct tw_err *err)
+{
+    bool there = tw_file_exists(path);
+    if (there && mode == TSDB_ENV_CREATE)
+        return tw_err_set(err, TW_CONFLICT, "'%s' is there already", path);
+    if (!there && mode == TSDB_ENV_OPEN)
+        return tw_err_set(err, TW_NOT_FOUND, "'%s' does not exist", path);
+    if (!there) {
+        enum tw_code code = create(path, format, err);
+        if (code != TW_OK)
+            return code;
+    }
+    struct tsdb_env *env = env_new(path, format);
+    enum tw_code code = open_mdb(env, path, format, err);
+    if (code == TW_OK) {
+        tsdb_env_check_readers(env);
+        code = load_tables(env, err);
+    }
+    if (code == TW_OK)
+        code = check_header(env, format, err);
+    if (code != TW_OK) {
+        tsdb_env_close(env);
+        return code;
+    }
+    *ret_env = env;
+    return TW_OK;
+}
+
+struct tsdb_env *tsdb_env_close(struct tsdb_env *env)
+{
+    if (!env)
+        return NULL;
+    TW_CHECK_MAGIC(env, ENV_MAGIC);
+    TW_ASSERT(env->readers == 0);
+    if (env->mdb)
+        mdb_env_close(env->mdb);
+    tw_cond_fini(&env->idle);
+    tw_lock_fini(&env->lock);
+    free(env->path);
+    env->magic = 0;
+    free(env);
+    return NULL;
+}
+
+enum tw_code tsdb_env_remove(const char *path, struct tw_err *err)
+{
+    char *lock_path = malloc(strlen(path) + 6);
+    TW_ASSERT(lock_path != NULL);
+    sprintf(lock_path, "%s-lock", path);
+    enum tw_code code = TW_OK;
+    if (unlink(path) != 0 && errno != ENOENT)
+        code = tw_err_errno(err, errno, "cannot remove '%s'", path);
+    else if (unlink(lock_path) != 0 && errno != ENOENT)
+        code = tw_err_errno(err, errno, "cannot remove '%s'", lock_path);
+    free(lock_path);
+    return code;
+}
+
+const char *tsdb_env_path(const struct tsdb_env *env)
+{
+    return env->path;
+}
+
+uint64_t tsdb_env_bytes(const struct tsdb_env *env)
+{
+    struct stat status;
+    return stat(env->path, &status) == 0 ? (uint64_t)status.st_blocks * 512 : 0;
+}
+
+enum tw_code tsdb_env_grow(struct tsdb_env *env, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(env, ENV_MAGIC);
+    if (env->map_bytes > MAP_BYTES_MAX / 2)
+        return tw_err_set(err, TW_TOO_LARGE, "'%s' reached its largest size", env->path);
+    tw_lock_take(&env->lock);
+    while (env->growing)
+        tw_cond_wait(&env->idle, &env->lock);
+    env->growing = true;
+    while (env->readers > 0)
+        tw_cond_wait(&env->idle, &env->lock);
+    int number = mdb_env_set_mapsize(env->mdb, env->map_bytes * 2);
+    if (!number)
+        env->map_bytes *= 2;
+    env->growing = false;
+    tw_cond_broadcast(&env->idle);
+    tw_lock_release(&env->lock);
+    return number ? fail(env, number, "cannot grow the map", err) : TW_OK;
+}
+
+void tsdb_env_check_readers(struct tsdb_env *env)
+{
+    int dead;
+    if (!env->single_thread)
+        mdb_reader_check(env->mdb, &dead);
+}
+
+/* ---- transactions ---- */
+
+enum tw_code tsdb_env_begin(struct tsdb_env *env, bool write, struct tsdb_env_txn **ret_txn,
+                            struct tw_err *err)
+{
+    TW_CHECK_MAGIC(env, ENV_MAGIC);
+    struct tsdb_env_txn *txn = calloc(1, sizeof *txn);
+    TW_ASSERT(txn != NULL);
+    *txn = (struct tsdb_env_txn){.magic = TXN_MAGIC, .env = env, .write = write};
+    int number;
+    if (write) {
+        /* Waits for the other writer outside the gate's lock; tables cannot change meanwhile, as
+         * only writers add them. */
+        tw_lock_take(&env->lock);
+        while (env->growing)
+            tw_cond_wait(&env->idle, &env->lock);
+        env->readers++;
+        tw_lock_release(&env->lock);
+        number = mdb_txn_begin(env->mdb, NULL, 0, &txn->mdb);
+        tw_lock_take(&env->lock);
+        txn->table_count = env->table_count;
+    } else {
+        tw_lock_take(&env->lock);
+        while (env->growing)
+            tw_cond_wait(&env->idle, &env->lock);
+        env->readers++;
+        txn->table_count = env->table_count; /* before the snapshot: it knows all of these */
+        number = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn->mdb);
+    }
+    if (number && --env->readers == 0)
+        tw_cond_broadcast(&env->idle);
+    tw_lock_release(&env->lock);
+    if (number) {
+        free(txn);
+        return fail(env, number, "cannot begin a transaction", err);
+    }
+    *ret_txn = txn;
+    return TW_OK;
+}
+
+static void end(struct tsdb_env_txn *txn, bool committed)
+{
+    struct tsdb_env *env = txn->env;
+    tw_lock_take(&env->lock);
+    if (committed)
+        for (unsigned i = 0; i < txn->fresh_count; i++) {
+            TW_ASSERT(env->table_count < TABLES_MAX);
+            env->tables[env->table_count++] = txn->fresh[i];
+        }
+    if (--env->readers == 0)
+        tw_cond_broadcast(&env->idle);
+    tw_lock_release(&env->lock);
+    txn->magic = 0;
+    free(txn);
+}
+
+enum tw_code tsdb_env_commit(struct tsdb_env_txn *txn, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(txn, TXN_MAGIC);
+    struct tsdb_env *env = txn->env;
+    int number = mdb_txn_commit(txn->mdb);
+    end(txn, number == 0);
+    return number ? fail(env, number, "cannot commit", err) : TW_OK;
+}
+
+void tsdb_env_abort(struct tsdb_env_txn *txn)
+{
+    if (!txn)
+        return;
+    TW_CHECK_MAGIC(txn, TXN_MAGIC);
+    mdb_txn_abort(txn->mdb);
+    end(txn, false);
+}
+
+/* False if the table is not there (and create is not asked for); *ret_number an LMDB code. */
+static bool find_table(struct tsdb_env_txn *txn, const char *name, bool make, MDB_dbi *ret_dbi,
+                       int *ret_number)
+{
+    struct tsdb_env *env = txn->env;
+    *ret_number = 0;
+    for (unsigned i = 0; i < txn->table_count; i++)
+        if (strcmp(env->tables[i].name, name) == 0) {
+            *ret_dbi = env->tables[i].dbi;
+            return true;
+        }
+    for (unsigned i = 0; i < txn->fresh_count; i++)
+        if (strcmp(txn->fresh[i].name, name) == 0) {
+            *ret_dbi = txn->fresh[i].dbi;
+            return true;
+        }
+    if (!make)
+        return false;
+    TW_ASSERT(txn->write && txn->fresh_count + txn->table_count < TABLES_MAX);
+    struct table *table = &txn->fresh[txn->fresh_count];
+    TW_ASSERT(strlen(name) < sizeof table->name);
+    *ret_number = mdb_dbi_open(txn->mdb, name, MDB_CREATE, &table->dbi);
+    if (*ret_number)
+        return false;
+    strcpy(table->name, name);
+    *ret_dbi = table->dbi;
+    txn->fresh_count++;
+    return true;
+}
+
+static MDB_val key_val(struct tw_str key)
+{
+    return (MDB_val){key.size, (void *)(uintptr_t)key.data};
+}
+
+enum tw_code tsdb_env_put(struct tsdb_env_txn *txn, const char *table, struct tw_str key,
+                          struct tw_str value, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(txn, TXN_MAGIC);
+    TW_ASSERT(key.size > 0 && key.size <= TSDB_ENV_KEY_BYTES_MAX && value.size < UINT32_MAX / 2);
+    MDB_dbi dbi;
+    int number;
+    if (!find_table(txn, table, true, &dbi, &number))
+        return fail(txn->env, number, "cannot make a table", err);
+    MDB_val mdb_key = key_val(key), framed = {value.size + TSDB_ENV_FRAME_BYTES, NULL};
+    number = mdb_put(txn->mdb, dbi, &mdb_key, &framed, MDB_RESERVE);
+    if (number)
+        return fail(txn->env, number, "cannot write", err);
+    unsigned char *bytes = framed.mv_data;
+    put_le32(bytes, FRAME_MAGIC);
+    put_le32(bytes + 4, (uint32_t)value.size);
+    put_le32(bytes + 8, frame_crc(key_val(key), value.data, value.size));
+    if (value.size)
+        memcpy(bytes + TSDB_ENV_FRAME_BYTES, value.data, value.size);
+    return TW_OK;
+}
+
+enum tw_code tsdb_env_get(struct tsdb_env_txn *txn, const char *table, struct tw_str key,
+                          struct tw_str *ret_value, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(txn, TXN_MAGIC);
+    MDB_dbi dbi;
+    MDB_val mdb_key = key_val(key), framed;
+    int number = MDB_NOTFOUND;
+    if (find_table(txn, table, false, &dbi, &number))
+        number = mdb_get(txn->mdb, dbi, &mdb_key, &framed);
+    else
+        number = MDB_NOTFOUND;
+    if (number == MDB_NOTFOUND)
+        return tw_err_set(err, TW_NOT_FOUND, "'%s': no such key in table '%s'", txn->env->path,
+                          table);
+    if (number)
+        return fail(txn->env, number, "cannot read", err);
+    return unframe(txn->env, table, key_val(key), framed, ret_value, err);
+}
+
+enum tw_code tsdb_env_delete(struct tsdb_env_txn *txn, const char *table, struct tw_str key,
+                             struct tw_err *err)
+{
+    TW_CHECK_MAGIC(txn, TXN_MAGIC);
+    MDB_dbi dbi;
+    int number;
+    if (!find_table(txn, table, false, &dbi, &number))
+        return TW_OK;
+    MDB_val mdb_key = key_val(key);
+    number = mdb_del(txn->mdb, dbi, &mdb_key, NULL);
+    return number && number != MDB_NOTFOUND ? fail(txn->env, number, "cannot delete", err) : TW_OK;
+}
+
+/* ---- cursors ---- */
+
+enum tw_code tsdb_env_cursor_open(struct tsdb_env_txn *txn, const char *table,
+                                  struct tsdb_env_cursor **ret_cursor, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(txn, TXN_MAGIC);
+    struct tsdb_env_cursor *cursor = calloc(1, sizeof *cursor);
+    TW_ASSERT(cursor != NULL);
+    *cursor = (struct tsdb_env_cursor){.magic = CURSOR_MAGIC, .txn = txn, .table = table};
+    MDB_dbi dbi;
+    int number;
+    if (find_table(txn, table, false, &dbi, &number)) {
+        number = mdb_cursor_open(txn->mdb, dbi, &cursor->mdb);
+        if (number) {
+            free(cursor);
+            return fail(txn->env, number, "cannot open a cursor", err);
+        }
+    }
+    *ret_cursor = cursor;
+    return TW_OK;
+}
+
+struct tsdb_env_cursor *tsdb_env_cursor_close(struct tsdb_env_cursor *cursor)
+{
+    if (!cursor)
+        return NULL;
+    TW_CHECK_MAGIC(cursor, CURSOR_MAGIC);
+    if (cursor->mdb)
+        mdb_cursor_close(cursor->mdb);
+    cursor->magic = 0;
+    free(cursor);
+    return NULL;
+}
+
+static int move_cursor(struct tsdb_env_cursor *cursor, enum tsdb_env_move move, MDB_val *key,
+                       MDB_val *value)
+{
+    switch (move) {
+    case TSDB_ENV_FIRST:
+        return mdb_cursor_get(cursor->mdb, key, value, MDB_FIRST);
+    case TSDB_ENV_LAST:
+        return mdb_cursor_get(cursor->mdb, key, value, MDB_LAST);
+    case TSDB_ENV_NEXT:
+        return mdb_cursor_get(cursor->mdb, key, value, MDB_NEXT);
+    case TSDB_ENV_PREVIOUS:
+        return mdb_cursor_get(cursor->mdb, key, value, MDB_PREV);
+    case TSDB_ENV_AT_OR_AFTER:
+        return mdb_cursor_get(cursor->mdb, key, value, MDB_SET_RANGE);
+    case TSDB_ENV_AT_OR_BEFORE: {
+        MDB_val wanted = *key;
+        int number = mdb_cursor_get(cursor->mdb, key, value, MDB_SET_RANGE);
+        if (number == MDB_NOTFOUND)
+            return mdb_cursor_get(cursor->mdb, key, value, MDB_LAST);
+        if (number == 0 && (key->mv_size != wanted.mv_size ||
+                            memcmp(key->mv_data, wanted.mv_data, wanted.mv_size) != 0))
+            return mdb_cursor_get(cursor->mdb, key, value, MDB_PREV);
+        return number;
+    }
+    }
+    TW_UNREACHABLE("all moves are listed");
+}
+
+enum tw_code tsdb_env_cursor_move(struct tsdb_env_cursor *cursor, enum tsdb_env_move move,
+                                  struct tw_str *key, struct tw_str *ret_value, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(cursor, CURSOR_MAGIC);
+    MDB_val mdb_key = key_val(*key), framed;
+    int number = cursor->mdb ? move_cursor(cursor, move, &mdb_key, &framed) : MDB_NOTFOUND;
+    if (number == MDB_NOTFOUND)
+        return TW_NOT_FOUND; /* the usual end of a scan: no sentence is made for it */
+    if (number)
+        return fail(cursor->txn->env, number, "cannot read", err);
+    if (ret_value) {
+        enum tw_code code =
+            unframe(cursor->txn->env, cursor->table, mdb_key, framed, ret_value, err);
+        if (code != TW_OK)
+            return code;
+    }
+    *key = (struct tw_str){mdb_key.mv_data, mdb_key.mv_size};
+    return TW_OK;
+}
+
+/* ---- keys ---- */
+
+void tsdb_env_key_u32(unsigned char *ret_bytes, uint32_t number)
+{
+    for (int i = 0; i < 4; i++)
+        ret_bytes[i] = (unsigned char)(number >> (24 - 8 * i));
+}
+
+void tsdb_env_key_u64(unsigned char *ret_bytes, uint64_t number)
+{
+    for (int i = 0; i < 8; i++)
+        ret_bytes[i] = (unsigned char)(number >> (56 - 8 * i));
+}
+
+void tsdb_env_key_i64(unsigned char *ret_bytes, int64_t number)
+{
+    tsdb_env_key_u64(ret_bytes, (uint64_t)number ^ (UINT64_C(1) << 63));
+}
+
+uint32_t tsdb_env_key_get_u32(const void *bytes)
+{
+    const unsigned char *from = bytes;
+    return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
+}
+
+uint64_t tsdb_env_key_get_u64(const void *bytes)
+{
+    const unsigned char *from = bytes;
+    return (uint64_t)tsdb_env_key_get_u32(from) << 32 | tsdb_env_key_get_u32(from + 4);
+}
+
+int64_t tsdb_env_key_get_i64(const void *bytes)
+{
+    return (int64_t)(tsdb_env_key_get_u64(bytes) ^ (UINT64_C(1) << 63));
+}

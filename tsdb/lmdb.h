@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * lmdb: environments on disk. The one file that knows LMDB.
+ *
+ * An environment is one file (and a lock file beside it) with a few tables of ordered keys. Its
+ * header, in the table "meta", says what it is: a magic of its kind, the format's version and the
+ * oldest version of the reader that understands it. Every value carries length and CRC32C (LMDB has
+ * no checksums), computed over key and value, so that a damaged or misplaced one reads as
+ * TW_CORRUPT and never as something else.
+ *
+ *   I1  A file under its final name is complete: it is made as NAME.tmp, committed, renamed, and
+ *       the folder is synced.
+ *   I2  A commit that returned TW_OK survives a power cut.
+ *   I3  A write transaction stays on its thread; an environment has at most one at a time (others
+ *       wait). A read transaction may move between threads, but is used by one at a time.
+ *   I4  The map grows between transactions only: a full map fails the write transaction with
+ *       TW_BUSY, the owner calls tsdb_env_grow and repeats it.
+ *
+ * Borrowed values live until their transaction ends (or, in a write transaction, the next write).
+ */
+#ifndef TW_TSDB_LMDB_H
+#define TW_TSDB_LMDB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+/* LMDB's own limit on keys is 511. */
+#define TSDB_ENV_KEY_BYTES_MAX 500
+/* What the frame adds to each value. */
+#define TSDB_ENV_FRAME_BYTES 12
+/* LMDB's page; a value beyond half of it occupies whole pages, of which 16 bytes are a header. */
+#define TSDB_ENV_PAGE_BYTES 4096
+#define TSDB_ENV_PAGE_HEADER_BYTES 16
+#define TSDB_ENV_MAGIC_BYTES 8
+
+struct tsdb_env;
+struct tsdb_env_txn;
+struct tsdb_env_cursor;
+
+/* What kind of environment: constant data of whoever owns the format. */
+struct tsdb_env_format {
+    char magic[TSDB_ENV_MAGIC_BYTES]; /* padded with NUL */
+    uint16_t version;                 /* written by this program */
+    uint16_t oldest_reader;  /* the oldest program version that reads what this one writes */
+    uint16_t oldest_version; /* the oldest format version that this program reads */
+    size_t map_bytes;        /* address space to start with */
+    unsigned tables_max;
+    unsigned readers_max;
+    bool single_thread; /* no lock file: the owner lets one transaction at a time be open */
+    bool random_reads;  /* no read-ahead by the kernel */
+};
+
+enum tsdb_env_mode {
+    TSDB_ENV_OPEN,   /* TW_NOT_FOUND if it is not there */
+    TSDB_ENV_CREATE, /* TW_CONFLICT if it is there */
+    TSDB_ENV_OPEN_OR_CREATE,
+};
+
+/* path: of the file; its folder exists. The process must not have it open already. */
+TW_MUST_CHECK enum tw_code tsdb_env_open(const char *path, const struct tsdb_env_format *format,
+                                         enum tsdb_env_mode mode, struct tsdb_env **ret_env,
+                                         struct tw_err *err);
+struct tsdb_env *tsdb_env_close(struct tsdb_env *env); /* no transaction is open; returns NULL */
+/* Unlinks a closed environment and its lock file; fine if it is not there. The folder is not
+ * synced. */
+TW_MUST_CHECK enum tw_code tsdb_env_remove(const char *path, struct tw_err *err);
+const char *tsdb_env_path(const struct tsdb_env *env);
+/* Bytes that the file occupies on disk. */
+uint64_t tsdb_env_bytes(const struct tsdb_env *env);
+/* Doubles the map; waits until the readers of this environment are gone. No write transaction of
+ * this thread is open. */
+TW_MUST_CHECK enum tw_code tsdb_env_grow(struct tsdb_env *env, struct tw_err *err);
+/* Frees the reader slots of processes that died. */
+void tsdb_env_check_readers(struct tsdb_env *env);
+
+TW_MUST_CHECK enum tw_code tsdb_env_begin(struct tsdb_env *env, bool write,
+                                          struct tsdb_env_txn **ret_txn, struct tw_err *err);
+/* Durable on TW_OK; the transaction is over either way. */
+TW_MUST_CHECK enum tw_code tsdb_env_commit(struct tsdb_env_txn *txn, struct tw_err *err);
+void tsdb_env_abort(struct tsdb_env_txn *txn); /* NULL is fine */
+
+/* A table is made when it is first written to; reading a missing one finds nothing. */
+TW_MUST_CHECK enum tw_code tsdb_env_put(struct tsdb_env_txn *txn, const char *table,
+                                        struct tw_str key, struct tw_str value, struct tw_err *err);
+TW_MUST_CHECK enum tw_code tsdb_env_get(struct tsdb_env_txn *txn, const char *table,
+                                        struct tw_str key, struct tw_str *ret_value,
+                                        struct tw_err *err);
+/* Fine if the key is not there. */
+TW_MUST_CHECK enum tw_code tsdb_env_delete(struct tsdb_env_txn *txn, const char *table,
+                                           struct tw_str key, struct tw_err *err);
+
+/* ---- iteration in key order ---- */
+TW_MUST_CHECK enum tw_code tsdb_env_cursor_open(struct tsdb_env_txn *txn, const char *table,
+                                                struct tsdb_env_cursor **ret_cursor,
+                                                struct tw_err *err);
+struct tsdb_env_cursor *tsdb_env_cursor_close(struct tsdb_env_cursor *cursor); /* returns NULL */
+enum tsdb_env_move {
+    TSDB_ENV_FIRST,
+    TSDB_ENV_LAST,
+    TSDB_ENV_NEXT,
+    TSDB_ENV_PREVIOUS,
+    TSDB_ENV_AT_OR_AFTER, /* *key */
+    TSDB_ENV_AT_OR_BEFORE,
+};
+/* Moves and reads; TW_NOT_FOUND at the end. *key: in for the last two, out for all. ret_value NULL
+ * reads the key alone and does not look at the value. */
+TW_MUST_CHECK enum tw_code tsdb_env_cursor_move(struct tsdb_env_cursor *cursor,
+                                                enum tsdb_env_move move, struct tw_str *key,
+                                                struct tw_str *ret_value, struct tw_err *err);
+
+/* ---- keys: big-endian, so that memcmp orders them as numbers ---- */
+void tsdb_env_key_u32(unsigned char *ret_bytes, uint32_t number);
+void tsdb_env_key_u64(unsigned char *ret_bytes, uint64_t number);
+void tsdb_env_key_i64(unsigned char *ret_bytes, int64_t number); /* negative before positive */
+uint32_t tsdb_env_key_get_u32(const void *bytes);
+uint64_t tsdb_env_key_get_u64(const void *bytes);
+int64_t tsdb_env_key_get_i64(const void *bytes);
+
+#endif

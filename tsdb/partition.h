@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * partition: the samples of one day (UTC), in one LMDB environment that needs nothing outside:
+ * strings, series, postings, columns of timestamps, blocks of values. docs/format/partition.md and
+ * block.md draw the bytes.
+ *
+ * A flush writes one run: all that a head has of the day, in one transaction. Runs are numbered as
+ * the heads are, a higher one is newer. Nothing is changed in place; a reader merges the runs.
+ *
+ *   I1  A run is in a partition as a whole or not at all, and at most once: writing one that is
+ *       there already (a crash came between flush and trimming the log) does nothing.
+ *   I2  Series ids are dense, local to the partition, and a label set has one.
+ *
+ * Threads: any, except that one thread at a time writes.
+ */
+#ifndef TW_TSDB_PARTITION_H
+#define TW_TSDB_PARTITION_H
+
+#include "tsdb/index.h"
+#include "tsdb/storage.h"
+
+/* ---- the partitions of a folder ---- */
+struct tsdb_partition;
+struct tsdb_partitions;
+
+TW_MUST_CHECK enum tw_code tsdb_partitions_open(const char *folder,
+                                                struct tsdb_partitions **ret_partitions,
+                                                struct tw_err *err);
+struct tsdb_partitions *tsdb_partitions_close(struct tsdb_partitions *partitions); /* NULL */
+size_t tsdb_partitions_count(struct tsdb_partitions *partitions);
+/* The highest run in any of them; 0 without any. */
+uint64_t tsdb_partitions_newest_run(struct tsdb_partitions *partitions);
+/* Those that overlap the closed range, ascending, each opened and held until unlist; free()d there.
+ */
+TW_MUST_CHECK enum tw_code tsdb_partitions_list(struct tsdb_partitions *partitions,
+                                                int64_t start_ms, int64_t end_ms,
+                                                struct tsdb_partition ***ret_items,
+                                                size_t *ret_count, struct tw_err *err);
+void tsdb_partitions_unlist(struct tsdb_partitions *partitions, struct tsdb_partition **items,
+                            size_t count);
+
+/* ---- matching ---- */
+struct tsdb_partition_match {
+    uint32_t series;
+    uint64_t hash;
+    struct wire_labels labels; /* in the arena */
+};
+/* The series that match all matchers, in the arena, ascending by id. */
+TW_MUST_CHECK enum tw_code tsdb_partition_match(struct tsdb_partition *partition,
+                                                const struct tsdb_matcher *matchers,
+                                                size_t matcher_count, struct tw_arena *arena,
+                                                struct tsdb_partition_match **ret_items,
+                                                size_t *ret_count, struct tw_err *err);
+TW_MUST_CHECK enum tw_code tsdb_partition_names(struct tsdb_partition *partition,
+                                                tsdb_index_visit *visit, void *user,
+                                                struct tw_err *err);
+TW_MUST_CHECK enum tw_code tsdb_partition_values(struct tsdb_partition *partition,
+                                                 struct tw_str name, tsdb_index_visit *visit,
+                                                 void *user, struct tw_err *err);
+
+/* ---- reading samples ---- */
+struct tsdb_partition_reader;
+TW_MUST_CHECK enum tw_code tsdb_partition_reader_open(struct tsdb_partition *partition,
+                                                      struct tsdb_partition_reader **ret_reader,
+                                                      struct tw_err *err);
+struct tsdb_partition_reader *tsdb_partition_reader_close(struct tsdb_partition_reader *reader);
+TW_MUST_CHECK enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_reader *reader,
+                                                      uint32_t series, int64_t start_ms,
+                                                      int64_t end_ms, struct tw_err *err);
+/* The next window's samples in the range; count 0 at the end. Lives until the next call. */
+TW_MUST_CHECK enum tw_code tsdb_partition_reader_next(struct tsdb_partition_reader *reader,
+                                                      struct tsdb_column *ret_column,
+                                                      struct tw_err *err);
+
+#endif

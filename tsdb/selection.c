@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * selection: the read side. A selection holds references to all that may have samples in its range
+ * (generations' heads, partitions), the series that match, each once, and for each of them where
+ * its samples are. A cursor merges these places, from old to new, into columns.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "tsdb/db_int.h"
+
+#define SELECTION_MAGIC 0x7e5d5e1eu
+#define CURSOR_MAGIC 0x7e5dc0c0u
+
+/* One place that has samples of a series. */
+struct part {
+    uint32_t series; /* its id there, or the index of its view */
+    uint32_t source; /* partitions come first, then heads from old to new */
+};
+
+struct series {
+    struct wire_labels labels;
+    uint32_t first_part, part_count;
+};
+
+struct selection {
+    struct tsdb_selection base;
+    unsigned magic;
+    struct tsdb_db *db;
+    struct tw_arena *arena;
+    int64_t start_ms, end_ms;
+    struct tsdb_partition **partitions;
+    size_t partition_count;
+    struct tsdb_head **heads;
+    size_t head_count;
+    struct tsdb_head_view *views;
+    size_t view_count, view_capacity;
+    struct series *series;
+    size_t series_count;
+    struct part *parts;
+};
+
+struct cursor {
+    struct tsdb_cursor base;
+    unsigned magic;
+    struct selection *selection;
+    const struct series *series;
+    int64_t start_ms, end_ms;
+    struct tsdb_partition_reader **readers; /* by partition, opened when first needed */
+    uint32_t next_part;                     /* of the series' partitions */
+    struct tsdb_partition_reader *reader;   /* the current one */
+    struct tsdb_column pending;             /* from it, not yet handed out; count 0 = none */
+    struct tsdb_points head;                /* all the heads have in the range */
+    size_t head_at;                         /* handed out before */
+    struct tsdb_points gathered, merged;
+    int64_t *times_ms; /* what is handed out when it is no partition's own column */
+    double *values;
+    size_t capacity;
+};
+
+/* ---- matching ---- */
+
+/* A series of one source that matches. */
+struct match {
+    uint64_t hash;
+    struct wire_labels labels;
+    struct part part;
+};
+
+struct matches {
+    struct match *items;
+    size_t count, capacity;
+};
+
+static struct match *add_match(struct matches *matches)
+{
+    if (matches->count == matches->capacity) {
+        matches->capacity = matches->capacity ? matches->capacity * 2 : 64;
+        matches->items = realloc(matches->items, matches->capacity * sizeof *matches->items);
+        TW_ASSERT(matches->items != NULL);
+    }
+    return &matches->items[matches->count++];
+}
+
+/* The strings stay where they are (the selection holds the source); the array is copied. */
+static struct wire_labels keep_labels(struct tw_arena *arena, struct wire_labels labels)
+{
+    struct wire_label *items = tw_arena_alloc(arena, labels.count * sizeof *items);
+    if (labels.count)
+        memcpy(items, labels.items, labels.count * sizeof *items);
+    return (struct wire_labels){items, labels.count};
+}
+
+static void match_head(struct selection *selection, uint32_t source, struct tsdb_head *head,
+                       const struct tsdb_matcher *matchers, size_t matcher_count,
+                       struct matches *matches)
+{
+    struct tsdb_index *index = tsdb_head_index(head);
+    struct tsdb_ids ids = {0};
+    struct wire_label items[WIRE_LABELS_COUNT_MAX];
+    tsdb_index_match(index, matchers, matcher_count, &ids);
+    for (size_t i = 0; i < ids.count; i++) {
+        if (selection->view_count == selection->view_capacity) {
+            size_t capacity = selection->view_capacity ? selection->view_capacity * 2 : 64;
+            selection->views = realloc(selection->views, capacity * sizeof *selection->views);
+            TW_ASSERT(selection->views != NULL);
+            selection->view_capacity = capacity;
+        }
+        size_t tail = tsdb_head_tail_count(head, ids.items[i]);
+        struct tsdb_point *room = tw_arena_alloc(selection->arena, tail * sizeof *room);
+        struct tsdb_head_view view = tsdb_head_view(head, ids.items[i], room);
+        if (view.last_ms < selection->start_ms)
+            continue; /* also without any sample */
+        selection->views[selection->view_count] = view;
+        struct match *match = add_match(matches);
+        match->hash = tsdb_index_hash(index, ids.items[i]);
+        match->labels =
+            keep_labels(selection->arena, tsdb_index_labels(index, ids.items[i], items));
+        match->part = (struct part){(uint32_t)selection->view_count++, source};
+    }
+    tsdb_ids_fini(&ids);
+}
+
+/* Takes references to the heads that overlap the range, and their matching series, in one go. */
+static void match_heads(struct selection *selection, const struct tsdb_matcher *matchers,
+                        size_t matcher_count, struct matches *matches)
+{
+    struct tsdb_db *db = selection->db;
+    tw_lock_take(&db->lock);
+    size_t count = 0;
+    for (struct tsdb_generation *at = db->oldest; at; at = at->newer)
+        count++;
+    selection->heads = TW_ARENA_ARRAY(selection->arena, struct tsdb_head *, count ? count : 1);
+    for (struct tsdb_generation *at = db->oldest; at; at = at->newer) {
+        int64_t first_ms, last_ms;
+        if (!tsdb_head_range(at->head, &first_ms, &last_ms) || first_ms > selection->end_ms ||
+            last_ms < selection->start_ms)
+            continue;
+        tsdb_head_ref(at->head);
+        selection->heads[selection->head_count++] = at->head;
+        match_head(selection, (uint32_t)(selection->partition_count + selection->head_count - 1),
+                   at->head, matchers, matcher_count, matches);
+    }
+    tw_lock_release(&db->lock);
+}
+
+static int compare_matches(const void *a, const void *b)
+{
+    const struct match *x = a, *y = b;
+    if (x->hash != y->hash)
+        return x->hash < y->hash ? -1 : 1;
+    int order = wire_labels_compare(x->labels, y->labels); /* decides only when hashes collide */
+    if (order != 0)
+        return order;
+    return (x->part.source > y->part.source) - (x->part.source < y->part.source);
+}
+
+static int compare_series(const void *a, const void *b)
+{
+    return wire_labels_compare(((const struct series *)a)->labels,
+                               ((const struct series *)b)->labels);
+}
+
+/* Matches of one label set become one series. */
+static void join(struct selection *selection, struct matches *matches)
+{
+    if (selection->partition_count + selection->head_count > 1)
+        qsort(matches->items, matches->count, sizeof *matches->items, compare_matches);
+    selection->series =
+        TW_ARENA_ARRAY(selection->arena, struct series, matches->count ? matches->count : 1);
+    selection->parts =
+        TW_ARENA_ARRAY(selection->arena, struct part, matches->count ? matches->count : 1);
+    for (size_t i = 0; i < matches->count; i++) {
+        const struct match *match = &matches->items[i];
+        selection->parts[i] = match->part;
+        if (i > 0 && match[-1].hash == match->hash &&
+            wire_labels_equal(match[-1].labels, match->labels)) {
+            selection->series[selection->series_count - 1].part_count++;
+            continue;
+        }
+        selection->series[selection->series_count++] =
+            (struct series){.labels = match->labels, .first_part = (uint32_t)i, .part_count = 1};
+    }
+    if (selection->series_count > 1)
+        qsort(selection->series, selection->series_count, sizeof *selection->series,
+              compare_series);
+}
+
+static enum tw_code match_partitions(struct selection *selection, const struct tw_context *context,
+                                     const struct tsdb_matcher *matchers, size_t matcher_count,
+                                     struct matches *matches, struct tw_err *err)
+{
+    enum tw_code code = TW_OK;
+    for (size_t i = 0; i < selection->partition_count && code == TW_OK; i++) {
+        struct tsdb_partition_match *found;
+        size_t count;
+        code = tw_context_check(context, err);
+        if (code == TW_OK)
+            code = tsdb_partition_match(selection->partitions[i], matchers, matcher_count,
+                                        selection->arena, &found, &count, err);
+        for (size_t j = 0; code == TW_OK && j < count; j++) {
+            struct match *match = add_match(matches);
+            match->hash = found[j].hash;
+            match->labels = found[j].labels;
+            match->part = (struct part){found[j].series, (uint32_t)i};
+        }
+    }
+    return code;
+}
+
+static enum tw_code fill(struct selection *selection, const struct tw_context *context,
+                         const struct tsdb_matcher *matchers, size_t matcher_count,
+                         struct tw_err *err)
+{
+    struct matches matches = {0};
+    /* Heads first: what is flushed between the two steps is then seen twice, which the merge
+     * settles; the other way round it would be missed. */
+    match_heads(selection, matchers, matcher_count, &matches);
+    enum tw_code code =
+        tsdb_partitions_list(selection->db->partitions, selection->start_ms, selection->end_ms,
+                             &selection->partitions, &selection->partition_count, err);
+    if (code == TW_OK) {
+        for (size_t i = 0; i < matches.count; i++)
+            matches.items[i].part.source += (uint32_t)selection->partition_count;
+        code = match_partitions(selection, context, matchers, matcher_count, &matches, err);
+    }
+    if (code == TW_OK)
+        join(selection, &matches);
+    free(matches.items);
+    uint64_t limit = context->limits.query_series_max;
+    if (code == TW_OK && limit && selection->series_count > limit)
+        code = tw_err_set(err, TW_LIMIT,
+                          "the selector matches %zu series, the limit of a query is %llu: narrow "
+                          "it with more matchers",
+                          selection->series_count, (unsigned long long)limit);
+    return code;
+}
+
+static void close_selection(struct tsdb_selection *base)
+{
+    struct selection *selection = (struct selection *)base;
+    TW_CHECK_MAGIC(selection, SELECTION_MAGIC);
+    for (size_t i = 0; i < selection->head_count; i++)
+        tsdb_head_unref(selection->heads[i]);
+    tsdb_partitions_unlist(selection->db->partitions, selection->partitions,
+                           selection->partition_count);
+    free(selection->views);
+    tw_arena_free(selection->arena);
+    selection->magic = 0;
+    free(selection);
+}
+
+enum tw_code tsdb_db_select(struct tsdb_storage *storage, const struct tw_context *context,
+                            const struct tsdb_matcher *matchers, size_t matcher_count,
+                            int64_t start_ms, int64_t end_ms, const struct tsdb_hints *hints,
+                            struct tsdb_selection **ret_selection, struct tw_err *err)
+{
+    (void)hints;
+    enum tw_code code = tsdb_db_check_tenant(context, err);
+    if (code != TW_OK)
+        return code;
+    struct selection *selection = calloc(1, sizeof *selection);
+    TW_ASSERT(selection != NULL);
+    selection->base.ops = &tsdb_db_ops;
+    selection->magic = SELECTION_MAGIC;
+    selection->db = (struct tsdb_db *)storage;
+    selection->arena = tw_arena_new(4096);
+    selection->start_ms = start_ms;
+    selection->end_ms = end_ms;
+    size_t total = matcher_count + context->scope_count;
+    struct tsdb_matcher *all =
+        TW_ARENA_ARRAY(selection->arena, struct tsdb_matcher, total ? total : 1);
+    if (matcher_count)
+        memcpy(all, matchers, matcher_count * sizeof *all);
+    if (context->scope_count)
+        memcpy(all + matcher_count, context->scope, context->scope_count * sizeof *all);
+    code = fill(selection, context, all, total, err);
+    if (code != TW_OK) {
+        close_selection(&selection->base);
+        return code;
+    }
+    *ret_selection = &selection->base;
+    return TW_OK;
+}
+
+static size_t selection_count(const struct tsdb_selection *base)
+{
+    return ((const struct selection *)base)->series_count;
+}
+
+static struct wire_labels selection_labels(const struct tsdb_selection *base, size_t index)
+{
+    const struct selection *selection = (const struct selection *)base;
+    TW_ASSERT(index < selection->series_count);
+    return selection->series[index].labels;
+}
+
+/* ---- cursors ---- */
+
+static enum tw_code open_cursor(struct tsdb_selection *base, struct tsdb_cursor **ret_cursor,
+                                struct tw_err *err)
+{
+    (void)err;
+    struct selection *selection = (struct selection *)base;
+    TW_CHECK_MAGIC(selection, SELECTION_MAGIC);
+    struct cursor *cursor = calloc(1, sizeof *cursor);
+    TW_ASSERT(cursor != NULL);
+    cursor->base.ops = &tsdb_db_ops;
+    cursor->magic = CURSOR_MAGIC;
+    cursor->selection = selection;
+    cursor->readers = calloc(selection->partition_count + 1, sizeof *cursor->readers);
+    TW_ASSERT(cursor->readers != NULL);
+    *ret_cursor = &cursor->base;
+    return TW_OK;
+}
+
+static void close_cursor(struct tsdb_cursor *base)
+{
+    struct cursor *cursor = (struct cursor *)base;
+    TW_CHECK_MAGIC(cursor, CURSOR_MAGIC);
+    for (size_t i = 0; i < cursor->selection->partition_count; i++)
+        tsdb_partition_reader_close(cursor->readers[i]);
+    free(cursor->readers);
+    tsdb_points_fini(&cursor->head);
+    tsdb_points_fini(&cursor->gathered);
+    tsdb_points_fini(&cursor->merged);
+    free(cursor->times_ms);
+    free(cursor->values);
+    cursor->magic = 0;
+    free(cursor);
+}
+
+/* All that the heads have of the series in the range, settled. */
+static void gather_head(struct cursor *cursor)
+{
+    const struct selection *selection = cursor->selection;
+    cursor->head.count = 0;
+    cursor->head_at = 0;
+    for (uint32_t i = 0; i < cursor->series->part_count; i++) {
+        const struct part *part = &selection->parts[cursor->series->first_part + i];
+        if (part->source < selection->partition_count)
+            continue;
+        struct tsdb_points *to = cursor->head.count ? &cursor->gathered : &cursor->head;
+        tsdb_head_view_points(&selection->views[part->series], cursor->start_ms, cursor->end_ms,
+                              to);
+        if (to == &cursor->head || to->count == 0)
+            continue;
+        tsdb_points_merge(cursor->head.items, cursor->head.count, to->items, to->count,
+                          &cursor->merged);
+        struct tsdb_points swapped = cursor->head;
+        cursor->head = cursor->merged;
+        cursor->merged = swapped;
+    }
+}
+
+static void seek_cursor(struct tsdb_cursor *base, size_t series_index, int64_t start_ms,
+                        int64_t end_ms)
+{
+    struct cursor *cursor = (struct cursor *)base;
+    TW_CHECK_MAGIC(cursor, CURSOR_MAGIC);
+    TW_ASSERT(series_index < cursor->selection->series_count);
+    cursor->series = &cursor->selection->series[series_index];
+    cursor->start_ms = start_ms;
+    cursor->end_ms = end_ms;
+    cursor->next_part = 0;
+    cursor->reader = NULL;
+    cursor->pending.count = 0;
+    gather_head(cursor);
+}
+
+/* Fills cursor->pending from the partitions; count stays 0 at their end. */
+static enum tw_code next_from_partitions(struct cursor *cursor, struct tw_err *err)
+{
+    const struct selection *selection = cursor->selection;
+    for (;;) {
+        if (cursor->reader) {
+            enum tw_code code = tsdb_partition_reader_next(cursor->reader, &cursor->pending, err);
+            if (code != TW_OK || cursor->pending.count > 0)
+                return code;
+            cursor->reader = NULL;
+        }
+        if (cursor->next_part == cursor->series->part_count)
+            return TW_OK;
+        const struct part *part =
+            &selection->parts[cursor->series->first_part + cursor->next_part++];
+        if (part->source >= selection->partition_count)
+            continue;
+        struct tsdb_partition_reader **reader = &cursor->readers[part->source];
+        if (!*reader) {
+            enum tw_code code =
+                tsdb_partition_reader_open(selection->partitions[part->source], reader, err);
+            if (code != TW_OK)
+                return code;
+        }
+        enum tw_code code = tsdb_partition_reader_seek(*reader, part->series, cursor->start_ms,
+                                                       cursor->end_ms, err);
+        if (code != TW_OK)
+            return code;
+        cursor->reader = *reader;
+    }
+}
+
+static void reserve_column(struct cursor *cursor, size_t count)
+{
+    if (count <= cursor->capacity)
+        return;
+    free(cursor->times_ms);
+    free(cursor->values);
+    cursor->times_ms = malloc(count * sizeof *cursor->times_ms);
+    cursor->values = malloc(count * sizeof *cursor->values);
+    TW_ASSERT(cursor->times_ms != NULL && cursor->values != NULL);
+    cursor->capacity = count;
+}
+
+static void hand_out(struct cursor *cursor, const struct tsdb_point *points, size_t count,
+                     struct tsdb_column *ret_column)
+{
+    reserve_column(cursor, count);
+    for (size_t i = 0; i < count; i++) {
+        cursor->times_ms[i] = points[i].time_ms;
+        cursor->values[i] = tw_double_from_bits(points[i].bits);
+    }
+    *ret_column = (struct tsdb_column){.kind = TSDB_KIND_FLOAT,
+                                       .count = count,
+                                       .times_ms = cursor->times_ms,
+                                       .values = cursor->values};
+}
+
+/* The pending column of a partition with the heads' points that fall into its span. */
+static void hand_out_merged(struct cursor *cursor, size_t head_count,
+                            struct tsdb_column *ret_column)
+{
+    const struct tsdb_column *column = &cursor->pending;
+    cursor->gathered.count = 0;
+    struct tsdb_point *points = tsdb_points_reserve(&cursor->gathered, column->count);
+    for (size_t i = 0; i < column->count; i++)
+        points[i] = (struct tsdb_point){column->times_ms[i], tw_double_bits(column->values[i])};
+    tsdb_points_merge(points, column->count, cursor->head.items + cursor->head_at, head_count,
+                      &cursor->merged);
+    cursor->head_at += head_count;
+    hand_out(cursor, cursor->merged.items, cursor->merged.count, ret_column);
+}
+
+static enum tw_code next_column(struct tsdb_cursor *base, struct tsdb_column *ret_column,
+                                struct tw_err *err)
+{
+    struct cursor *cursor = (struct cursor *)base;
+    TW_CHECK_MAGIC(cursor, CURSOR_MAGIC);
+    if (cursor->pending.count == 0) {
+        enum tw_code code = next_from_partitions(cursor, err);
+        if (code != TW_OK)
+            return code;
+    }
+    const struct tsdb_point *head = cursor->head.items + cursor->head_at;
+    size_t left = cursor->head.count - cursor->head_at;
+    const struct tsdb_column *column = &cursor->pending;
+    if (column->count == 0) {
+        cursor->head_at = cursor->head.count;
+        hand_out(cursor, head, left, ret_column);
+        return TW_OK;
+    }
+    size_t before = left ? tsdb_points_find(head, left, column->times_ms[0]) : 0;
+    if (before > 0) {
+        cursor->head_at += before;
+        hand_out(cursor, head, before, ret_column);
+        return TW_OK;
+    }
+    int64_t last_ms = column->times_ms[column->count - 1];
+    size_t within = !left                  ? 0
+                    : last_ms == INT64_MAX ? left
+                                           : tsdb_points_find(head, left, last_ms + 1);
+    if (within > 0)
+        hand_out_merged(cursor, within, ret_column);
+    else
+        *ret_column = *column;
+    cursor->pending.count = 0;
+    return TW_OK;
+}
+
+const struct tsdb_storage_ops tsdb_db_ops = {
+    .select = tsdb_db_select,
+    .selection_close = close_selection,
+    .selection_count = selection_count,
+    .selection_labels = selection_labels,
+    .cursor_open = open_cursor,
+    .cursor_close = close_cursor,
+    .cursor_seek = seek_cursor,
+    .cursor_next = next_column,
+    .label_names = tsdb_db_label_names,
+    .label_values = tsdb_db_label_values,
+    .metadata_list = tsdb_db_metadata_list,
+    .append = tsdb_db_append,
+    .append_metadata = tsdb_db_append_metadata,
+};
