@@ -170,8 +170,8 @@ static enum tw_code unknown_flag(struct tw_str name, struct tw_err *err)
     return tw_err_set(err, TW_CONFIG, "unknown option --%.*s; --help lists all", TW_STR_ARG(name));
 }
 
-static enum tw_code parse_flag(int argc, char *const *argv, int *at, struct daemon_params *params,
-                               struct tw_err *err)
+static enum tw_code parse_flag(int argc, const char *const *argv, int *at,
+                               struct daemon_params *params, struct tw_err *err)
 {
     const char *word = argv[*at];
     if (strncmp(word, "--", 2) != 0 || !word[2])
@@ -194,7 +194,8 @@ static enum tw_code parse_flag(int argc, char *const *argv, int *at, struct daem
     return set_value(params, &table[i], value, err);
 }
 
-enum tw_code daemon_params_parse(int argc, char *const *argv, struct daemon_params *ret_params,
+enum tw_code daemon_params_parse(int argc, const char *const *argv,
+                                 struct daemon_params *ret_params,
                                  enum daemon_params_wish *ret_wish, struct tw_err *err)
 {
     struct daemon_params params = {0};

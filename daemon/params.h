@@ -32,7 +32,7 @@ enum daemon_params_wish { DAEMON_PARAMS_RUN, DAEMON_PARAMS_HELP, DAEMON_PARAMS_V
 
 /* "--flag value" or "--flag=value". TW_CONFIG for a mistake. With --help or --version nothing else
  * is looked at. */
-TW_MUST_CHECK enum tw_code daemon_params_parse(int argc, char *const *argv,
+TW_MUST_CHECK enum tw_code daemon_params_parse(int argc, const char *const *argv,
                                                struct daemon_params *ret_params,
                                                enum daemon_params_wish *ret_wish,
                                                struct tw_err *err);

@@ -84,7 +84,7 @@ int main(int argc, char **argv)
     struct daemon_params params;
     enum daemon_params_wish wish;
     struct tw_err err;
-    if (daemon_params_parse(argc, argv, &params, &wish, &err) != TW_OK) {
+    if (daemon_params_parse(argc, (const char *const *)argv, &params, &wish, &err) != TW_OK) {
         fprintf(stderr, "tidewatchd: %s\n", err.message);
         return EXIT_USAGE;
     }

@@ -1,1 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
+if BUILD_SERVER
+UNIT_TESTS += %D%/configuration_test %D%/http_server_test %D%/listener_test %D%/params_test
+%C%_configuration_test_SOURCES = %D%/configuration_test.c
+%C%_configuration_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_configuration_test_LDADD = $(UNIT_LIBS) $(DAEMON_LIBS)
+%C%_http_server_test_SOURCES = %D%/http_server_test.c
+%C%_http_server_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_http_server_test_LDADD = $(UNIT_LIBS) $(DAEMON_LIBS)
+%C%_listener_test_SOURCES = %D%/listener_test.c
+%C%_listener_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_listener_test_LDADD = $(UNIT_LIBS) $(DAEMON_LIBS)
+%C%_params_test_SOURCES = %D%/params_test.c
+%C%_params_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_params_test_LDADD = $(UNIT_LIBS) $(DAEMON_LIBS)
+endif
