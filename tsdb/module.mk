@@ -17,6 +17,7 @@ endif
 	%D%/names.c \
 	%D%/partition.c %D%/partition.h \
 	%D%/points.c %D%/points.h \
+	%D%/receiver.c %D%/receiver.h \
 	%D%/record.c %D%/record.h \
 	%D%/selection.c \
 	%D%/state.c %D%/state.h \

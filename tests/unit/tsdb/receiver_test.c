@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "tests/unit/tsdb/store.h"
+#include "tsdb/receiver.h"
+#include "wire/remote_write.h"
+#include "wire/snappy.h"
+
+static struct tsdb_db *db;
+static struct tsdb_receiver *receiver;
+static struct tw_http_router *router;
+static struct tw_metrics *metrics;
+static struct tw_err err;
+
+static void start(struct tsdb_db_options options)
+{
+    static int number;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/r%d", unit_folder(), number++);
+    metrics = tw_metrics_new();
+    options.folder = path;
+    options.metrics = metrics;
+    options.manual = true;
+    unit_assert_ok(tsdb_db_open(&options, &db, &err), &err);
+    receiver = tsdb_receiver_new(db, metrics);
+    router = tw_http_router_new();
+    tsdb_receiver_route(router, receiver);
+}
+
+static void stop(void)
+{
+    tw_http_router_free(router);
+    tsdb_receiver_free(receiver);
+    tsdb_db_close(db);
+    tw_metrics_free(metrics);
+}
+
+/* Posts and returns the status; the answer's text is in `answer`. */
+static char answer[1024];
+static int post(struct tw_str body, const char *type, const char *encoding)
+{
+    struct tw_http_pair headers[2] = {{TW_STR("Content-Type"), tw_str(type)},
+                                      {TW_STR("Content-Encoding"), tw_str(encoding)}};
+    struct tw_http_exchange *exchange;
+    unit_assert_ok(tw_http_exchange_new(TW_HTTP_POST, TW_STR("/api/v1/write"), headers, 2, body,
+                                        tw_clock_system(), &exchange, &err),
+                   &err);
+    tw_http_exchange_run(router, exchange);
+    int status = exchange->response.status;
+    snprintf(answer, sizeof answer, "%.*s", TW_STR_ARG(tw_buf_str(&exchange->response.body)));
+    tw_http_exchange_free(exchange);
+    return status;
+}
+
+static int post_plain(struct tw_buf *plain)
+{
+    struct tw_buf packed;
+    tw_buf_init(&packed, (size_t)1 << 26);
+    wire_snappy_encode(tw_buf_str(plain), &packed);
+    int status = post(tw_buf_str(&packed), WIRE_WRITE_CONTENT_TYPE, WIRE_WRITE_ENCODING);
+    tw_buf_fini(&packed);
+    tw_buf_clear(plain);
+    return status;
+}
+
+static void put(struct tw_buf *plain, const char *series, int64_t time_ms, double value)
+{
+    struct wire_label items[8];
+    struct wire_sample sample = {time_ms, value};
+    wire_write_put_series(plain, store_labels(series, items), &sample, 1);
+}
+
+static double metric(const char *line)
+{
+    struct tw_buf text;
+    tw_buf_init(&text, (size_t)1 << 20);
+    tw_metrics_write(metrics, &text);
+    const char *at = strstr(tw_buf_cstr(&text), line);
+    double value = at ? atof(at + strlen(line)) : -1;
+    tw_buf_fini(&text);
+    return value;
+}
+
+START_TEST(stores_a_request)
+{
+    start((struct tsdb_db_options){0});
+    struct tw_buf plain;
+    tw_buf_init(&plain, (size_t)1 << 26);
+    put(&plain, "up,job=a", 1000, 1);
+    put(&plain, "up,job=b", 1000, 0);
+    put(&plain, "up,job=a", 2000, 1.5);
+    ck_assert_int_eq(post_plain(&plain), 204);
+    ck_assert_str_eq(answer, "");
+    store_assert(db, "up", 0, 5000, "up{job=\"a\"}: 1000=1 2000=1.5\nup{job=\"b\"}: 1000=0\n");
+    ck_assert_int_eq(post_plain(&plain), 204); /* an empty request */
+    ck_assert(metric("\ntidewatch_tsdb_samples_appended_total ") == 3);
+    ck_assert(metric("tidewatch_tsdb_write_requests_total{outcome=\"stored\"} ") == 2);
+    tw_buf_fini(&plain);
+    stop();
+}
+END_TEST
+
+START_TEST(stores_a_large_request)
+{
+    start((struct tsdb_db_options){0});
+    struct tw_buf plain;
+    tw_buf_init(&plain, (size_t)1 << 26);
+    for (int i = 0; i < 40000; i++) {
+        char series[64];
+        snprintf(series, sizeof series, "m,a=x%d,b=%x", i, i * 2654435761u);
+        put(&plain, series, 1000, i);
+    }
+    ck_assert_int_eq(post_plain(&plain), 204);
+    ck_assert(metric("\ntidewatch_tsdb_head_series ") == 40000);
+    tw_buf_fini(&plain);
+    stop();
+}
+END_TEST
+
+START_TEST(keeps_the_good_part)
+{
+    start((struct tsdb_db_options){0});
+    struct tw_buf plain;
+    tw_buf_init(&plain, (size_t)1 << 26);
+    put(&plain, "up,job=a", 1000, 1);
+    put(&plain, "up,job=b", INT64_C(1) << 60, 1);
+    put(&plain, "1 bad,=b", 1000, 1);
+    put(&plain, "up,job=c", 1000, 1);
+    ck_assert_int_eq(post_plain(&plain), 400);
+    unit_assert_contains(answer, "2 samples stored, 2 refused");
+    unit_assert_contains(answer, "up{job=\"b\"}");
+    unit_assert_contains(answer, "in the future");
+    store_assert(db, "up", 0, 5000, "up{job=\"a\"}: 1000=1\nup{job=\"c\"}: 1000=1\n");
+    ck_assert(metric("samples_refused_total{reason=\"bad_labels\"} ") == 1);
+    ck_assert(metric("samples_refused_total{reason=\"future\"} ") == 1);
+    /* Labels out of order are put into order. */
+    struct wire_label unsorted[] = {{TW_STR("z"), TW_STR("1")},
+                                    {TW_STR("empty"), TW_STR("")},
+                                    {TW_STR(WIRE_METRIC_NAME), TW_STR("w")}};
+    struct wire_sample sample = {1000, 7};
+    wire_write_put_series(&plain, (struct wire_labels){unsorted, 3}, &sample, 1);
+    ck_assert_int_eq(post_plain(&plain), 204);
+    store_assert(db, "w", 0, 5000, "w{z=\"1\"}: 1000=7\n");
+    tw_buf_fini(&plain);
+    stop();
+}
+END_TEST
+
+START_TEST(histograms_are_counted)
+{
+    start((struct tsdb_db_options){0});
+    struct tw_buf plain, series;
+    tw_buf_init(&plain, (size_t)1 << 20);
+    tw_buf_init(&series, (size_t)1 << 20);
+    struct wire_label items[8];
+    wire_write_put_labels(&series, store_labels("h,a=b", items));
+    tw_buf_append(&series, "\x12\x0c\x09\0\0\0\0\0\0\xf0\x3f\x10\xe8\x07", 14);
+    tw_buf_append(&series, "\x22\x02\x08\x01", 4); /* histograms */
+    tw_buf_append(&series, "\x1a\x02\x10\x01", 4); /* exemplars */
+    tw_buf_append_char(&plain, 0x0a);
+    tw_buf_append_char(&plain, (char)series.size);
+    tw_buf_append_str(&plain, tw_buf_str(&series));
+    ck_assert_int_eq(post_plain(&plain), 400);
+    unit_assert_contains(answer, "native histogram");
+    store_assert(db, "h", 0, 5000, "h{a=\"b\"}: 1000=1\n");
+    ck_assert(metric("samples_refused_total{reason=\"native_histogram\"} ") == 1);
+    ck_assert(metric("samples_refused_total{reason=\"exemplar\"} ") == 1);
+    tw_buf_fini(&series);
+    tw_buf_fini(&plain);
+    stop();
+}
+END_TEST
+
+START_TEST(metadata_is_stored)
+{
+    start((struct tsdb_db_options){0});
+    struct tw_buf plain;
+    tw_buf_init(&plain, (size_t)1 << 20);
+    wire_write_put_metadata(&plain, &(struct wire_metadata){.family = TW_STR("up"),
+                                                            .help = TW_STR("Is it up?"),
+                                                            .type = WIRE_TYPE_GAUGE});
+    put(&plain, "up,job=a", 1000, 1);
+    ck_assert_int_eq(post_plain(&plain), 204);
+    struct tw_context context = store_context();
+    struct tw_arena *arena = tw_arena_new(4096);
+    struct tsdb_metadata *items;
+    size_t count;
+    unit_assert_ok(tsdb_metadata_list(tsdb_db_storage(db), &context, TW_STR("up"), arena, &items,
+                                      &count, &err),
+                   &err);
+    ck_assert_uint_eq(count, 1);
+    unit_assert_str(items[0].type, "gauge");
+    unit_assert_str(items[0].help, "Is it up?");
+    tw_arena_free(arena);
+    tw_buf_fini(&plain);
+    stop();
+}
+END_TEST
+
+START_TEST(refuses_what_it_cannot_read)
+{
+    start((struct tsdb_db_options){0});
+    struct tw_buf plain, packed;
+    tw_buf_init(&plain, (size_t)1 << 26);
+    tw_buf_init(&packed, (size_t)1 << 26);
+    put(&plain, "up,job=a", 1000, 1);
+    wire_snappy_encode(tw_buf_str(&plain), &packed);
+    struct tw_str good = tw_buf_str(&packed);
+    ck_assert_int_eq(
+        post(good, "application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy"), 415);
+    unit_assert_contains(answer, "2.0 is not supported yet");
+    ck_assert_int_eq(post(good, "application/x-protobuf", "zstd"), 415);
+    unit_assert_contains(answer, "zstd");
+    ck_assert_int_eq(post(good, "text/plain", "snappy"), 415);
+    ck_assert_int_eq(post(TW_STR("this is no snappy"), WIRE_WRITE_CONTENT_TYPE, "snappy"), 400);
+    ck_assert_int_eq(post(TW_STR(""), WIRE_WRITE_CONTENT_TYPE, "snappy"), 400);
+    /* 4 GB are declared */
+    ck_assert_int_eq(post(TW_STR("\xff\xff\xff\xff\x0f...."), WIRE_WRITE_CONTENT_TYPE, "snappy"),
+                     413);
+    for (size_t size = 1; size < plain.size; size++) {
+        struct tw_buf cut;
+        tw_buf_init(&cut, 4096);
+        tw_buf_append(&cut, plain.data, size);
+        ck_assert_int_eq(post_plain(&cut), 400);
+        tw_buf_fini(&cut);
+    }
+    store_assert(db, "up", 0, 5000, ""); /* nothing of a malformed request is kept */
+    ck_assert_int_eq(post(good, "application/x-protobuf", "snappy"), 204);
+    ck_assert_int_eq(post(good, "", "snappy"), 204);
+    tw_buf_fini(&packed);
+    tw_buf_fini(&plain);
+    stop();
+}
+END_TEST
+
+int main(void)
+{
+    const struct unit_case cases[] = {UNIT_CASE(stores_a_request),
+                                      UNIT_CASE(stores_a_large_request),
+                                      UNIT_CASE(keeps_the_good_part),
+                                      UNIT_CASE(histograms_are_counted),
+                                      UNIT_CASE(metadata_is_stored),
+                                      UNIT_CASE(refuses_what_it_cannot_read),
+                                      {0}};
+    return unit_run("tsdb/receiver", cases);
+}

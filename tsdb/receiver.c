@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "tsdb/receiver.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/lock.h"
+#include "base/workers.h"
+#include "wire/remote_write.h"
+#include "wire/snappy.h"
+
+#define RECEIVER_MAGIC 0x7e5d4eceu
+/* Compressed bytes of a request that is decoded on the event loop: about a millisecond's work. */
+#define INLINE_BYTES_MAX ((size_t)64 << 10)
+#define WORKER_COUNT 2
+#define WORKER_QUEUE_MAX 64
+#define RETRY_AFTER TW_STR("1")
+
+enum outcome { STORED, PARTIAL, BAD, OVERLOADED, FAILED, OUTCOME_COUNT };
+
+struct tsdb_receiver {
+    unsigned magic;
+    struct tsdb_db *db;
+    struct tw_metric *requests[OUTCOME_COUNT];
+    /* Guards workers, which are started by the first large request. */
+    struct tw_lock lock;
+    struct tw_workers *workers;
+};
+
+/* One write; lives in the exchange's arena. */
+struct request {
+    struct tsdb_receiver *receiver;
+    struct tw_http_exchange *exchange;
+    struct tsdb_ingest ingest;
+    uint64_t histograms, exemplars;
+    struct tsdb_metadata *metadata;
+    size_t metadata_count;
+};
+
+/* ---- answering ---- */
+
+static void count(const struct request *request, enum outcome outcome)
+{
+    tw_metric_add(request->receiver->requests[outcome], 1);
+}
+
+static void answer_error(struct request *request, const struct tw_err *err)
+{
+    struct tw_http_exchange *exchange = request->exchange;
+    bool retry = tw_code_retryable(err->code);
+    count(request, err->code == TW_OVERLOAD ? OVERLOADED : retry ? FAILED : BAD);
+    tw_http_error_text(exchange, err);
+    if (retry)
+        tw_http_add_header(&exchange->response, "Retry-After", RETRY_AFTER);
+}
+
+/* Everything acceptable is durable; says what was not acceptable. */
+static void answer_stored(struct request *request)
+{
+    const struct tsdb_ingest *ingest = &request->ingest;
+    if (ingest->refused == 0 && request->histograms == 0) {
+        count(request, STORED);
+        request->exchange->response.status = 204;
+        return;
+    }
+    struct tw_err err;
+    if (ingest->refused > 0)
+        tw_err_set(&err, TW_BAD_DATA,
+                   "%" PRIu64 " samples stored, %" PRIu64 " refused; the first: %s", ingest->stored,
+                   ingest->refused, ingest->first_refusal.message);
+    else
+        tw_err_set(&err, TW_BAD_DATA,
+                   "%" PRIu64 " samples stored; %" PRIu64
+                   " native histogram samples are not: they are not supported yet",
+                   ingest->stored, request->histograms);
+    count(request, PARTIAL);
+    tw_http_error_text(request->exchange, &err);
+}
+
+static void finish(void *user, enum tw_code code, const struct tw_err *err)
+{
+    struct request *request = user;
+    if (code == TW_OK)
+        answer_stored(request);
+    else
+        answer_error(request, err);
+    tw_http_finish(request->exchange);
+}
+
+/* ---- decoding ---- */
+
+static enum tw_code check_headers(const struct tw_http_request *request, struct tw_err *err)
+{
+    struct tw_str type, encoding;
+    if (tw_http_header(request, "Content-Type", &type) && type.size > 0) {
+        if (tw_str_find(type, TW_STR("io.prometheus.write.v2")) != SIZE_MAX)
+            return tw_err_set(err, TW_MEDIA_TYPE,
+                              "remote_write 2.0 is not supported yet: send 1.0 "
+                              "(protobuf_message: prometheus.WriteRequest)");
+        struct tw_str rest = type, media;
+        if (!tw_str_split(&rest, ';', &media) ||
+            !tw_str_is(tw_str_trim(media), WIRE_WRITE_CONTENT_TYPE))
+            return tw_err_set(err, TW_MEDIA_TYPE, "Content-Type '%.*s' is not supported: send %s",
+                              TW_STR_ARG(type), WIRE_WRITE_CONTENT_TYPE);
+    }
+    if (tw_http_header(request, "Content-Encoding", &encoding) &&
+        !tw_str_is(encoding, WIRE_WRITE_ENCODING))
+        return tw_err_set(err, TW_MEDIA_TYPE, "Content-Encoding '%.*s' is not supported%s: send %s",
+                          TW_STR_ARG(encoding), tw_str_is(encoding, "zstd") ? " yet" : "",
+                          WIRE_WRITE_ENCODING);
+    return TW_OK;
+}
+
+static void keep_metadata(struct request *request, const struct wire_metadata *from,
+                          size_t *capacity)
+{
+    if (request->metadata_count == *capacity) {
+        size_t wider = *capacity ? *capacity * 2 : 64;
+        request->metadata =
+            tw_arena_grow(request->exchange->arena, request->metadata,
+                          *capacity * sizeof *request->metadata, wider * sizeof *request->metadata);
+        *capacity = wider;
+    }
+    request->metadata[request->metadata_count++] =
+        (struct tsdb_metadata){.metric = from->family,
+                               .type = tw_str(wire_metric_type_name(from->type)),
+                               .help = from->help,
+                               .unit = from->unit};
+}
+
+/* The whole body is read once before the store sees any of it: a malformed one leaves no trace. */
+static enum tw_code survey(struct request *request, struct tw_str plain, struct tw_err *err)
+{
+    struct wire_write_reader reader;
+    struct wire_write_entry entry;
+    size_t capacity = 0;
+    wire_write_reader_init(&reader, plain);
+    for (;;) {
+        enum tw_code code = wire_write_reader_next(&reader, &entry, err);
+        if (code != TW_OK || entry.kind == WIRE_WRITE_END)
+            return code;
+        if (entry.kind == WIRE_WRITE_METADATA) {
+            keep_metadata(request, &entry.metadata, &capacity);
+            continue;
+        }
+        request->histograms += entry.series.histogram_count;
+        request->exemplars += entry.series.exemplar_count;
+    }
+}
+
+static bool is_canonical(const struct wire_label *items, size_t label_count)
+{
+    for (size_t i = 0; i < label_count; i++)
+        if (items[i].value.size == 0 ||
+            (i > 0 && tw_str_compare(items[i - 1].name, items[i].name) >= 0))
+            return false;
+    return true;
+}
+
+static void ingest_series(struct request *request, struct wire_write_series *series)
+{
+    struct wire_label items[WIRE_LABELS_COUNT_MAX];
+    size_t label_count;
+    struct tw_err err;
+    enum tw_code code = wire_write_series_labels(series, items, &label_count, &err);
+    if (code == TW_OK && !is_canonical(items, label_count))
+        code = wire_labels_canonical(items, &label_count, &err);
+    if (code != TW_OK) {
+        tw_err_wrap(&err, "series %" PRIu32 " of the request", series->index);
+        tsdb_ingest_refuse(&request->ingest, TSDB_REFUSED_BAD_LABELS, series->sample_count, &err);
+        return;
+    }
+    struct wire_labels labels = {items, label_count};
+    if (!tsdb_ingest_series(&request->ingest, labels, series->sample_count))
+        return;
+    struct wire_sample sample;
+    while (wire_write_series_sample(series, &sample))
+        tsdb_ingest_sample(&request->ingest, sample.time_ms, sample.value);
+}
+
+/* False when the answer is ready; else the committer gives it. */
+static bool ingest(struct request *request, struct tw_str plain, struct tw_err *err)
+{
+    struct tsdb_db *db = request->receiver->db;
+    enum tw_code code = tsdb_ingest_begin(db, &request->exchange->context, &request->ingest, err);
+    if (code != TW_OK)
+        return false;
+    struct wire_write_reader reader;
+    struct wire_write_entry entry;
+    wire_write_reader_init(&reader, plain);
+    while (wire_write_reader_next(&reader, &entry, err) == TW_OK && entry.kind != WIRE_WRITE_END)
+        if (entry.kind == WIRE_WRITE_SERIES && entry.series.sample_count > 0)
+            ingest_series(request, &entry.series);
+    tsdb_db_count_refused(db, TSDB_REFUSED_HISTOGRAM, request->histograms);
+    tsdb_db_count_refused(db, TSDB_REFUSED_EXEMPLAR, request->exemplars);
+    tsdb_ingest_end(&request->ingest, finish, request);
+    return true;
+}
+
+enum step { ANSWERED, PENDING, NEEDS_WORKER };
+
+static enum step receive_plain(struct request *request, struct tw_str plain, bool may_wait,
+                               struct tw_err *err)
+{
+    enum tw_code code = survey(request, plain, err);
+    if (code != TW_OK)
+        return ANSWERED;
+    if (request->metadata_count > 0) {
+        if (!may_wait)
+            return NEEDS_WORKER;
+        code = tsdb_append_metadata(tsdb_db_storage(request->receiver->db),
+                                    &request->exchange->context, request->metadata,
+                                    request->metadata_count, err);
+        if (code != TW_OK)
+            return ANSWERED;
+    }
+    return ingest(request, plain, err) ? PENDING : ANSWERED;
+}
+
+/* may_wait: this thread is one of the receiver's own. ANSWERED leaves the reason in *err. */
+static enum step receive(struct request *request, bool may_wait, struct tw_err *err)
+{
+    struct tw_str body = request->exchange->request.body;
+    request->histograms = request->exemplars = 0;
+    request->metadata = NULL;
+    request->metadata_count = 0;
+    struct tw_buf plain;
+    tw_buf_init(&plain, TSDB_RECEIVER_PLAIN_BYTES_MAX);
+    enum step step = ANSWERED;
+    if (wire_snappy_decode(body, TSDB_RECEIVER_PLAIN_BYTES_MAX, &plain, err) == TW_OK)
+        step = receive_plain(request, tw_buf_str(&plain), may_wait, err);
+    tw_buf_fini(&plain);
+    return step;
+}
+
+static void receive_on_worker(void *argument)
+{
+    struct request *request = argument;
+    struct tw_err err;
+    enum step step = receive(request, true, &err);
+    TW_ASSERT(step != NEEDS_WORKER);
+    if (step == ANSWERED) {
+        answer_error(request, &err);
+        tw_http_finish(request->exchange);
+    }
+}
+
+static enum tw_code give_to_worker(struct request *request, struct tw_err *err)
+{
+    struct tsdb_receiver *receiver = request->receiver;
+    enum tw_code code = TW_OK;
+    tw_lock_take(&receiver->lock);
+    if (!receiver->workers)
+        code =
+            tw_workers_new("tsdb-receive", WORKER_COUNT, WORKER_QUEUE_MAX, &receiver->workers, err);
+    tw_lock_release(&receiver->lock);
+    return code == TW_OK ? tw_workers_give(receiver->workers, receive_on_worker, request, err)
+                         : code;
+}
+
+static enum tw_http_verdict write_samples(void *user, struct tw_http_exchange *exchange)
+{
+    struct tsdb_receiver *receiver = user;
+    TW_CHECK_MAGIC(receiver, RECEIVER_MAGIC);
+    struct request *request = TW_ARENA_NEW(exchange->arena, struct request);
+    request->receiver = receiver;
+    request->exchange = exchange;
+    struct tw_err err;
+    enum tw_code code = check_headers(&exchange->request, &err);
+    if (code == TW_OK) {
+        enum step step = NEEDS_WORKER;
+        if (exchange->request.body.size <= INLINE_BYTES_MAX)
+            step = receive(request, false, &err);
+        if (step == PENDING)
+            return TW_HTTP_PENDING;
+        if (step == NEEDS_WORKER && give_to_worker(request, &err) == TW_OK)
+            return TW_HTTP_PENDING;
+    }
+    answer_error(request, &err);
+    return TW_HTTP_DONE;
+}
+
+static enum tw_http_verdict flush(void *user, struct tw_http_exchange *exchange)
+{
+    struct tsdb_receiver *receiver = user;
+    struct tw_err err;
+    if (tsdb_db_flush(receiver->db, &err) == TW_OK)
+        exchange->response.status = 204;
+    else
+        tw_http_error_api(exchange, &err);
+    return TW_HTTP_DONE;
+}
+
+/* ---- life ---- */
+
+struct tsdb_receiver *tsdb_receiver_new(struct tsdb_db *db, struct tw_metrics *metrics)
+{
+    struct tsdb_receiver *receiver = calloc(1, sizeof *receiver);
+    TW_ASSERT(receiver != NULL);
+    receiver->magic = RECEIVER_MAGIC;
+    receiver->db = db;
+    tw_lock_init(&receiver->lock, TW_RANK_DAEMON, "tsdb.receiver");
+    static const char *const labels[OUTCOME_COUNT] = {
+        [STORED] = "outcome=\"stored\"", [PARTIAL] = "outcome=\"partial\"",
+        [BAD] = "outcome=\"bad\"",       [OVERLOADED] = "outcome=\"overloaded\"",
+        [FAILED] = "outcome=\"failed\"",
+    };
+    for (int i = 0; metrics && i < OUTCOME_COUNT; i++)
+        receiver->requests[i] =
+            tw_metrics_counter(metrics, "tidewatch_tsdb_write_requests_total", labels[i],
+                               "remote_write requests, by how they ended.");
+    return receiver;
+}
+
+struct tsdb_receiver *tsdb_receiver_free(struct tsdb_receiver *receiver)
+{
+    if (!receiver)
+        return NULL;
+    TW_CHECK_MAGIC(receiver, RECEIVER_MAGIC);
+    tw_workers_free(receiver->workers);
+    tw_lock_fini(&receiver->lock);
+    receiver->magic = 0;
+    free(receiver);
+    return NULL;
+}
+
+void tsdb_receiver_route(struct tw_http_router *router, struct tsdb_receiver *receiver)
+{
+    tw_http_route(router, TW_HTTP_POST, "/api/v1/write", TW_HTTP_INLINE, write_samples, receiver);
+    tw_http_route(router, TW_HTTP_POST | TW_HTTP_PUT, "/api/v1/admin/tsdb/flush", TW_HTTP_WORKER,
+                  flush, receiver);
+}
