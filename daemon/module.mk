@@ -6,6 +6,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/configuration.c %D%/configuration.h \
 	%D%/hangup.c %D%/hangup.h \
 	%D%/http_server.c %D%/http_server.h \
+	%D%/inventory.c %D%/inventory.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/notify.c %D%/notify.h \
 	%D%/params.c %D%/params.h %D%/params.tbl \
@@ -16,8 +17,8 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/yaml_text.c %D%/yaml_text.h
 %C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(MICROHTTPD_CFLAGS) $(ZLIB_CFLAGS)
 
-DAEMON_LIBS = %D%/libdaemon.a wire/libwire.a base/libbase.a \
-	$(MICROHTTPD_LIBS) $(ZLIB_LIBS) $(SNAPPY_LIBS) $(BASE_LIBS)
+DAEMON_LIBS = %D%/libdaemon.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+	$(TSDB_LIBS) $(MICROHTTPD_LIBS) $(ZLIB_LIBS) $(SNAPPY_LIBS) $(BASE_LIBS)
 
 sbin_PROGRAMS += tidewatchd
 tidewatchd_SOURCES = %D%/tidewatchd.c

@@ -14,16 +14,27 @@
 #include "base/log.h"
 #include "daemon/configuration.h"
 #include "daemon/http_server.h"
+#include "daemon/inventory.h"
 #include "daemon/process.h"
+#include "daemon/self.h"
 #include "daemon/status.h"
+#include "tsdb/db.h"
+#include "tsdb/receiver.h"
+#include "tsdb/state.h"
 
 #define SERVER_MAGIC 0x53525652u
+/* Below --data; "default" is the tenant. */
+#define STATE_FOLDER "default/state"
 
 struct daemon_server {
     unsigned magic;
     const struct daemon_params *params;
     struct tw_clock *clock;
     struct tw_metrics *metrics;
+    struct tsdb_db *db;
+    struct tsdb_state *state;
+    struct tsdb_receiver *receiver;
+    struct daemon_self *self;
     struct daemon_status status;
     struct tw_http_router *router;
     struct daemon_http *http;
@@ -89,6 +100,39 @@ static void quit(void *owner)
 
 /* ---- life ---- */
 
+static enum tw_code open_store(struct daemon_server *server, struct tw_err *err)
+{
+    struct tsdb_db_options options = {.folder = server->params->data,
+                                      .clock = server->clock,
+                                      .metrics = server->metrics,
+                                      .retention_ms = server->params->retention};
+    enum tw_code code = tsdb_db_open(&options, &server->db, err);
+    if (code != TW_OK)
+        return tw_err_wrap(err, "opening the store in '%s' (set by --data)", server->params->data);
+    char *folder = tw_file_join(server->params->data, STATE_FOLDER);
+    code = tsdb_state_open(folder, &server->state, err);
+    if (code != TW_OK)
+        tw_err_wrap(err, "opening the state in '%s'", folder);
+    free(folder);
+    return code;
+}
+
+static void add_routes(struct daemon_server *server)
+{
+    server->status.params = server->params;
+    server->status.metrics = server->metrics;
+    server->status.clock = server->clock;
+    server->status.show_config = show_config;
+    server->status.reload = reload;
+    server->status.quit = quit;
+    server->status.owner = server;
+    server->router = tw_http_router_new();
+    server->receiver = tsdb_receiver_new(server->db, server->metrics);
+    daemon_status_route(server->router, &server->status);
+    daemon_inventory_route(server->router, server->db);
+    tsdb_receiver_route(server->router, server->receiver);
+}
+
 static enum tw_code start_http(struct daemon_server *server, struct tw_err *err)
 {
     const struct daemon_params *params = server->params;
@@ -103,25 +147,23 @@ static enum tw_code start_http(struct daemon_server *server, struct tw_err *err)
                                           .request_timeout_ms = params->http_request_timeout,
                                           .clock = server->clock,
                                           .metrics = server->metrics};
-    server->router = tw_http_router_new();
-    server->status.params = params;
-    server->status.metrics = server->metrics;
-    server->status.clock = server->clock;
-    server->status.show_config = show_config;
-    server->status.reload = reload;
-    server->status.quit = quit;
-    server->status.owner = server;
-    daemon_status_route(server->router, &server->status);
     return daemon_http_start(&options, server->router, &server->http, err);
 }
 
 static enum tw_code start(struct daemon_server *server, struct tw_err *err)
 {
-    enum tw_code code = tw_file_make_folder(server->params->data, 0750, err);
+    const struct daemon_params *params = server->params;
+    enum tw_code code = daemon_server_reload(server, err);
     if (code == TW_OK)
-        code = daemon_server_reload(server, err);
-    if (code == TW_OK)
-        code = start_http(server, err);
+        code = open_store(server, err);
+    if (code != TW_OK)
+        return code;
+    add_routes(server);
+    code = start_http(server, err);
+    if (code == TW_OK && params->self_interval > 0)
+        code = daemon_self_start(server->metrics, tsdb_db_storage(server->db), server->clock,
+                                 daemon_http_address(server->http), params->self_interval,
+                                 &server->self, err);
     return code;
 }
 
@@ -157,9 +199,13 @@ bool daemon_server_stop(struct daemon_server *server)
 {
     TW_CHECK_MAGIC(server, SERVER_MAGIC);
     atomic_store(&server->status.ready, false);
+    server->self = daemon_self_stop(server->self);
     if (daemon_http_stop(server->http, server->params->stop_grace))
         return false;
     tw_http_router_free(server->router);
+    tsdb_receiver_free(server->receiver);
+    tsdb_state_close(server->state);
+    tsdb_db_close(server->db);
     daemon_configuration_free(server->configuration);
     tw_metrics_free(server->metrics);
     tw_lock_fini(&server->lock);
