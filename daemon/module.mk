@@ -28,3 +28,9 @@ bin_PROGRAMS += tidewatch
 tidewatch_SOURCES = %D%/tidewatch.c %D%/cli.c %D%/cli.h %D%/cli_query.c
 tidewatch_LDADD = $(DAEMON_LIBS)
 endif
+
+if BUILD_AGENT
+sbin_PROGRAMS += tidewatch-agent
+tidewatch_agent_SOURCES = %D%/tidewatch-agent.c %D%/agent_config.c %D%/agent_config.h
+tidewatch_agent_LDADD = collector/libcollector.a wire/libwire.a base/libbase.a $(WIRE_LIBS) $(BASE_LIBS)
+endif
