@@ -27,6 +27,17 @@ tidewatchd_LDADD = $(DAEMON_LIBS)
 bin_PROGRAMS += tidewatch
 tidewatch_SOURCES = %D%/tidewatch.c %D%/cli.c %D%/cli.h %D%/cli_query.c
 tidewatch_LDADD = $(DAEMON_LIBS)
+
+# The manual's options come from the same table as --help.
+man_MANS += docs/man/tidewatchd.8
+dist_man_MANS += docs/man/tidewatch.1
+CLEANFILES += docs/man/tidewatchd.8 docs/man/tidewatchd.8.options
+docs/man/tidewatchd.8: docs/man/tidewatchd.8.in %D%/params.tbl %D%/params.awk Makefile
+	$(AM_V_GEN)$(MKDIR_P) docs/man
+	$(AM_V_at)$(AWK) -f $(srcdir)/%D%/params.awk $(srcdir)/%D%/params.tbl >$@.options
+	$(AM_V_at)$(SED) -e '/^@OPTIONS@$$/{' -e 'r $@.options' -e 'd' -e '}' \
+		-e 's/@VERSION@/$(VERSION)/' $(srcdir)/docs/man/tidewatchd.8.in >$@.tmp
+	$(AM_V_at)rm -f $@.options && mv $@.tmp $@
 endif
 
 if BUILD_AGENT
@@ -34,3 +45,5 @@ sbin_PROGRAMS += tidewatch-agent
 tidewatch_agent_SOURCES = %D%/tidewatch-agent.c %D%/agent_config.c %D%/agent_config.h
 tidewatch_agent_LDADD = collector/libcollector.a wire/libwire.a base/libbase.a $(WIRE_LIBS) $(BASE_LIBS)
 endif
+EXTRA_DIST += %D%/params.awk docs/man/tidewatchd.8.in
+dist_noinst_DATA += contrib/systemd/tidewatchd.service contrib/systemd/tidewatch-agent.service

@@ -122,6 +122,9 @@ static void start_server(void)
     metrics = options.metrics = tw_metrics_new();
     tw_lock_init(&gate.lock, TW_RANK_LEAF, "gate");
     tw_cond_init(&gate.changed);
+    gate.open = false;
+    atomic_store(&gate.waiting, 0);
+    atomic_store(&gate.cancelled, false);
     stream = (struct stream){.left = 3};
     router = tw_http_router_new();
     tw_http_route(router, TW_HTTP_GET | TW_HTTP_POST, "/api/echo", TW_HTTP_INLINE, echo, NULL);
@@ -132,12 +135,19 @@ static void start_server(void)
     unit_assert_ok(daemon_http_start(&options, router, &server, &err), &err);
 }
 
-static void stop_server(void)
+static void stop_within(int64_t grace_ms)
 {
-    ck_assert_ptr_null(daemon_http_stop(server, 2000));
+    ck_assert_ptr_null(daemon_http_stop(server, grace_ms));
     tw_thread_join(&later);
     tw_http_router_free(router);
     tw_metrics_free(metrics);
+    tw_cond_fini(&gate.changed);
+    tw_lock_fini(&gate.lock);
+}
+
+static void stop_server(void)
+{
+    stop_within(2000);
 }
 
 static int dial(void)
@@ -328,12 +338,10 @@ START_TEST(stops_with_requests_under_way)
     say(waiting, "GET /api/wait HTTP/1.1\r\nHost: a\r\n\r\n");
     while (atomic_load(&gate.waiting) < 1)
         ;
-    ck_assert_ptr_null(daemon_http_stop(server, 50)); /* then it is cancelled */
+    stop_within(50); /* then it is cancelled */
     ck_assert(atomic_load(&gate.cancelled));
     close(idle);
     close(waiting);
-    tw_http_router_free(router);
-    tw_metrics_free(metrics);
 }
 END_TEST
 
