@@ -142,7 +142,9 @@ enum tw_code tw_file_make_folder(const char *path, unsigned mode, struct tw_err 
     int number = errno;
     if (number == ENOENT && strchr(path, '/')) {
         char *parent = parent_of(path);
-        enum tw_code code = strcmp(parent, path) == 0
+        /* A parent that is there and still has no room for a name (/proc): asking again is no help.
+         */
+        enum tw_code code = tw_file_exists(parent)
                                 ? tw_err_errno(err, number, "cannot make folder '%s'", path)
                                 : tw_file_make_folder(parent, mode, err);
         free(parent);

@@ -108,7 +108,7 @@ static enum tw_code open_store(struct daemon_server *server, struct tw_err *err)
                                       .retention_ms = server->params->retention};
     enum tw_code code = tsdb_db_open(&options, &server->db, err);
     if (code != TW_OK)
-        return tw_err_wrap(err, "opening the store in '%s' (set by --data)", server->params->data);
+        return tw_err_wrap(err, "--data");
     char *folder = tw_file_join(server->params->data, STATE_FOLDER);
     code = tsdb_state_open(folder, &server->state, err);
     if (code != TW_OK)

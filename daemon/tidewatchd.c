@@ -100,7 +100,6 @@ int main(int argc, char **argv)
     if (daemon_server_start(&params, &server, &err) != TW_OK) {
         tw_log(TW_LOG_ERROR, "daemon", "cannot start", "error=%s",
                tw_log_quote(tw_str(err.message)));
-        fprintf(stderr, "tidewatchd: %s\n", err.message);
         return EXIT_FAILURE;
     }
     tw_log(TW_LOG_INFO, "daemon", "ready", "url=http://%s/ data=%s version=%s",

@@ -31,7 +31,8 @@ def bad_bodies(server):
     refused("empty body", server.write_body(b""), 400)
     refused("not Snappy", server.write_body(b"hello, this is no Snappy"), 400, "Snappy")
     refused("truncated Snappy", server.write_body(body[:-3]), 400, "Snappy")
-    refused("Snappy of 4 GiB", server.write_body(b"\xff\xff\xff\xff\x0f" + b"\0" * 20), 400)
+    refused("Snappy of 4 GiB", server.write_body(b"\xff\xff\xff\xff\x0f" + b"\0" * 20), 413,
+            "4294967295 bytes")
     refused("Snappy that copies from before its start",
             server.write_body(b"\x0a\x01\xff\xff"), 400)
     hostile = {
@@ -40,7 +41,8 @@ def bad_bodies(server):
         "varint without end": b"\x0a" + b"\xff" * 30,
         "field number 0": b"\x02\x01a",
         "group wire type": b"\x0b\x0c",
-        "label after label": lib.field_bytes(1, lib.field_bytes(1, b"\x0a\xff")),
+        "label that ends early": lib.field_bytes(1, lib.field_bytes(1, b"\x0a\xff") +
+                                                 lib.encode_series({}, [(NOW_MS, 1.0)])),
         "random": bytes((i * 37 + 11) % 256 for i in range(3000)),
     }
     for what, raw in hostile.items():
@@ -175,7 +177,7 @@ def bad_starts(run, server):
                 "bad.yml:2:1", "unknown key 'routes'; did you mean 'route'?")
     bad = run.file("broken.yml", "rule_files: [\n  a,\nb: c\n")
     start_fails(run, "broken YAML", 1,
-                ["--listen", free, "--data", run.path("other"), "--config", bad], "broken.yml:3:")
+                ["--listen", free, "--data", run.path("other"), "--config", bad], "broken.yml:4:1")
 
 
 def bad_reload(run):
@@ -212,10 +214,10 @@ def small_disk(run):
     try:
         server = run.server(data="small/data", arguments=["--self-interval", "off"])
         lib.check_equal("small disk: first write", server.write(GOOD).status, 204)
-        with open(os.path.join(place, "filler"), "wb") as filler:
+        with open(os.path.join(place, "filler"), "wb", buffering=0) as filler:
             try:
                 while filler.write(b"\0" * 4096):
-                    filler.flush()
+                    pass
             except OSError:
                 pass
         stored, status, answer = 0, 204, None

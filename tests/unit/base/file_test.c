@@ -47,6 +47,8 @@ START_TEST(makes_and_removes_folders)
     unit_assert_ok(tw_file_replace(file, TW_STR("x"), 0644, &err), &err);
     unit_assert_code(tw_file_make_folder(file, 0755, &err), TW_IO);
     unit_assert_contains(err.message, "no folder");
+    ck_assert_int_ne(tw_file_make_folder("/proc/tidewatch/x", 0755, &err), TW_OK);
+    unit_assert_contains(err.message, "/proc/tidewatch");
     uint64_t bytes = 0;
     unit_assert_ok(tw_file_folder_bytes(unit_folder(), &bytes, &err), &err);
     ck_assert_uint_ge(bytes, 512);
