@@ -457,7 +457,10 @@ static bool is_constant(const uint64_t *items, size_t count)
 static void append_constant(uint64_t bits, struct tw_buf *ret)
 {
     tw_buf_append_char(ret, (char)CODEC_CONSTANT);
-    tsdb_append_u64(ret, bits);
+    if (bits)
+        tsdb_xor_append(ret, bits);
+    else
+        tw_buf_append_char(ret, 0);
 }
 
 /* ---- decimals ---- */
@@ -543,7 +546,8 @@ static bool decode_chunk(struct tsdb_reader *reader, uint64_t *ret, size_t count
         return false;
     switch (codec) {
     case CODEC_CONSTANT: {
-        uint64_t bits = tsdb_read_u64(reader);
+        unsigned control = tsdb_read_u8(reader);
+        uint64_t bits = control ? read_xor_rest(reader, control) : 0;
         for (size_t i = 0; i < count; i++)
             ret[i] = bits;
         return reader->ok;

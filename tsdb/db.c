@@ -18,7 +18,6 @@
 #define HEAD_BYTES_MAX ((size_t)128 << 20)
 #define LOG_BYTES_MAX ((size_t)256 << 20)
 #define PENDING_SAMPLES_MAX 2000000
-#define PARTITIONS_MAX 40000
 #define RECORD_BYTES_MAX ((size_t)1 << 30)
 
 /* ---- metrics ---- */
@@ -201,7 +200,9 @@ static enum tw_code replay_log(struct tsdb_db *db, struct tw_err *err)
         return code;
     for (size_t i = 0; i < count && code == TW_OK; i++)
         code = replay_segment(db, numbers[i], err);
-    uint64_t flushed = tsdb_partitions_newest_run(db->partitions);
+    uint64_t flushed = 0;
+    if (code == TW_OK)
+        code = tsdb_partitions_newest_run(db->partitions, &flushed, err);
     db->next_number = count ? numbers[count - 1] + 1 : 1;
     if (db->next_number <= flushed)
         db->next_number = flushed + 1;
@@ -267,7 +268,6 @@ enum tw_code tsdb_db_open(const struct tsdb_db_options *options, struct tsdb_db 
     OR_DEFAULT(db->options.head_bytes_max, HEAD_BYTES_MAX);
     OR_DEFAULT(db->options.log_bytes_max, LOG_BYTES_MAX);
     OR_DEFAULT(db->options.pending_samples_max, PENDING_SAMPLES_MAX);
-    OR_DEFAULT(db->options.partitions_max, PARTITIONS_MAX);
     db->clock = options->clock ? options->clock : tw_clock_system();
     db->folder = tw_str_dup(tw_str(options->folder));
     db->options.folder = db->folder;
@@ -305,9 +305,15 @@ static void stop_threads(struct tsdb_db *db)
     tw_cond_signal(&db->keep);
     tw_lock_release(&db->lock);
     tw_thread_join(&db->keeper);
-    struct tw_err ignored; /* what cannot be flushed stays in the log */
-    if (db->committer.running)
-        (void)(tsdb_db_flush(db, &ignored) == TW_OK);
+    if (db->committer.running) {
+        struct tw_err ignored; /* what cannot be flushed stays in the log */
+        tw_lock_take(&db->keeping);
+        tw_lock_take(&db->lock);
+        tsdb_db_retire_active_locked(db);
+        tw_lock_release(&db->lock);
+        (void)(tsdb_keeper_flush(db, &ignored) == TW_OK);
+        tw_lock_release(&db->keeping);
+    }
     tw_lock_take(&db->lock);
     db->committer_ends = true;
     tw_cond_signal(&db->work);

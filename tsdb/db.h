@@ -43,7 +43,6 @@ struct tsdb_db_options {
     size_t head_bytes_max;      /* the head is flushed when it is larger: 128 MiB */
     size_t log_bytes_max;       /* or its segment: 256 MiB */
     size_t pending_samples_max; /* not yet committed; beyond: TW_OVERLOAD: 2 million */
-    size_t partitions_max;      /* days with samples: 40 000 */
     bool manual;                /* no keeper thread: the owner calls tsdb_db_keep (tests, tools) */
 };
 

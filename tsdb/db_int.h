@@ -105,6 +105,8 @@ void tsdb_committer_body(void *db);
 
 /* ---- keeper.c ---- */
 void tsdb_keeper_body(void *db);
+/* Flushes the oldest generations until only the active one is left. keeping is held. */
+enum tw_code tsdb_keeper_flush(struct tsdb_db *db, struct tw_err *err);
 /* Makes a new generation with its segment the active one; a former one is sealed. */
 enum tw_code tsdb_keeper_rotate(struct tsdb_db *db, struct tw_err *err);
 struct tsdb_generation *tsdb_generation_new(struct tsdb_db *db, uint64_t number);

@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * keeper: one thread that looks after the store once a second: opens a new segment after the log
- * failed.
+ * failed, flushes sealed heads, seals the active one when it is old or large, drops what is older
+ * than the retention.
  */
 #include "config.h"
+
+#include <inttypes.h>
 
 #include "base/assert.h"
 #include "base/log.h"
 #include "tsdb/db_int.h"
+#include "tsdb/flusher.h"
 
 #define ROUND_NS INT64_C(1000000000)
+/* After a failure the next try comes later, so that a full disk is not hammered. */
+#define RETRY_NS (5 * ROUND_NS)
+
+/* ---- rotation ---- */
 
 enum tw_code tsdb_keeper_rotate(struct tsdb_db *db, struct tw_err *err)
 {
@@ -31,36 +39,137 @@ enum tw_code tsdb_keeper_rotate(struct tsdb_db *db, struct tw_err *err)
     return TW_OK;
 }
 
-enum tw_code tsdb_db_keep(struct tsdb_db *db, struct tw_err *err)
+/* ---- flush ---- */
+
+/* The oldest generation once it is sealed and all its groups are settled; NULL when only the active
+ * one (or none) is left. */
+static struct tsdb_generation *wait_for_sealed(struct tsdb_db *db)
 {
-    tw_lock_take(&db->keeping);
     tw_lock_take(&db->lock);
-    bool renew = db->active == NULL;
+    struct tsdb_generation *generation = db->oldest;
+    if (generation && !generation->sealed)
+        generation = NULL;
+    while (generation && generation->groups_pending > 0)
+        tw_cond_wait(&db->drained, &db->lock);
     tw_lock_release(&db->lock);
-    enum tw_code code = renew ? tsdb_keeper_rotate(db, err) : TW_OK;
-    tw_lock_release(&db->keeping);
+    return generation;
+}
+
+static enum tw_code flush_generation(struct tsdb_db *db, struct tsdb_generation *generation,
+                                     struct tw_err *err)
+{
+    struct tsdb_flush_result result = {0};
+    int64_t start_ns = tw_clock_mono_ns(tw_clock_system());
+    if (tsdb_head_sample_count(generation->head) > 0) {
+        enum tw_code code = tsdb_flusher_run(db->partitions, generation->head, &result, err);
+        if (code != TW_OK)
+            return code;
+        tw_metric_add(db->metrics.flushes, 1);
+        tw_metric_add(db->metrics.blocks, result.blocks);
+        tw_metric_add(db->metrics.flushed_samples, result.samples);
+        tw_metric_add_double(db->metrics.flush_seconds,
+                             (double)(tw_clock_mono_ns(tw_clock_system()) - start_ns) * 1e-9);
+    }
+    tw_lock_take(&db->lock);
+    TW_ASSERT(db->oldest == generation);
+    db->oldest = generation->newer;
+    tw_lock_release(&db->lock);
+    uint64_t number = tsdb_head_number(generation->head);
+    tsdb_generation_free(generation);
+    return tsdb_segment_remove(db->log_folder, number, err);
+}
+
+enum tw_code tsdb_keeper_flush(struct tsdb_db *db, struct tw_err *err)
+{
+    tw_lock_assert_held(&db->keeping);
+    struct tsdb_generation *generation;
+    enum tw_code code = TW_OK;
+    while (code == TW_OK && (generation = wait_for_sealed(db)) != NULL)
+        code = flush_generation(db, generation, err);
     return code;
 }
 
 enum tw_code tsdb_db_flush(struct tsdb_db *db, struct tw_err *err)
 {
-    return tsdb_db_keep(db, err);
+    tw_lock_take(&db->keeping);
+    tw_lock_take(&db->lock);
+    bool empty = db->active && tsdb_index_count(tsdb_head_index(db->active->head)) == 0;
+    tw_lock_release(&db->lock);
+    enum tw_code code = empty ? TW_OK : tsdb_keeper_rotate(db, err);
+    if (code == TW_OK)
+        code = tsdb_keeper_flush(db, err);
+    tw_lock_release(&db->keeping);
+    return code;
+}
+
+/* ---- rounds ---- */
+
+/* Whether the active generation is to be replaced: there is none, or it is old or large. */
+static bool rotation_is_due(struct tsdb_db *db)
+{
+    tw_lock_take(&db->lock);
+    const struct tsdb_generation *active = db->active;
+    bool due = !active;
+    if (active && tsdb_index_count(tsdb_head_index(active->head)) > 0) {
+        int64_t age_ns = tw_clock_mono_ns(db->clock) - active->born_ns;
+        due = age_ns / 1000000 >= db->options.flush_interval_ms ||
+              tsdb_head_bytes(active->head) > db->options.head_bytes_max ||
+              tsdb_segment_bytes(active->segment) > db->options.log_bytes_max;
+    }
+    tw_lock_release(&db->lock);
+    return due;
+}
+
+static enum tw_code enforce_retention(struct tsdb_db *db, struct tw_err *err)
+{
+    if (!db->options.retention_ms)
+        return TW_OK;
+    size_t dropped = 0;
+    enum tw_code code = tsdb_partitions_drop(
+        db->partitions, tw_clock_wall_ms(db->clock) - db->options.retention_ms, &dropped, err);
+    tw_metric_add(db->metrics.partitions_dropped, dropped);
+    return code;
+}
+
+enum tw_code tsdb_db_keep(struct tsdb_db *db, struct tw_err *err)
+{
+    tw_lock_take(&db->keeping);
+    enum tw_code code = rotation_is_due(db) ? tsdb_keeper_rotate(db, err) : TW_OK;
+    /* Room is made even when none could be found for a new segment. */
+    struct tw_err later;
+    enum tw_code flushed = tsdb_keeper_flush(db, &later);
+    if (flushed == TW_OK)
+        flushed = enforce_retention(db, &later);
+    else
+        (void)(enforce_retention(db, NULL) == TW_OK);
+    if (code == TW_OK && flushed != TW_OK) {
+        code = flushed;
+        if (err)
+            *err = later;
+    }
+    tw_lock_release(&db->keeping);
+    if (code != TW_OK)
+        tw_metric_add(db->metrics.flush_failures, 1);
+    return code;
 }
 
 void tsdb_keeper_body(void *argument)
 {
     struct tsdb_db *db = argument;
+    int64_t pause_ns = ROUND_NS;
     tw_lock_take(&db->lock);
     while (!db->keeper_ends) {
-        tw_cond_wait_ns(&db->keep, &db->lock, ROUND_NS);
+        tw_cond_wait_ns(&db->keep, &db->lock, pause_ns);
         if (db->keeper_ends)
             break;
         tw_lock_release(&db->lock);
         struct tw_err err;
-        if (tsdb_db_keep(db, &err) != TW_OK)
+        bool failed = tsdb_db_keep(db, &err) != TW_OK;
+        if (failed)
             tw_log(TW_LOG_ERROR, "tsdb.keeper", "cannot look after the store, trying again",
                    "err=%s", tw_log_quote(tw_str(err.message)));
         tw_lock_take(&db->lock);
+        pause_ns = failed && db->active ? RETRY_NS : ROUND_NS;
     }
     tw_lock_release(&db->lock);
 }

@@ -4,10 +4,12 @@ if BUILD_SERVER
 noinst_LIBRARIES += %D%/libtsdb.a
 endif
 %C%_libtsdb_a_SOURCES = \
+	%D%/block.c %D%/block.h \
 	%D%/catalog.c %D%/catalog.h \
 	%D%/codec.c %D%/codec.h \
 	%D%/committer.c \
 	%D%/db.c %D%/db.h %D%/db_int.h \
+	%D%/flusher.c %D%/flusher.h \
 	%D%/head.c %D%/head.h \
 	%D%/index.c %D%/index.h \
 	%D%/ingest.c \
@@ -15,7 +17,10 @@ endif
 	%D%/lmdb.c %D%/lmdb.h \
 	%D%/log.c %D%/log.h \
 	%D%/names.c \
-	%D%/partition.c %D%/partition.h \
+	%D%/partition.c %D%/partition.h %D%/partition_int.h \
+	%D%/partition_index.c \
+	%D%/partition_reader.c \
+	%D%/partition_writer.c \
 	%D%/points.c %D%/points.h \
 	%D%/receiver.c %D%/receiver.h \
 	%D%/record.c %D%/record.h \

@@ -1,109 +1,364 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * partition: the folder of partitions. Environments are opened when they are needed, and the least
+ * recently used ones closed again.
+ */
 #include "config.h"
 
 #include "tsdb/partition.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/lock.h"
+#include "tsdb/db.h"
+#include "tsdb/partition_int.h"
+
+#define PARTITIONS_MAGIC 0x7e5d9a57u
+/* Environments kept open though nobody reads them. */
+#define OPEN_MAX 64
+#if TW_SANITIZED
+#define MAP_BYTES ((size_t)1 << 28)
+#else
+#define MAP_BYTES ((size_t)1 << 32) /* of address space, not of memory */
+#endif
+
+const struct tsdb_env_format tsdb_partition_format = {
+    .magic = "TWPART",
+    .version = 1,
+    .oldest_reader = 1,
+    .oldest_version = 1,
+    .map_bytes = MAP_BYTES,
+    .tables_max = 12,
+    .readers_max = 1024,
+    .random_reads = true,
+};
 
 struct tsdb_partitions {
-    size_t count;
+    unsigned magic;
+    char *folder;
+    /* Guards the list, references and which environments are open. */
+    struct tw_lock lock;
+    struct tsdb_partition **items; /* ascending by day */
+    size_t count, capacity;
+    size_t open_count;
+    uint64_t tick;
 };
+
+static char *day_path(const struct tsdb_partitions *partitions, int64_t day)
+{
+    char name[48];
+    snprintf(name, sizeof name, "day-%" PRId64 ".mdb", day);
+    return tw_file_join(partitions->folder, name);
+}
+
+/* Position of the day, or where it belongs. */
+static size_t find_day(const struct tsdb_partitions *partitions, int64_t day)
+{
+    size_t first = 0, limit = partitions->count;
+    while (first < limit) {
+        size_t middle = first + (limit - first) / 2;
+        if (partitions->items[middle]->day < day)
+            first = middle + 1;
+        else
+            limit = middle;
+    }
+    return first;
+}
+
+static struct tsdb_partition *insert(struct tsdb_partitions *partitions, int64_t day)
+{
+    size_t at = find_day(partitions, day);
+    if (at < partitions->count && partitions->items[at]->day == day)
+        return partitions->items[at];
+    if (partitions->count == partitions->capacity) {
+        partitions->capacity = partitions->capacity ? partitions->capacity * 2 : 16;
+        partitions->items =
+            realloc(partitions->items, partitions->capacity * sizeof *partitions->items);
+        TW_ASSERT(partitions->items != NULL);
+    }
+    struct tsdb_partition *partition = calloc(1, sizeof *partition);
+    TW_ASSERT(partition != NULL);
+    partition->day = day;
+    memmove(partitions->items + at + 1, partitions->items + at,
+            (partitions->count - at) * sizeof *partitions->items);
+    partitions->items[at] = partition;
+    partitions->count++;
+    return partition;
+}
+
+static bool parse_name(const char *name, int64_t *ret_day)
+{
+    char *end;
+    if (strncmp(name, "day-", 4) != 0)
+        return false;
+    *ret_day = strtoll(name + 4, &end, 10);
+    return end != name + 4 && strcmp(end, ".mdb") == 0;
+}
 
 enum tw_code tsdb_partitions_open(const char *folder, struct tsdb_partitions **ret_partitions,
                                   struct tw_err *err)
 {
-    (void)folder;
-    (void)err;
-    *ret_partitions = calloc(1, sizeof **ret_partitions);
-    TW_ASSERT(*ret_partitions != NULL);
+    char **names;
+    size_t count;
+    enum tw_code code = tw_file_list(folder, &names, &count, err);
+    if (code != TW_OK)
+        return code;
+    struct tsdb_partitions *partitions = calloc(1, sizeof *partitions);
+    TW_ASSERT(partitions != NULL);
+    partitions->magic = PARTITIONS_MAGIC;
+    partitions->folder = tw_str_dup(tw_str(folder));
+    tw_lock_init(&partitions->lock, TW_RANK_LOG, "tsdb.partitions");
+    for (size_t i = 0; i < count && code == TW_OK; i++) {
+        int64_t day;
+        if (parse_name(names[i], &day)) {
+            insert(partitions, day);
+        } else if (tw_str_ends(tw_str(names[i]), TW_STR(".mdb.tmp"))) {
+            char *path = tw_file_join(folder, names[i]);
+            code = tsdb_env_remove(path, err);
+            free(path);
+        }
+    }
+    tw_file_list_free(names, count);
+    if (code != TW_OK) {
+        tsdb_partitions_close(partitions);
+        return code;
+    }
+    *ret_partitions = partitions;
     return TW_OK;
 }
 
 struct tsdb_partitions *tsdb_partitions_close(struct tsdb_partitions *partitions)
 {
+    if (!partitions)
+        return NULL;
+    TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
+    for (size_t i = 0; i < partitions->count; i++) {
+        TW_ASSERT(partitions->items[i]->references == 0);
+        tsdb_env_close(partitions->items[i]->env);
+        free(partitions->items[i]);
+    }
+    free(partitions->items);
+    free(partitions->folder);
+    tw_lock_fini(&partitions->lock);
+    partitions->magic = 0;
     free(partitions);
     return NULL;
 }
 
 size_t tsdb_partitions_count(struct tsdb_partitions *partitions)
 {
-    return partitions->count;
+    TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
+    tw_lock_take(&partitions->lock);
+    size_t count = partitions->count;
+    tw_lock_release(&partitions->lock);
+    return count;
 }
 
-uint64_t tsdb_partitions_newest_run(struct tsdb_partitions *partitions)
+/* ---- opening and closing environments ---- */
+
+static void close_idle_locked(struct tsdb_partitions *partitions)
 {
-    return partitions->count;
+    while (partitions->open_count > OPEN_MAX) {
+        struct tsdb_partition *oldest = NULL;
+        for (size_t i = 0; i < partitions->count; i++) {
+            struct tsdb_partition *partition = partitions->items[i];
+            if (partition->env && partition->references == 0 &&
+                (!oldest || partition->used_at < oldest->used_at))
+                oldest = partition;
+        }
+        if (!oldest)
+            return;
+        oldest->env = tsdb_env_close(oldest->env);
+        partitions->open_count--;
+    }
+}
+
+static enum tw_code ref_locked(struct tsdb_partitions *partitions, struct tsdb_partition *partition,
+                               enum tsdb_env_mode mode, struct tw_err *err)
+{
+    tw_lock_assert_held(&partitions->lock);
+    if (!partition->env) {
+        char *path = day_path(partitions, partition->day);
+        enum tw_code code = tsdb_env_open(path, &tsdb_partition_format, mode, &partition->env, err);
+        free(path);
+        if (code != TW_OK)
+            return code;
+        partitions->open_count++;
+    }
+    partition->references++;
+    partition->used_at = ++partitions->tick;
+    return TW_OK;
+}
+
+static void unref_locked(struct tsdb_partitions *partitions, struct tsdb_partition *partition)
+{
+    tw_lock_assert_held(&partitions->lock);
+    TW_ASSERT(partition->references > 0);
+    if (--partition->references > 0)
+        return;
+    if (partition->doomed) {
+        tsdb_env_close(partition->env);
+        partitions->open_count--;
+        free(partition);
+    } else {
+        close_idle_locked(partitions);
+    }
 }
 
 enum tw_code tsdb_partitions_list(struct tsdb_partitions *partitions, int64_t start_ms,
                                   int64_t end_ms, struct tsdb_partition ***ret_items,
                                   size_t *ret_count, struct tw_err *err)
 {
-    (void)partitions, (void)start_ms, (void)end_ms;
-    (void)err;
-    *ret_items = NULL;
-    *ret_count = 0;
+    TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
+    int64_t last_day = tw_floor_div(end_ms, TSDB_DAY_MS);
+    tw_lock_take(&partitions->lock);
+    size_t first = find_day(partitions, tw_floor_div(start_ms, TSDB_DAY_MS)), limit = first;
+    while (limit < partitions->count && partitions->items[limit]->day <= last_day)
+        limit++;
+    struct tsdb_partition **items = calloc(limit - first + 1, sizeof *items);
+    TW_ASSERT(items != NULL);
+    size_t count = 0;
+    enum tw_code code = TW_OK;
+    for (size_t i = first; i < limit && code == TW_OK; i++) {
+        code = ref_locked(partitions, partitions->items[i], TSDB_ENV_OPEN, err);
+        if (code == TW_OK)
+            items[count++] = partitions->items[i];
+    }
+    tw_lock_release(&partitions->lock);
+    if (code != TW_OK) {
+        tsdb_partitions_unlist(partitions, items, count);
+        return code;
+    }
+    *ret_items = items;
+    *ret_count = count;
     return TW_OK;
 }
 
 void tsdb_partitions_unlist(struct tsdb_partitions *partitions, struct tsdb_partition **items,
                             size_t count)
 {
-    (void)partitions, (void)items, (void)count;
+    if (count > 0) {
+        tw_lock_take(&partitions->lock);
+        for (size_t i = 0; i < count; i++)
+            unref_locked(partitions, items[i]);
+        tw_lock_release(&partitions->lock);
+    }
+    free(items);
 }
 
-#define NO_PARTITION return tw_err_set(err, TW_INTERNAL, "there is no partition")
+/* ---- runs ---- */
 
-enum tw_code tsdb_partition_match(struct tsdb_partition *partition,
-                                  const struct tsdb_matcher *matchers, size_t matcher_count,
-                                  struct tw_arena *arena, struct tsdb_partition_match **ret_items,
-                                  size_t *ret_count, struct tw_err *err)
+static enum tw_code newest_run(struct tsdb_env *env, uint64_t *ret_run, struct tw_err *err)
 {
-    (void)partition, (void)matchers, (void)matcher_count, (void)arena, (void)ret_items;
-    (void)ret_count;
-    NO_PARTITION;
+    struct tsdb_env_txn *txn;
+    struct tsdb_env_cursor *cursor = NULL;
+    enum tw_code code = tsdb_env_begin(env, false, &txn, err);
+    if (code != TW_OK)
+        return code;
+    struct tw_str key = {0};
+    code = tsdb_env_cursor_open(txn, TSDB_TABLE_RUNS, &cursor, err);
+    if (code == TW_OK)
+        code = tsdb_env_cursor_move(cursor, TSDB_ENV_LAST, &key, NULL, err);
+    if (code == TW_OK && key.size != 8)
+        code = tsdb_partition_corrupt(env, "a run's key", err);
+    if (code == TW_OK)
+        *ret_run = tsdb_env_key_get_u64(key.data);
+    else if (code == TW_NOT_FOUND)
+        *ret_run = 0, code = TW_OK;
+    tsdb_env_cursor_close(cursor);
+    tsdb_env_abort(txn);
+    return code;
 }
 
-enum tw_code tsdb_partition_names(struct tsdb_partition *partition, tsdb_index_visit *visit,
-                                  void *user, struct tw_err *err)
-{
-    (void)partition, (void)visit, (void)user;
-    NO_PARTITION;
-}
-
-enum tw_code tsdb_partition_values(struct tsdb_partition *partition, struct tw_str name,
-                                   tsdb_index_visit *visit, void *user, struct tw_err *err)
-{
-    (void)partition, (void)name, (void)visit, (void)user;
-    NO_PARTITION;
-}
-
-enum tw_code tsdb_partition_reader_open(struct tsdb_partition *partition,
-                                        struct tsdb_partition_reader **ret_reader,
+enum tw_code tsdb_partitions_newest_run(struct tsdb_partitions *partitions, uint64_t *ret_run,
                                         struct tw_err *err)
 {
-    (void)partition, (void)ret_reader;
-    NO_PARTITION;
+    TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
+    uint64_t newest = 0;
+    enum tw_code code = TW_OK;
+    tw_lock_take(&partitions->lock);
+    for (size_t i = 0; i < partitions->count && code == TW_OK; i++) {
+        uint64_t run = 0;
+        code = ref_locked(partitions, partitions->items[i], TSDB_ENV_OPEN, err);
+        if (code != TW_OK)
+            break;
+        code = newest_run(partitions->items[i]->env, &run, err);
+        newest = run > newest ? run : newest;
+        unref_locked(partitions, partitions->items[i]);
+    }
+    tw_lock_release(&partitions->lock);
+    if (code == TW_OK)
+        *ret_run = newest;
+    return code;
 }
 
-struct tsdb_partition_reader *tsdb_partition_reader_close(struct tsdb_partition_reader *reader)
+enum tw_code tsdb_partitions_write(struct tsdb_partitions *partitions, int64_t day,
+                                   struct tsdb_run *run, size_t *ret_blocks, struct tw_err *err)
 {
-    TW_ASSERT(reader == NULL);
-    return NULL;
+    TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
+    tw_lock_take(&partitions->lock);
+    struct tsdb_partition *partition = insert(partitions, day);
+    enum tw_code code = ref_locked(partitions, partition, TSDB_ENV_OPEN_OR_CREATE, err);
+    if (code != TW_OK && !partition->env) {
+        char *path = day_path(partitions, day);
+        if (!tw_file_exists(path)) { /* it could not be made: forget it */
+            size_t at = find_day(partitions, day);
+            memmove(partitions->items + at, partitions->items + at + 1,
+                    (--partitions->count - at) * sizeof *partitions->items);
+            free(partition);
+        }
+        free(path);
+    }
+    tw_lock_release(&partitions->lock);
+    if (code != TW_OK)
+        return code;
+    while ((code = tsdb_partition_write_run(partition->env, run, ret_blocks, err)) == TW_BUSY)
+        if ((code = tsdb_env_grow(partition->env, err)) != TW_OK)
+            break;
+    tsdb_env_check_readers(partition->env);
+    tw_lock_take(&partitions->lock);
+    unref_locked(partitions, partition);
+    tw_lock_release(&partitions->lock);
+    return code;
 }
 
-enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_reader *reader, uint32_t series,
-                                        int64_t start_ms, int64_t end_ms, struct tw_err *err)
+enum tw_code tsdb_partitions_drop(struct tsdb_partitions *partitions, int64_t before_ms,
+                                  size_t *ret_dropped, struct tw_err *err)
 {
-    (void)reader, (void)series, (void)start_ms, (void)end_ms;
-    NO_PARTITION;
-}
-
-enum tw_code tsdb_partition_reader_next(struct tsdb_partition_reader *reader,
-                                        struct tsdb_column *ret_column, struct tw_err *err)
-{
-    (void)reader, (void)ret_column;
-    NO_PARTITION;
+    TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
+    int64_t first_kept = tw_floor_div(before_ms, TSDB_DAY_MS);
+    size_t dropped = 0;
+    enum tw_code code = TW_OK;
+    tw_lock_take(&partitions->lock);
+    while (code == TW_OK && dropped < partitions->count &&
+           partitions->items[dropped]->day < first_kept) {
+        struct tsdb_partition *partition = partitions->items[dropped];
+        char *path = day_path(partitions, partition->day);
+        code = tsdb_env_remove(path, err);
+        free(path);
+        if (code != TW_OK)
+            break;
+        dropped++;
+        partition->doomed = true;
+        if (partition->references > 0)
+            continue;
+        if (partition->env)
+            partitions->open_count--;
+        tsdb_env_close(partition->env);
+        free(partition);
+    }
+    memmove(partitions->items, partitions->items + dropped,
+            (partitions->count - dropped) * sizeof *partitions->items);
+    partitions->count -= dropped;
+    tw_lock_release(&partitions->lock);
+    if (dropped > 0 && code == TW_OK)
+        code = tw_file_sync_folder(partitions->folder, err);
+    *ret_dropped = dropped;
+    return code;
 }

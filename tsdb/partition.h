@@ -29,7 +29,8 @@ TW_MUST_CHECK enum tw_code tsdb_partitions_open(const char *folder,
 struct tsdb_partitions *tsdb_partitions_close(struct tsdb_partitions *partitions); /* NULL */
 size_t tsdb_partitions_count(struct tsdb_partitions *partitions);
 /* The highest run in any of them; 0 without any. */
-uint64_t tsdb_partitions_newest_run(struct tsdb_partitions *partitions);
+TW_MUST_CHECK enum tw_code tsdb_partitions_newest_run(struct tsdb_partitions *partitions,
+                                                      uint64_t *ret_run, struct tw_err *err);
 /* Those that overlap the closed range, ascending, each opened and held until unlist; free()d there.
  */
 TW_MUST_CHECK enum tw_code tsdb_partitions_list(struct tsdb_partitions *partitions,
@@ -39,9 +40,46 @@ TW_MUST_CHECK enum tw_code tsdb_partitions_list(struct tsdb_partitions *partitio
 void tsdb_partitions_unlist(struct tsdb_partitions *partitions, struct tsdb_partition **items,
                             size_t count);
 
+/* Unlinks the partitions whose day ended before the time. Selections that have them go on reading.
+ */
+TW_MUST_CHECK enum tw_code tsdb_partitions_drop(struct tsdb_partitions *partitions,
+                                                int64_t before_ms, size_t *ret_dropped,
+                                                struct tw_err *err);
+
+/* ---- writing ---- */
+
+/* The samples of one series in one window, as a flush hands them over. */
+struct tsdb_run_chunk {
+    int64_t window;  /* time / TSDB_WINDOW_MS, floor */
+    uint32_t series; /* id in the run's index */
+    uint32_t column; /* of the window's columns, from 0 */
+    uint32_t count;
+    enum tsdb_kind kind;
+    struct tw_str values; /* encoded */
+};
+/* A column of timestamps that chunks of one window share. */
+struct tsdb_run_column {
+    int64_t window;
+    uint32_t column;
+    uint32_t count;
+    struct tw_str times; /* encoded */
+};
+struct tsdb_run {
+    uint64_t number;
+    const struct tsdb_index *index; /* of the head: the labels */
+    struct tsdb_run_chunk *chunks;  /* of one day, in any order; sorted here */
+    size_t chunk_count;
+    const struct tsdb_run_column *columns; /* by (window, column) */
+    size_t column_count;
+};
+/* Durable on TW_OK. Does nothing when the partition has a run of this number already. */
+TW_MUST_CHECK enum tw_code tsdb_partitions_write(struct tsdb_partitions *partitions, int64_t day,
+                                                 struct tsdb_run *run, size_t *ret_blocks,
+                                                 struct tw_err *err);
+
 /* ---- matching ---- */
 struct tsdb_partition_match {
-    uint32_t series;
+    uint32_t series, metric; /* together they say where its samples are */
     uint64_t hash;
     struct wire_labels labels; /* in the arena */
 };
@@ -65,8 +103,9 @@ TW_MUST_CHECK enum tw_code tsdb_partition_reader_open(struct tsdb_partition *par
                                                       struct tw_err *err);
 struct tsdb_partition_reader *tsdb_partition_reader_close(struct tsdb_partition_reader *reader);
 TW_MUST_CHECK enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_reader *reader,
-                                                      uint32_t series, int64_t start_ms,
-                                                      int64_t end_ms, struct tw_err *err);
+                                                      uint32_t metric, uint32_t series,
+                                                      int64_t start_ms, int64_t end_ms,
+                                                      struct tw_err *err);
 /* The next window's samples in the range; count 0 at the end. Lives until the next call. */
 TW_MUST_CHECK enum tw_code tsdb_partition_reader_next(struct tsdb_partition_reader *reader,
                                                       struct tsdb_column *ret_column,

@@ -18,6 +18,7 @@
 /* One place that has samples of a series. */
 struct part {
     uint32_t series; /* its id there, or the index of its view */
+    uint32_t metric; /* of a partition */
     uint32_t source; /* partitions come first, then heads from old to new */
 };
 
@@ -119,7 +120,7 @@ static void match_head(struct selection *selection, uint32_t source, struct tsdb
         match->hash = tsdb_index_hash(index, ids.items[i]);
         match->labels =
             keep_labels(selection->arena, tsdb_index_labels(index, ids.items[i], items));
-        match->part = (struct part){(uint32_t)selection->view_count++, source};
+        match->part = (struct part){(uint32_t)selection->view_count++, 0, source};
     }
     tsdb_ids_fini(&ids);
 }
@@ -205,7 +206,7 @@ static enum tw_code match_partitions(struct selection *selection, const struct t
             struct match *match = add_match(matches);
             match->hash = found[j].hash;
             match->labels = found[j].labels;
-            match->part = (struct part){found[j].series, (uint32_t)i};
+            match->part = (struct part){found[j].series, found[j].metric, (uint32_t)i};
         }
     }
     return code;
@@ -395,8 +396,8 @@ static enum tw_code next_from_partitions(struct cursor *cursor, struct tw_err *e
             if (code != TW_OK)
                 return code;
         }
-        enum tw_code code = tsdb_partition_reader_seek(*reader, part->series, cursor->start_ms,
-                                                       cursor->end_ms, err);
+        enum tw_code code = tsdb_partition_reader_seek(*reader, part->metric, part->series,
+                                                       cursor->start_ms, cursor->end_ms, err);
         if (code != TW_OK)
             return code;
         cursor->reader = *reader;

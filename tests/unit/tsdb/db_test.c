@@ -210,12 +210,121 @@ START_TEST(metadata_is_kept)
 }
 END_TEST
 
+static size_t count_files(const char *path, const char *below)
+{
+    char name[4200];
+    char **names;
+    size_t count;
+    struct tw_err err;
+    snprintf(name, sizeof name, "%s/default/%s", path, below);
+    unit_assert_ok(tw_file_list(name, &names, &count, &err), &err);
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        kept += strstr(names[i], "-lock") == NULL;
+    tw_file_list_free(names, count);
+    return kept;
+}
+
+START_TEST(flush_moves_into_partitions)
+{
+    char path[4096];
+    strcpy(path, folder());
+    struct tsdb_db *db = open_db(path);
+    struct tw_err err;
+    int64_t day = TSDB_DAY_MS;
+    for (int i = -2; i <= 2; i++)
+        unit_assert_ok(store_append(db, "m,a=x", i * day + 5, i, &err), &err);
+    unit_assert_ok(tsdb_db_flush(db, &err), &err);
+    struct tsdb_db_status status;
+    tsdb_db_status(db, &status);
+    ck_assert_uint_eq(status.head_samples, 0);
+    ck_assert_uint_eq(status.partitions, 5);
+    ck_assert_uint_eq(count_files(path, "partitions"), 5);
+    ck_assert_uint_eq(count_files(path, "log"), 1);
+    unit_assert_ok(store_append(db, "m,a=x", 5, 100, &err), &err);
+    unit_assert_ok(store_append(db, "m,a=x", 6, 6, &err), &err);
+    static const char *const wanted =
+        "m{a=\"x\"}: -172799995=-2 -86399995=-1 5=100 6=6 86400005=1 172800005=2\n";
+    store_assert(db, "m", -3 * day, 3 * day, wanted);
+    unit_assert_ok(tsdb_db_flush(db, &err), &err);
+    store_assert(db, "m", -3 * day, 3 * day, wanted);
+    store_assert(db, "m", 6, day + 4, "m{a=\"x\"}: 6=6\n");
+    tsdb_db_close(db);
+    ck_assert_uint_eq(count_files(path, "log"), 0); /* a clean stop leaves nothing to replay */
+    db = open_db(path);
+    store_assert(db, "m", -3 * day, 3 * day, wanted);
+    tsdb_db_close(db);
+}
+END_TEST
+
+START_TEST(retention_drops_whole_days)
+{
+    int64_t day = TSDB_DAY_MS;
+    struct tw_clock *clock = tw_clock_manual_new(100 * day);
+    struct tsdb_db_options options = {
+        .folder = folder(), .clock = clock, .retention_ms = 3 * day, .manual = true};
+    struct tsdb_db *db;
+    struct tw_err err;
+    unit_assert_ok(tsdb_db_open(&options, &db, &err), &err);
+    for (int i = 97; i <= 100; i++)
+        unit_assert_ok(store_append(db, "m", i * day, i, &err), &err);
+    unit_assert_ok(tsdb_db_flush(db, &err), &err);
+    unit_assert_ok(tsdb_db_keep(db, &err), &err);
+    struct tsdb_db_status status;
+    tsdb_db_status(db, &status);
+    ck_assert_uint_eq(status.partitions, 4);
+    tw_clock_manual_advance(clock, day + day / 2);
+    /* A selection that has the old day goes on reading it. */
+    struct tw_context context = store_context();
+    struct tsdb_selection *selection;
+    struct tsdb_cursor *cursor;
+    struct tsdb_column column;
+    unit_assert_ok(tsdb_select(tsdb_db_storage(db), &context, NULL, 0, 0, 200 * day,
+                               &(struct tsdb_hints){0}, &selection, &err),
+                   &err);
+    unit_assert_ok(tsdb_db_keep(db, &err), &err);
+    tsdb_db_status(db, &status);
+    ck_assert_uint_eq(status.partitions, 3);
+    unit_assert_ok(tsdb_cursor_open(selection, &cursor, &err), &err);
+    tsdb_cursor_seek(cursor, 0, 0, 200 * day);
+    unit_assert_ok(tsdb_cursor_next(cursor, &column, &err), &err);
+    ck_assert_int_eq(column.times_ms[0], 97 * day);
+    tsdb_cursor_close(cursor);
+    tsdb_selection_close(selection);
+    store_assert(db, "m", 0, 200 * day, "m: 8467200000=98 8553600000=99 8640000000=100\n");
+    tsdb_db_close(db);
+    tw_clock_manual_free(clock);
+}
+END_TEST
+
+START_TEST(large_head_is_flushed)
+{
+    struct tsdb_db *db;
+    struct tw_err err;
+    struct tsdb_db_options options = {.folder = folder(), .head_bytes_max = 1, .manual = true};
+    unit_assert_ok(tsdb_db_open(&options, &db, &err), &err);
+    unit_assert_ok(store_append(db, "m", 1, 1, &err), &err);
+    unit_assert_ok(tsdb_db_keep(db, &err), &err);
+    struct tsdb_db_status status;
+    tsdb_db_status(db, &status);
+    ck_assert_uint_eq(status.partitions, 1);
+    ck_assert_uint_eq(status.head_samples, 0);
+    tsdb_db_close(db);
+}
+END_TEST
+
 int main(void)
 {
-    const struct unit_case cases[] = {
-        UNIT_CASE(appended_is_selected),  UNIT_CASE(any_order_last_write_wins),
-        UNIT_CASE(survives_reopening),    UNIT_CASE(bad_samples_are_refused),
-        UNIT_CASE(one_process_at_a_time), UNIT_CASE(names_and_values),
-        UNIT_CASE(metadata_is_kept),      {0}};
+    const struct unit_case cases[] = {UNIT_CASE(appended_is_selected),
+                                      UNIT_CASE(any_order_last_write_wins),
+                                      UNIT_CASE(survives_reopening),
+                                      UNIT_CASE(bad_samples_are_refused),
+                                      UNIT_CASE(one_process_at_a_time),
+                                      UNIT_CASE(names_and_values),
+                                      UNIT_CASE(metadata_is_kept),
+                                      UNIT_CASE(flush_moves_into_partitions),
+                                      UNIT_CASE(retention_drops_whole_days),
+                                      UNIT_CASE(large_head_is_flushed),
+                                      {0}};
     return unit_run("tsdb/db", cases);
 }

@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * partition_index: the series of a partition: strings, label sets, postings, and matching.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "tsdb/codec.h"
+#include "tsdb/partition_int.h"
+
+#define NO_PAGE UINT32_MAX
+
+enum tw_code tsdb_partition_corrupt(const struct tsdb_env *env, const char *what,
+                                    struct tw_err *err)
+{
+    return tw_err_set(err, TW_CORRUPT, "'%s': damaged %s", tsdb_env_path(env), what);
+}
+
+enum tw_code tsdb_partition_read_counts(struct tsdb_env_txn *txn, struct tsdb_partition_counts *ret,
+                                        struct tw_err *err)
+{
+    struct tw_str value;
+    enum tw_code code = tsdb_env_get(txn, TSDB_TABLE_META, TW_STR(TSDB_COUNTS_KEY), &value, err);
+    if (code == TW_NOT_FOUND) {
+        *ret = (struct tsdb_partition_counts){0};
+        return TW_OK;
+    }
+    if (code != TW_OK)
+        return code;
+    if (value.size != 8)
+        return tw_err_set(err, TW_CORRUPT, "a partition's counts have %zu bytes", value.size);
+    ret->strings = tsdb_env_key_get_u32(value.data);
+    ret->series = tsdb_env_key_get_u32(value.data + 4);
+    return TW_OK;
+}
+
+/* ---- pages ---- */
+
+/* A page: a count, that many sizes, then the items. */
+static bool parse_page(struct tw_str page, struct tw_str *ret_items, size_t *ret_count, size_t max)
+{
+    struct tsdb_reader reader = tsdb_reader(page);
+    uint64_t sizes[TSDB_STRINGS_PER_PAGE];
+    uint64_t count = tsdb_read_varint(&reader);
+    if (!reader.ok || count > max)
+        return false;
+    for (uint64_t i = 0; i < count; i++)
+        sizes[i] = tsdb_read_varint(&reader);
+    for (uint64_t i = 0; i < count; i++)
+        ret_items[i] = tsdb_read_bytes(&reader, sizes[i]);
+    *ret_count = (size_t)count;
+    return reader.ok && tsdb_reader_left(&reader) == 0;
+}
+
+static enum tw_code get_page(struct tsdb_partition_view *view, const char *table, uint32_t page,
+                             struct tw_str *ret, struct tw_err *err)
+{
+    unsigned char key[4];
+    tsdb_env_key_u32(key, page);
+    enum tw_code code =
+        tsdb_env_get(view->txn, table, (struct tw_str){(const char *)key, sizeof key}, ret, err);
+    return code == TW_NOT_FOUND ? tsdb_partition_corrupt(view->env, "index: a page is missing", err)
+                                : code;
+}
+
+enum tw_code tsdb_partition_view_init(struct tsdb_partition_view *view, struct tsdb_env *env,
+                                      struct tsdb_env_txn *txn, struct tw_arena *arena,
+                                      struct tw_err *err)
+{
+    view->env = env;
+    view->txn = txn;
+    view->arena = arena;
+    view->series_page = NO_PAGE;
+    enum tw_code code = tsdb_partition_read_counts(txn, &view->counts, err);
+    if (code == TW_OK)
+        view->string_pages = TW_ARENA_ARRAY(arena, struct tsdb_strings_page *,
+                                            view->counts.strings / TSDB_STRINGS_PER_PAGE + 1);
+    return code;
+}
+
+enum tw_code tsdb_partition_view_string(struct tsdb_partition_view *view, uint32_t id,
+                                        struct tw_str *ret, struct tw_err *err)
+{
+    if (id >= view->counts.strings)
+        return tsdb_partition_corrupt(view->env, "index: a string is out of range", err);
+    uint32_t number = id / TSDB_STRINGS_PER_PAGE;
+    if (!view->string_pages[number]) {
+        struct tw_str bytes;
+        enum tw_code code = get_page(view, TSDB_TABLE_STRINGS, number, &bytes, err);
+        if (code != TW_OK)
+            return code;
+        struct tsdb_strings_page *page = TW_ARENA_NEW(view->arena, struct tsdb_strings_page);
+        size_t count;
+        if (!parse_page(tw_arena_str(view->arena, bytes), page->items, &count,
+                        TSDB_STRINGS_PER_PAGE))
+            return tsdb_partition_corrupt(view->env, "index: a page of strings", err);
+        view->string_pages[number] = page;
+    }
+    *ret = view->string_pages[number]->items[id % TSDB_STRINGS_PER_PAGE];
+    if (id != 0 && ret->size == 0)
+        return tsdb_partition_corrupt(view->env, "index: a string is missing", err);
+    return TW_OK;
+}
+
+enum tw_code tsdb_partition_view_series(struct tsdb_partition_view *view, uint32_t id,
+                                        struct tsdb_series_entry *ret, struct tw_err *err)
+{
+    if (id >= view->counts.series)
+        return tsdb_partition_corrupt(view->env, "index: a series is out of range", err);
+    uint32_t number = id / TSDB_SERIES_PER_PAGE;
+    if (view->series_page != number) {
+        struct tw_str bytes;
+        size_t count;
+        enum tw_code code = get_page(view, TSDB_TABLE_SERIES, number, &bytes, err);
+        if (code != TW_OK)
+            return code;
+        memset(view->series_items, 0, sizeof view->series_items);
+        if (!parse_page(bytes, view->series_items, &count, TSDB_SERIES_PER_PAGE))
+            return tsdb_partition_corrupt(view->env, "index: a page of series", err);
+        view->series_page = number;
+    }
+    struct tsdb_reader reader = tsdb_reader(view->series_items[id % TSDB_SERIES_PER_PAGE]);
+    ret->hash = tsdb_read_u64(&reader);
+    uint64_t count = tsdb_read_varint(&reader);
+    if (!reader.ok || count > WIRE_LABELS_COUNT_MAX)
+        return tsdb_partition_corrupt(view->env, "index: a series", err);
+    ret->label_count = (uint32_t)count;
+    for (uint64_t i = 0; i < count; i++) {
+        ret->names[i] = (uint32_t)tsdb_read_varint(&reader);
+        ret->values[i] = (uint32_t)tsdb_read_varint(&reader);
+    }
+    if (!reader.ok || tsdb_reader_left(&reader) != 0)
+        return tsdb_partition_corrupt(view->env, "index: a series", err);
+    return TW_OK;
+}
+
+enum tw_code tsdb_partition_view_labels(struct tsdb_partition_view *view,
+                                        const struct tsdb_series_entry *entry,
+                                        struct wire_label *items, struct tw_err *err)
+{
+    enum tw_code code = TW_OK;
+    for (uint32_t i = 0; i < entry->label_count && code == TW_OK; i++) {
+        code = tsdb_partition_view_string(view, entry->names[i], &items[i].name, err);
+        if (code == TW_OK)
+            code = tsdb_partition_view_string(view, entry->values[i], &items[i].value, err);
+    }
+    return code;
+}
+
+/* ---- postings ---- */
+
+/* One value of a name on one page: the series that have it. */
+struct posting {
+    uint32_t hash, value;
+    struct tsdb_reader ids;
+    uint64_t id_count;
+};
+
+typedef enum tw_code posting_visit(void *user, struct posting *posting, struct tw_err *err);
+
+/* Ascending; false when they are not, or out of range. */
+static bool read_ids(struct posting *posting, uint32_t series_count, struct tsdb_ids *ret)
+{
+    uint64_t id = 0;
+    for (uint64_t i = 0; i < posting->id_count; i++) {
+        uint64_t step = tsdb_read_varint(&posting->ids);
+        if (!posting->ids.ok || (i > 0 && step == 0) || step >= series_count - id)
+            return false;
+        id += step;
+        if (ret)
+            tsdb_ids_append(ret, (uint32_t)id);
+    }
+    return true;
+}
+
+static enum tw_code visit_page(struct tsdb_partition_view *view, struct tw_str page,
+                               posting_visit *visit, void *user, struct tw_err *err)
+{
+    struct tsdb_reader reader = tsdb_reader(page);
+    while (tsdb_reader_left(&reader) > 0) {
+        struct posting posting = {.hash = (uint32_t)tsdb_read_varint(&reader),
+                                  .value = (uint32_t)tsdb_read_varint(&reader)};
+        posting.id_count = tsdb_read_varint(&reader);
+        posting.ids = tsdb_reader(tsdb_read_bytes(&reader, tsdb_read_varint(&reader)));
+        if (!reader.ok)
+            return tsdb_partition_corrupt(view->env, "index: a page of postings", err);
+        enum tw_code code = visit(user, &posting, err);
+        if (code != TW_OK)
+            return code;
+    }
+    return TW_OK;
+}
+
+static bool is_posting_of(struct tw_str key, const unsigned char *prefix, size_t prefix_bytes)
+{
+    return key.size == TSDB_POSTING_KEY_BYTES && memcmp(key.data, prefix, prefix_bytes) == 0;
+}
+
+/* All postings of a name. */
+static enum tw_code visit_postings(struct tsdb_partition_view *view, uint32_t name,
+                                   posting_visit *visit, void *user, struct tw_err *err)
+{
+    struct tsdb_env_cursor *cursor;
+    enum tw_code code = tsdb_env_cursor_open(view->txn, TSDB_TABLE_POSTINGS, &cursor, err);
+    if (code != TW_OK)
+        return code;
+    unsigned char prefix[4];
+    tsdb_env_key_u32(prefix, name);
+    struct tw_str key = {(const char *)prefix, sizeof prefix}, page;
+    code = tsdb_env_cursor_move(cursor, TSDB_ENV_AT_OR_AFTER, &key, &page, err);
+    while (code == TW_OK && is_posting_of(key, prefix, sizeof prefix)) {
+        code = visit_page(view, page, visit, user, err);
+        if (code == TW_OK)
+            code = tsdb_env_cursor_move(cursor, TSDB_ENV_NEXT, &key, &page, err);
+    }
+    tsdb_env_cursor_close(cursor);
+    return code == TW_NOT_FOUND ? TW_OK : code;
+}
+
+/* The pages of one run that may have the hash: from the last that starts below it, to the last that
+ * starts with it. wanted: key with name and run. */
+static enum tw_code visit_hash_in_run(struct tsdb_partition_view *view,
+                                      struct tsdb_env_cursor *cursor, unsigned char *wanted,
+                                      uint32_t hash, posting_visit *visit, void *user,
+                                      struct tw_err *err)
+{
+    tsdb_env_key_u32(wanted + 12, hash);
+    tsdb_env_key_u32(wanted + 16, 0);
+    struct tw_str key = {(const char *)wanted, TSDB_POSTING_KEY_BYTES}, page;
+    enum tw_code code = tsdb_env_cursor_move(cursor, TSDB_ENV_AT_OR_BEFORE, &key, &page, err);
+    if (code == TW_NOT_FOUND)
+        code = tsdb_env_cursor_move(cursor, TSDB_ENV_FIRST, &key, &page, err);
+    else if (code == TW_OK && !is_posting_of(key, wanted, 12))
+        code = tsdb_env_cursor_move(cursor, TSDB_ENV_NEXT, &key, &page, err);
+    while (code == TW_OK && is_posting_of(key, wanted, 12) &&
+           tsdb_env_key_get_u32(key.data + 12) <= hash) {
+        code = visit_page(view, page, visit, user, err);
+        if (code == TW_OK)
+            code = tsdb_env_cursor_move(cursor, TSDB_ENV_NEXT, &key, &page, err);
+    }
+    return code == TW_NOT_FOUND ? TW_OK : code;
+}
+
+/* The postings of a name that may have the hash, and some beside them. */
+static enum tw_code visit_hash(struct tsdb_partition_view *view, uint32_t name, uint32_t hash,
+                               posting_visit *visit, void *user, struct tw_err *err)
+{
+    struct tsdb_env_cursor *cursor;
+    enum tw_code code = tsdb_env_cursor_open(view->txn, TSDB_TABLE_POSTINGS, &cursor, err);
+    if (code != TW_OK)
+        return code;
+    unsigned char wanted[TSDB_POSTING_KEY_BYTES] = {0};
+    tsdb_env_key_u32(wanted, name);
+    for (;;) {
+        struct tw_str key = {(const char *)wanted, sizeof wanted};
+        code = tsdb_env_cursor_move(cursor, TSDB_ENV_AT_OR_AFTER, &key, NULL, err);
+        if (code != TW_OK || !is_posting_of(key, wanted, 4))
+            break;
+        uint64_t run = tsdb_env_key_get_u64(key.data + 4);
+        tsdb_env_key_u64(wanted + 4, run);
+        code = visit_hash_in_run(view, cursor, wanted, hash, visit, user, err);
+        if (code != TW_OK || run == UINT64_MAX)
+            break;
+        tsdb_env_key_u64(wanted + 4, run + 1);
+        memset(wanted + 12, 0, 8);
+    }
+    tsdb_env_cursor_close(cursor);
+    return code == TW_NOT_FOUND ? TW_OK : code;
+}
+
+/* ---- names ---- */
+
+typedef enum tw_code name_visit(void *user, uint32_t name, struct tw_str text, struct tw_err *err);
+
+static enum tw_code visit_names(struct tsdb_partition_view *view, name_visit *visit, void *user,
+                                struct tw_err *err)
+{
+    struct tsdb_env_cursor *cursor;
+    enum tw_code code = tsdb_env_cursor_open(view->txn, TSDB_TABLE_POSTINGS, &cursor, err);
+    if (code != TW_OK)
+        return code;
+    unsigned char wanted[4] = {0};
+    struct tw_str key = {(const char *)wanted, sizeof wanted};
+    while ((code = tsdb_env_cursor_move(cursor, TSDB_ENV_AT_OR_AFTER, &key, NULL, err)) == TW_OK) {
+        if (key.size != TSDB_POSTING_KEY_BYTES) {
+            code = tsdb_partition_corrupt(view->env, "index: a posting's key", err);
+            break;
+        }
+        uint32_t name = tsdb_env_key_get_u32(key.data);
+        struct tw_str text;
+        code = tsdb_partition_view_string(view, name, &text, err);
+        if (code == TW_OK)
+            code = visit(user, name, text, err);
+        if (code != TW_OK || name == UINT32_MAX)
+            break;
+        tsdb_env_key_u32(wanted, name + 1);
+        key = (struct tw_str){(const char *)wanted, sizeof wanted};
+    }
+    tsdb_env_cursor_close(cursor);
+    return code == TW_NOT_FOUND ? TW_OK : code;
+}
+
+struct find_name {
+    struct tw_str text;
+    uint32_t name;
+    bool found;
+};
+
+static enum tw_code compare_name(void *user, uint32_t name, struct tw_str text, struct tw_err *err)
+{
+    (void)err;
+    struct find_name *find = user;
+    if (tw_str_equal(find->text, text)) {
+        find->name = name;
+        find->found = true;
+    }
+    return TW_OK;
+}
+
+/* ---- matching ---- */
+
+enum verdict { UNKNOWN, YES, NO };
+
+struct probe {
+    const struct tsdb_matcher *matcher;
+    struct tsdb_partition_view *view;
+    bool has_name, when_absent, applied;
+    uint32_t name, hash;     /* hash: of the value of an equality */
+    unsigned char *verdicts; /* by string id */
+    struct tsdb_ids *ids;    /* to collect into */
+};
+
+static enum tw_code value_matches(struct probe *probe, uint32_t value, bool *ret,
+                                  struct tw_err *err)
+{
+    struct tw_str text;
+    enum tw_code code = tsdb_partition_view_string(probe->view, value, &text, err);
+    if (code != TW_OK)
+        return code;
+    if (probe->verdicts[value] == UNKNOWN)
+        probe->verdicts[value] = tsdb_matcher_matches(probe->matcher, text) ? YES : NO;
+    *ret = probe->verdicts[value] == YES;
+    return TW_OK;
+}
+
+static enum tw_code collect_posting(void *user, struct posting *posting, struct tw_err *err)
+{
+    struct probe *probe = user;
+    bool match;
+    if (probe->matcher->op == TSDB_MATCH_EQUAL && posting->hash != probe->hash)
+        return TW_OK;
+    enum tw_code code = value_matches(probe, posting->value, &match, err);
+    if (code == TW_OK && match && !read_ids(posting, probe->view->counts.series, probe->ids))
+        code = tsdb_partition_corrupt(probe->view->env, "index: a posting list", err);
+    return code;
+}
+
+/* All series that the probe lets through by their postings; ascending. */
+static enum tw_code collect(struct probe *probe, struct tsdb_ids *ret, struct tw_err *err)
+{
+    probe->ids = ret;
+    probe->applied = true;
+    probe->hash = (uint32_t)tw_hash64(probe->matcher->value.data, probe->matcher->value.size);
+    enum tw_code code = TW_OK;
+    if (probe->has_name && probe->matcher->op == TSDB_MATCH_EQUAL)
+        code = visit_hash(probe->view, probe->name, probe->hash, collect_posting, probe, err);
+    else if (probe->has_name)
+        code = visit_postings(probe->view, probe->name, collect_posting, probe, err);
+    tsdb_ids_sort(ret);
+    return code;
+}
+
+static void intersect(struct tsdb_ids *ids, const struct tsdb_ids *other)
+{
+    size_t kept = 0;
+    for (size_t i = 0, j = 0; i < ids->count; i++) {
+        while (j < other->count && other->items[j] < ids->items[i])
+            j++;
+        if (j < other->count && other->items[j] == ids->items[i])
+            ids->items[kept++] = ids->items[i];
+    }
+    ids->count = kept;
+}
+
+/* Candidates by postings: all equalities; without any, one matcher that needs its label; without
+ * that, every series. */
+static enum tw_code find_candidates(struct tsdb_partition_view *view, struct probe *probes,
+                                    size_t probe_count, struct tsdb_ids *ret, struct tw_err *err)
+{
+    bool narrowed = false;
+    enum tw_code code = TW_OK;
+    for (int round = 0; round < 2 && !narrowed; round++)
+        for (size_t i = 0; i < probe_count && code == TW_OK; i++) {
+            struct probe *probe = &probes[i];
+            if (probe->when_absent || (probe->matcher->op == TSDB_MATCH_EQUAL) != !round ||
+                (round && narrowed))
+                continue;
+            struct tsdb_ids found = {0};
+            code = collect(probe, narrowed ? &found : ret, err);
+            if (narrowed)
+                intersect(ret, &found);
+            tsdb_ids_fini(&found);
+            narrowed = true;
+        }
+    for (uint32_t id = 0; !narrowed && id < view->counts.series; id++)
+        tsdb_ids_append(ret, id);
+    return code;
+}
+
+static enum tw_code series_matches(struct probe *probe, const struct tsdb_series_entry *entry,
+                                   bool *ret, struct tw_err *err)
+{
+    for (uint32_t i = 0; probe->has_name && i < entry->label_count; i++)
+        if (entry->names[i] == probe->name)
+            return value_matches(probe, entry->values[i], ret, err);
+    *ret = probe->when_absent;
+    return TW_OK;
+}
+
+static enum tw_code init_probes(struct tsdb_partition_view *view,
+                                const struct tsdb_matcher *matchers, size_t count,
+                                struct probe *probes, struct tw_err *err)
+{
+    enum tw_code code = TW_OK;
+    for (size_t i = 0; i < count && code == TW_OK; i++) {
+        struct find_name find = {.text = matchers[i].name};
+        code = visit_names(view, compare_name, &find, err);
+        probes[i] = (struct probe){.matcher = &matchers[i],
+                                   .view = view,
+                                   .has_name = find.found,
+                                   .name = find.name,
+                                   .when_absent = tsdb_matcher_matches(&matchers[i], TW_STR("")),
+                                   .verdicts = calloc(view->counts.strings + 1, 1)};
+        TW_ASSERT(probes[i].verdicts != NULL);
+    }
+    return code;
+}
+
+static uint32_t metric_of(const struct wire_label *items, const struct tsdb_series_entry *entry)
+{
+    for (uint32_t i = 0; i < entry->label_count; i++)
+        if (tw_str_is(items[i].name, WIRE_METRIC_NAME))
+            return entry->values[i];
+    return 0;
+}
+
+/* Those of the candidates that match all probes, with their labels. */
+static enum tw_code filter(struct tsdb_partition_view *view, struct probe *probes,
+                           size_t probe_count, const struct tsdb_ids *candidates,
+                           struct tsdb_partition_match *ret, size_t *ret_count, struct tw_err *err)
+{
+    struct tsdb_series_entry entry;
+    struct wire_label items[WIRE_LABELS_COUNT_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < candidates->count; i++) {
+        enum tw_code code = tsdb_partition_view_series(view, candidates->items[i], &entry, err);
+        bool match = true;
+        for (size_t j = 0; j < probe_count && code == TW_OK && match; j++)
+            if (!probes[j].applied)
+                code = series_matches(&probes[j], &entry, &match, err);
+        if (code == TW_OK && match)
+            code = tsdb_partition_view_labels(view, &entry, items, err);
+        if (code != TW_OK)
+            return code;
+        if (!match)
+            continue;
+        struct wire_label *labels = tw_arena_alloc(view->arena, entry.label_count * sizeof *labels);
+        memcpy(labels, items, entry.label_count * sizeof *labels);
+        ret[count++] = (struct tsdb_partition_match){.series = candidates->items[i],
+                                                     .metric = metric_of(items, &entry),
+                                                     .hash = entry.hash,
+                                                     .labels = {labels, entry.label_count}};
+    }
+    *ret_count = count;
+    return TW_OK;
+}
+
+enum tw_code tsdb_partition_match(struct tsdb_partition *partition,
+                                  const struct tsdb_matcher *matchers, size_t matcher_count,
+                                  struct tw_arena *arena, struct tsdb_partition_match **ret_items,
+                                  size_t *ret_count, struct tw_err *err)
+{
+    struct tsdb_env_txn *txn;
+    enum tw_code code = tsdb_env_begin(partition->env, false, &txn, err);
+    if (code != TW_OK)
+        return code;
+    struct tsdb_partition_view view;
+    struct probe *probes = calloc(matcher_count + 1, sizeof *probes);
+    TW_ASSERT(probes != NULL);
+    struct tsdb_ids candidates = {0};
+    code = tsdb_partition_view_init(&view, partition->env, txn, arena, err);
+    if (code == TW_OK)
+        code = init_probes(&view, matchers, matcher_count, probes, err);
+    if (code == TW_OK)
+        code = find_candidates(&view, probes, matcher_count, &candidates, err);
+    if (code == TW_OK) {
+        *ret_items = TW_ARENA_ARRAY(arena, struct tsdb_partition_match,
+                                    candidates.count ? candidates.count : 1);
+        code = filter(&view, probes, matcher_count, &candidates, *ret_items, ret_count, err);
+    }
+    for (size_t i = 0; i < matcher_count; i++)
+        free(probes[i].verdicts);
+    free(probes);
+    tsdb_ids_fini(&candidates);
+    tsdb_env_abort(txn);
+    return code;
+}
+
+/* ---- names and values for the API ---- */
+
+struct listing {
+    struct tsdb_partition_view *view;
+    tsdb_index_visit *visit;
+    void *user;
+};
+
+static enum tw_code list_name(void *user, uint32_t name, struct tw_str text, struct tw_err *err)
+{
+    (void)name;
+    (void)err;
+    struct listing *listing = user;
+    listing->visit(listing->user, text);
+    return TW_OK;
+}
+
+static enum tw_code list_value(void *user, struct posting *posting, struct tw_err *err)
+{
+    struct listing *listing = user;
+    struct tw_str text;
+    enum tw_code code = tsdb_partition_view_string(listing->view, posting->value, &text, err);
+    if (code == TW_OK)
+        listing->visit(listing->user, text);
+    return code;
+}
+
+/* name empty: names, else its values. */
+static enum tw_code list(struct tsdb_partition *partition, struct tw_str name,
+                         tsdb_index_visit *visit, void *user, struct tw_err *err)
+{
+    struct tsdb_env_txn *txn;
+    enum tw_code code = tsdb_env_begin(partition->env, false, &txn, err);
+    if (code != TW_OK)
+        return code;
+    struct tw_arena *arena = tw_arena_new(4096);
+    struct tsdb_partition_view view;
+    struct listing listing = {&view, visit, user};
+    struct find_name find = {.text = name};
+    code = tsdb_partition_view_init(&view, partition->env, txn, arena, err);
+    if (code == TW_OK)
+        code = name.size ? visit_names(&view, compare_name, &find, err)
+                         : visit_names(&view, list_name, &listing, err);
+    if (code == TW_OK && find.found)
+        code = visit_postings(&view, find.name, list_value, &listing, err);
+    tw_arena_free(arena);
+    tsdb_env_abort(txn);
+    return code;
+}
+
+enum tw_code tsdb_partition_names(struct tsdb_partition *partition, tsdb_index_visit *visit,
+                                  void *user, struct tw_err *err)
+{
+    return list(partition, TW_STR(""), visit, user, err);
+}
+
+enum tw_code tsdb_partition_values(struct tsdb_partition *partition, struct tw_str name,
+                                   tsdb_index_visit *visit, void *user, struct tw_err *err)
+{
+    return list(partition, name, visit, user, err);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * partition_int: the inside of a partition, for the files partition_*.c. Tables and keys (all
+ * numbers big-endian, so that memcmp orders them; i64 with the sign flipped):
+ *
+ *   meta      "header", "counts"                     what it is; how many strings and series
+ *   runs      run u64                                samples and range of a run
+ *   strings   page u32                               up to 256 strings each
+ *   series    page u32                               up to 256 series each
+ *   postings  name u32, run u64, hash u32, page u32  of the series that the run brought
+ *   columns   window i64, run u64, column u32        timestamps, from this column on
+ *   blocks    window i64, run u64, metric u32, series u32   values, from this series on
+ */
+#ifndef TW_TSDB_PARTITION_INT_H
+#define TW_TSDB_PARTITION_INT_H
+
+#include "tsdb/lmdb.h"
+#include "tsdb/partition.h"
+
+#define TSDB_TABLE_META "meta"
+#define TSDB_TABLE_RUNS "runs"
+#define TSDB_TABLE_STRINGS "strings"
+#define TSDB_TABLE_SERIES "series"
+#define TSDB_TABLE_POSTINGS "postings"
+#define TSDB_TABLE_COLUMNS "columns"
+#define TSDB_TABLE_BLOCKS "blocks"
+#define TSDB_COUNTS_KEY "counts"
+
+#define TSDB_STRINGS_PER_PAGE 256
+#define TSDB_SERIES_PER_PAGE 256
+/* Pages of postings and of columns are cut beyond this. */
+#define TSDB_PAGE_BYTES_MAX                                                                        \
+    (4 * TSDB_ENV_PAGE_BYTES - TSDB_ENV_PAGE_HEADER_BYTES - TSDB_ENV_FRAME_BYTES)
+
+#define TSDB_POSTING_KEY_BYTES 20
+#define TSDB_COLUMN_KEY_BYTES 20
+#define TSDB_BLOCK_KEY_BYTES 24
+
+struct tsdb_partition {
+    int64_t day;
+    struct tsdb_env *env; /* NULL while it is closed */
+    unsigned references;
+    uint64_t used_at; /* for closing the least recently used */
+    bool doomed;      /* unlinked; closed with the last reference */
+};
+
+struct tsdb_partition_counts {
+    uint32_t strings, series;
+};
+
+extern const struct tsdb_env_format tsdb_partition_format;
+
+/* In one transaction; TW_BUSY when the map is to be grown first. */
+TW_MUST_CHECK enum tw_code tsdb_partition_write_run(struct tsdb_env *env, struct tsdb_run *run,
+                                                    size_t *ret_blocks, struct tw_err *err);
+
+/* Zero counts for a partition without any run. */
+TW_MUST_CHECK enum tw_code tsdb_partition_read_counts(struct tsdb_env_txn *txn,
+                                                      struct tsdb_partition_counts *ret,
+                                                      struct tw_err *err);
+TW_MUST_CHECK enum tw_code tsdb_partition_corrupt(const struct tsdb_env *env, const char *what,
+                                                  struct tw_err *err);
+
+/* ---- strings and series, read page by page within one transaction; texts live in the arena ----
+ */
+struct tsdb_strings_page {
+    struct tw_str items[TSDB_STRINGS_PER_PAGE];
+};
+
+struct tsdb_series_entry {
+    uint64_t hash;
+    uint32_t label_count;
+    uint32_t names[WIRE_LABELS_COUNT_MAX], values[WIRE_LABELS_COUNT_MAX];
+};
+
+struct tsdb_partition_view {
+    struct tsdb_env *env;
+    struct tsdb_env_txn *txn;
+    struct tw_arena *arena;
+    struct tsdb_partition_counts counts;
+    struct tsdb_strings_page **string_pages; /* loaded on first use */
+    /* The page of series read last. */
+    uint32_t series_page;
+    struct tw_str series_items[TSDB_SERIES_PER_PAGE];
+};
+
+TW_MUST_CHECK enum tw_code tsdb_partition_view_init(struct tsdb_partition_view *view,
+                                                    struct tsdb_env *env, struct tsdb_env_txn *txn,
+                                                    struct tw_arena *arena, struct tw_err *err);
+TW_MUST_CHECK enum tw_code tsdb_partition_view_string(struct tsdb_partition_view *view, uint32_t id,
+                                                      struct tw_str *ret, struct tw_err *err);
+TW_MUST_CHECK enum tw_code tsdb_partition_view_series(struct tsdb_partition_view *view, uint32_t id,
+                                                      struct tsdb_series_entry *ret,
+                                                      struct tw_err *err);
+/* items holds WIRE_LABELS_COUNT_MAX. */
+TW_MUST_CHECK enum tw_code tsdb_partition_view_labels(struct tsdb_partition_view *view,
+                                                      const struct tsdb_series_entry *entry,
+                                                      struct wire_label *items, struct tw_err *err);
+
+#endif
