@@ -12,8 +12,6 @@
  */
 #include "config.h"
 
-#include "daemon/cli_autoscale.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +21,27 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/number.h"
+#include "daemon/cli.h"
 
 #define LINE_BYTES_MAX (16 << 20)
 #define HISTORY_VALUES_MAX 200000
 #define STEP_MS 60000
+
+static bool stdio_wanted;
+
+static const struct cli_option options[] = {
+    {"stdio", 0, NULL, &stdio_wanted, "",
+     "Speak newline-delimited JSON on standard input and output."},
+};
+
+static const struct cli_command command = {
+    .name = "autoscale",
+    .arguments = "",
+    .help =
+        "Decides how many replicas a load needs, ahead of it, with the same mind as the server's\n"
+        "scalers: observations in, one decision a line out. See docs/scaling.md.",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0]};
 
 struct dialogue {
     struct scale_settings settings;
@@ -168,12 +183,12 @@ static int run(void)
     char *line = NULL;
     size_t capacity = 0;
     ssize_t size;
-    int status = 0;
+    int status = CLI_OK;
     while ((size = getline(&line, &capacity, stdin)) > 0) {
         if (size > LINE_BYTES_MAX) {
             fprintf(stderr, "tidewatch autoscale: a line is longer than %d bytes\n",
                     LINE_BYTES_MAX);
-            status = 1;
+            status = CLI_FAILED;
             break;
         }
         tw_buf_clear(&answer);
@@ -182,7 +197,7 @@ static int run(void)
             break;
         tw_buf_append_char(&answer, '\n');
         if (fwrite(answer.data, 1, answer.size, stdout) != answer.size || fflush(stdout) != 0) {
-            status = 1;
+            status = CLI_FAILED;
             break;
         }
     }
@@ -194,16 +209,10 @@ static int run(void)
 
 int cli_autoscale(int argc, char **argv)
 {
-    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        puts("usage: tidewatch autoscale --stdio\n\n"
-             "Decides how many replicas a load needs, ahead of it: newline-delimited JSON "
-             "observations\n"
-             "on standard input, one decision a line on standard output. See docs/scaling.md.");
-        return 0;
-    }
-    if (argc != 2 || strcmp(argv[1], "--stdio") != 0) {
-        fputs("usage: tidewatch autoscale --stdio\n", stderr);
-        return 2;
-    }
+    int count, status;
+    if (!cli_parse(&command, argc, argv, &count, &status))
+        return status;
+    if (count > 0 || !stdio_wanted)
+        return cli_fail(&command, CLI_USAGE, "say --stdio; it takes no arguments");
     return run();
 }
