@@ -4,6 +4,7 @@ if BUILD_SERVER
 noinst_LIBRARIES += %D%/libdaemon.a
 %C%_libdaemon_a_SOURCES = \
 	%D%/configuration.c %D%/configuration.h \
+	%D%/encoding.c %D%/encoding.h \
 	%D%/hangup.c %D%/hangup.h \
 	%D%/http_server.c %D%/http_server.h \
 	%D%/inventory.c %D%/inventory.h \
