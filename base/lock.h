@@ -17,7 +17,9 @@
 enum tw_lock_rank {
     TW_RANK_DAEMON = 10,  /* configuration, wiring */
     TW_RANK_SCALER = 20,  /* autoscaler */
-    TW_RANK_ALERT = 30,   /* alerts */
+    TW_RANK_ALERT = 30,   /* alerts: one evaluation at a time */
+    TW_RANK_ALERT_VIEW = 34, /* alerts: what is known of rules, what is to be notified */
+    TW_RANK_ALERT_WAKE = 36, /* alerts: sleeping threads */
     TW_RANK_QUERY = 40,   /* running queries */
     TW_RANK_STORE = 50,   /* tsdb: partitions, catalog */
     TW_RANK_HEAD = 60,    /* tsdb: head and series */
