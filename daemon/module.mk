@@ -4,7 +4,6 @@ if BUILD_SERVER
 noinst_LIBRARIES += %D%/libdaemon.a
 %C%_libdaemon_a_SOURCES = \
 	%D%/configuration.c %D%/configuration.h \
-	%D%/encoding.c %D%/encoding.h \
 	%D%/hangup.c %D%/hangup.h \
 	%D%/http_server.c %D%/http_server.h \
 	%D%/inventory.c %D%/inventory.h \
@@ -26,9 +25,8 @@ tidewatchd_SOURCES = %D%/tidewatchd.c
 tidewatchd_LDADD = $(DAEMON_LIBS)
 
 bin_PROGRAMS += tidewatch
-tidewatch_SOURCES = %D%/tidewatch.c %D%/cli.c %D%/cli.h %D%/cli_autoscale.c %D%/cli_forecast.c \
-	%D%/cli_query.c
-tidewatch_LDADD = autoscaler/libautoscaler.a forecast/libforecast.a $(DAEMON_LIBS)
+tidewatch_SOURCES = %D%/tidewatch.c %D%/cli.c %D%/cli.h %D%/cli_query.c
+tidewatch_LDADD = $(DAEMON_LIBS)
 
 # The manual's options come from the same table as --help.
 man_MANS += docs/man/tidewatchd.8
@@ -45,8 +43,7 @@ endif
 if BUILD_AGENT
 sbin_PROGRAMS += tidewatch-agent
 tidewatch_agent_SOURCES = %D%/tidewatch-agent.c %D%/agent_config.c %D%/agent_config.h
-tidewatch_agent_LDADD = collector/libcollector.a wire/libwire.a base/libbase.a $(PCAP_LIBS) \
-	$(WIRE_LIBS) $(BASE_LIBS)
+tidewatch_agent_LDADD = collector/libcollector.a wire/libwire.a base/libbase.a $(WIRE_LIBS) $(BASE_LIBS)
 endif
 EXTRA_DIST += %D%/params.awk docs/man/tidewatchd.8.in
 dist_noinst_DATA += contrib/systemd/tidewatchd.service contrib/systemd/tidewatch-agent.service

@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-ALERTS_UNIT_LDADD = $(UNIT_LIBS) alerts/libalerts.a wire/libwire.a base/libbase.a \
-	$(WIRE_LIBS) $(BASE_LIBS)
+ALERTS_UNIT_LDADD = alerts/libalerts.a $(UNIT_LIBS) tests/lib/libmemory_storage.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
+# The query engine of these answers what a test says.
+ALERTS_WORLD = %D%/world.c %D%/world.h
 
-UNIT_TESTS += %D%/template_test
+if BUILD_SERVER
+UNIT_TESTS += %D%/manager_test %D%/template_test
+%C%_manager_test_SOURCES = %D%/manager_test.c $(ALERTS_WORLD)
+%C%_manager_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_manager_test_LDADD = $(ALERTS_UNIT_LDADD)
 %C%_template_test_SOURCES = %D%/template_test.c %D%/template_table.h
 %C%_template_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_template_test_LDADD = $(ALERTS_UNIT_LDADD)
+endif

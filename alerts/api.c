@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * api: rules and alerts in the JSON of Prometheus's HTTP API.
+ */
+#include "config.h"
+
+#include "alerts/manager.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "alerts/manager_int.h"
+#include "alerts/template_value.h"
+#include "base/clock.h"
+#include "base/json.h"
+
+#define MATCH_MAX 64 /* match[] parameters of one request */
+
+/* ---- what both answers share ---- */
+
+static void begin_answer(struct tw_http_exchange *exchange, struct tw_json_writer *w)
+{
+    tw_json_writer_init(w, &exchange->response.body);
+    tw_json_begin_object(w);
+    tw_json_member_cstr(w, "status", "success");
+    tw_json_key(w, TW_STR("data"));
+}
+
+static enum tw_http_verdict end_answer(struct tw_http_exchange *exchange, struct tw_json_writer *w)
+{
+    tw_json_end_object(w);
+    if (exchange->response.body.overflow) {
+        struct tw_err err;
+        tw_err_set(&err, TW_LIMIT, "the answer is too large; ask for one group or rule");
+        tw_buf_clear(&exchange->response.body);
+        tw_http_error_api(exchange, &err);
+    }
+    return TW_HTTP_DONE;
+}
+
+static void member_time(struct tw_json_writer *w, const char *key, int64_t time_ms)
+{
+    char text[TW_CLOCK_RFC3339_BYTES];
+    if (time_ms == ALERT_TIME_NONE) {
+        tw_json_member_cstr(w, key, "0001-01-01T00:00:00Z");
+        return;
+    }
+    tw_clock_format_rfc3339(time_ms, text);
+    tw_json_member_cstr(w, key, text);
+}
+
+static void write_alert(struct tw_json_writer *w, const struct alert_active_record *record)
+{
+    const struct wire_labels sets[2] = {record->labels, record->annotations};
+    struct tw_buf value;
+    tw_buf_init(&value, 64);
+    alert_float_format(record->value, 'e', -1, &value);
+    tw_json_begin_object(w);
+    for (size_t s = 0; s < 2; s++) {
+        tw_json_key(w, s == 0 ? TW_STR("labels") : TW_STR("annotations"));
+        tw_json_begin_object(w);
+        for (size_t i = 0; i < sets[s].count; i++) {
+            tw_json_key(w, sets[s].items[i].name);
+            tw_json_write_str(w, sets[s].items[i].value);
+        }
+        tw_json_end_object(w);
+    }
+    tw_json_member_cstr(w, "state", record->state == ALERT_FIRING ? "firing" : "pending");
+    member_time(w, "activeAt", record->active_ms);
+    if (record->keep_firing_ms != ALERT_TIME_NONE)
+        member_time(w, "keepFiringSince", record->keep_firing_ms);
+    tw_json_member_str(w, "value", tw_buf_str(&value));
+    tw_json_end_object(w);
+    tw_buf_fini(&value);
+}
+
+static void write_alerts(struct tw_json_writer *w, const struct alert_rule_run *run)
+{
+    for (size_t i = 0; i < run->actives.count; i++) {
+        const struct alert_active *active = &run->actives.items[i];
+        if (active->record.state != ALERT_INACTIVE && (active->changes & ALERT_CHANGE_REMOVE) == 0)
+            write_alert(w, &active->record);
+    }
+}
+
+/* ---- /api/v1/rules ---- */
+
+/* What the parameters of a request let through. */
+struct filter {
+    const struct tw_http_request *request;
+    bool alerts, records, exclude_alerts;
+    struct tsdb_selector selectors[MATCH_MAX];
+    size_t selector_count;
+};
+
+/* No parameter of the name, or one with this value. */
+static bool is_wanted(const struct tw_http_request *request, const char *name, struct tw_str value)
+{
+    struct tw_str wanted;
+    for (size_t i = 0; tw_http_parameter_at(request, name, i, &wanted); i++)
+        if (tw_str_equal(wanted, value))
+            return true;
+    return !tw_http_parameter_at(request, name, 0, &wanted);
+}
+
+static struct tw_str rule_label(const struct alert_rule *rule, struct tw_str name)
+{
+    for (size_t i = 0; i < rule->label_count; i++)
+        if (tw_str_equal(rule->labels[i].name, name))
+            return rule->labels[i].text;
+    return TW_STR("");
+}
+
+static bool selectors_match(const struct filter *filter, const struct alert_rule *rule)
+{
+    for (size_t s = 0; s < filter->selector_count; s++) {
+        bool all = true;
+        for (size_t i = 0; all && i < filter->selectors[s].count; i++) {
+            const struct tsdb_matcher *matcher = &filter->selectors[s].matchers[i];
+            all = tsdb_matcher_matches(matcher, rule_label(rule, matcher->name));
+        }
+        if (all)
+            return true;
+    }
+    return filter->selector_count == 0;
+}
+
+static bool rule_wanted(const struct filter *filter, const struct alert_rule *rule)
+{
+    bool is_alert = rule->kind == ALERT_RULE_ALERT;
+    return (is_alert ? filter->alerts : filter->records) &&
+           is_wanted(filter->request, "rule_name[]", rule->name) && selectors_match(filter, rule);
+}
+
+static void write_texts(struct tw_json_writer *w, const char *key, const struct alert_text *texts,
+                        size_t count)
+{
+    tw_json_key(w, tw_str(key));
+    tw_json_begin_object(w);
+    for (size_t i = 0; i < count; i++) {
+        tw_json_key(w, texts[i].name);
+        tw_json_write_str(w, texts[i].text);
+    }
+    tw_json_end_object(w);
+}
+
+static const char *rule_state(const struct alert_rule_run *run)
+{
+    const char *state = "inactive";
+    for (size_t i = 0; i < run->actives.count; i++) {
+        if (run->actives.items[i].record.state == ALERT_FIRING)
+            return "firing";
+        if (run->actives.items[i].record.state == ALERT_PENDING)
+            state = "pending";
+    }
+    return run->evaluated_ms == ALERT_TIME_NONE && run->actives.count == 0 ? "unknown" : state;
+}
+
+static void write_alert_members(struct tw_json_writer *w, const struct filter *filter,
+                                const struct alert_rule_run *run)
+{
+    const struct alert_rule *rule = run->rule;
+    tw_json_member_number(w, "duration", (double)rule->for_ms / 1000);
+    tw_json_member_number(w, "keepFiringFor", (double)rule->keep_firing_ms / 1000);
+    write_texts(w, "labels", rule->labels, rule->label_count);
+    write_texts(w, "annotations", rule->annotations, rule->annotation_count);
+    tw_json_key(w, TW_STR("alerts"));
+    tw_json_begin_array(w);
+    if (!filter->exclude_alerts)
+        write_alerts(w, run);
+    tw_json_end_array(w);
+}
+
+static void write_rule(struct tw_json_writer *w, const struct filter *filter,
+                       const struct alert_rule_run *run)
+{
+    static const char *const health[] = {"unknown", "ok", "err"};
+    bool is_alert = run->rule->kind == ALERT_RULE_ALERT;
+    tw_json_begin_object(w);
+    if (is_alert)
+        tw_json_member_cstr(w, "state", rule_state(run));
+    tw_json_member_str(w, "name", run->rule->name);
+    tw_json_member_str(w, "query", run->rule->expr);
+    if (is_alert)
+        write_alert_members(w, filter, run);
+    else if (run->rule->label_count > 0)
+        write_texts(w, "labels", run->rule->labels, run->rule->label_count);
+    tw_json_member_cstr(w, "health", health[run->health]);
+    if (run->error != NULL)
+        tw_json_member_cstr(w, "lastError", run->error);
+    tw_json_member_number(w, "evaluationTime", run->seconds);
+    member_time(w, "lastEvaluation", run->evaluated_ms);
+    tw_json_member_cstr(w, "type", is_alert ? "alerting" : "recording");
+    tw_json_end_object(w);
+}
+
+static void write_group(struct tw_json_writer *w, const struct filter *filter,
+                        const struct alert_group_run *run)
+{
+    bool any = false;
+    for (size_t i = 0; i < run->group->count; i++)
+        any = any || rule_wanted(filter, run->rules[i].rule);
+    if (!any)
+        return;
+    tw_json_begin_object(w);
+    tw_json_member_str(w, "name", run->group->name);
+    tw_json_member_str(w, "file", run->group->file);
+    tw_json_key(w, TW_STR("rules"));
+    tw_json_begin_array(w);
+    for (size_t i = 0; i < run->group->count; i++)
+        if (rule_wanted(filter, run->rules[i].rule))
+            write_rule(w, filter, &run->rules[i]);
+    tw_json_end_array(w);
+    tw_json_member_number(w, "interval", (double)run->interval_ms / 1000);
+    tw_json_member_int(w, "limit", run->group->limit);
+    tw_json_member_number(w, "evaluationTime", run->seconds);
+    member_time(w, "lastEvaluation", run->evaluated_ms);
+    tw_json_end_object(w);
+}
+
+static enum tw_code read_match(struct tw_http_exchange *exchange, struct filter *filter,
+                               struct tw_err *err)
+{
+    struct tw_str text;
+    for (size_t i = 0; tw_http_parameter_at(&exchange->request, "match[]", i, &text); i++) {
+        struct tsdb_matcher *matchers = NULL;
+        size_t count = 0;
+        if (i >= MATCH_MAX)
+            return tw_err_set(err, TW_BAD_DATA, "more than %d match[] parameters", MATCH_MAX);
+        enum tw_code code = query_parse_selector(text, exchange->arena, &matchers, &count, err);
+        if (code != TW_OK)
+            return code;
+        filter->selectors[filter->selector_count++] = (struct tsdb_selector){matchers, count};
+    }
+    return TW_OK;
+}
+
+static void free_match(struct filter *filter)
+{
+    for (size_t s = 0; s < filter->selector_count; s++) {
+        union {
+            const struct tsdb_matcher *shared;
+            struct tsdb_matcher *own;
+        } matchers = {.shared = filter->selectors[s].matchers};
+        for (size_t i = 0; i < filter->selectors[s].count; i++)
+            tsdb_matcher_fini(&matchers.own[i]);
+    }
+}
+
+static enum tw_code read_filter(struct tw_http_exchange *exchange, struct filter *filter,
+                                struct tw_err *err)
+{
+    struct tw_str type = TW_STR(""), exclude = TW_STR("");
+    tw_http_parameter(&exchange->request, "type", &type);
+    tw_http_parameter(&exchange->request, "exclude_alerts", &exclude);
+    filter->request = &exchange->request;
+    filter->alerts = type.size == 0 || tw_str_is(type, "alert");
+    filter->records = type.size == 0 || tw_str_is(type, "record");
+    if (!filter->alerts && !filter->records)
+        return tw_err_set(err, TW_BAD_DATA, "not supported value \"%.*s\" of type: alert or record",
+                          TW_STR_ARG(type));
+    filter->exclude_alerts = tw_str_is(exclude, "true") || tw_str_is(exclude, "1");
+    if (exclude.size > 0 && !filter->exclude_alerts && !tw_str_is(exclude, "false") &&
+        !tw_str_is(exclude, "0"))
+        return tw_err_set(err, TW_BAD_DATA, "invalid parameter \"exclude_alerts\": \"%.*s\"",
+                          TW_STR_ARG(exclude));
+    return read_match(exchange, filter, err);
+}
+
+static enum tw_http_verdict answer_rules(void *user, struct tw_http_exchange *exchange)
+{
+    struct alert_manager *manager = user;
+    struct filter *filter = TW_ARENA_NEW(exchange->arena, struct filter);
+    struct tw_json_writer w;
+    struct tw_err err;
+    if (read_filter(exchange, filter, &err) != TW_OK) {
+        free_match(filter);
+        tw_http_error_api(exchange, &err);
+        return TW_HTTP_DONE;
+    }
+    begin_answer(exchange, &w);
+    tw_json_begin_object(&w);
+    tw_json_key(&w, TW_STR("groups"));
+    tw_json_begin_array(&w);
+    struct alert_evaluator *evaluator = alert_manager_evaluator(manager);
+    const struct alert_rule_set *set = alert_evaluator_view(evaluator);
+    for (size_t i = 0; set != NULL && i < set->group_count; i++) {
+        const struct alert_rule_group *group = set->groups[i].group;
+        if (is_wanted(&exchange->request, "rule_group[]", group->name) &&
+            is_wanted(&exchange->request, "file[]", group->file))
+            write_group(&w, filter, &set->groups[i]);
+    }
+    alert_evaluator_unview(evaluator);
+    tw_json_end_array(&w);
+    tw_json_end_object(&w);
+    free_match(filter);
+    return end_answer(exchange, &w);
+}
+
+/* ---- /api/v1/alerts, /api/v1/alertmanagers ---- */
+
+static enum tw_http_verdict answer_alerts(void *user, struct tw_http_exchange *exchange)
+{
+    struct alert_manager *manager = user;
+    struct tw_json_writer w;
+    begin_answer(exchange, &w);
+    tw_json_begin_object(&w);
+    tw_json_key(&w, TW_STR("alerts"));
+    tw_json_begin_array(&w);
+    struct alert_evaluator *evaluator = alert_manager_evaluator(manager);
+    const struct alert_rule_set *set = alert_evaluator_view(evaluator);
+    for (size_t i = 0; set != NULL && i < set->group_count; i++)
+        for (size_t k = 0; k < set->groups[i].group->count; k++)
+            write_alerts(&w, &set->groups[i].rules[k]);
+    alert_evaluator_unview(evaluator);
+    tw_json_end_array(&w);
+    tw_json_end_object(&w);
+    return end_answer(exchange, &w);
+}
+
+static void write_peer(void *user, const char *url)
+{
+    struct tw_json_writer *w = user;
+    tw_json_begin_object(w);
+    tw_json_member_cstr(w, "url", url);
+    tw_json_end_object(w);
+}
+
+static enum tw_http_verdict answer_peers(void *user, struct tw_http_exchange *exchange)
+{
+    struct alert_manager *manager = user;
+    struct tw_json_writer w;
+    begin_answer(exchange, &w);
+    tw_json_begin_object(&w);
+    tw_json_key(&w, TW_STR("activeAlertmanagers"));
+    tw_json_begin_array(&w);
+    alert_manager_each_peer(manager, write_peer, &w);
+    tw_json_end_array(&w);
+    tw_json_key(&w, TW_STR("droppedAlertmanagers"));
+    tw_json_begin_array(&w);
+    tw_json_end_array(&w);
+    tw_json_end_object(&w);
+    return end_answer(exchange, &w);
+}
+
+void alert_api_route(struct tw_http_router *router, struct alert_manager *manager)
+{
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/rules", TW_HTTP_WORKER, answer_rules, manager);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/alerts", TW_HTTP_WORKER, answer_alerts, manager);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/alertmanagers", TW_HTTP_INLINE, answer_peers,
+                  manager);
+}
