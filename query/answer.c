@@ -135,10 +135,11 @@ static void begin_series(struct answer *answer)
     answer->phase = PHASE_POINTS;
 }
 
-static void write_points(struct answer *answer)
+/* Until the text holds at least `bytes`, or the series ends. */
+static void write_points(struct answer *answer, size_t bytes)
 {
     const struct query_series *series = &answer->result->series[answer->series];
-    while (answer->point < series->count && answer->text.size < PIECE_BYTES)
+    while (answer->point < series->count && answer->text.size < bytes)
         write_point(&answer->writer, &series->points[answer->point++]);
     if (answer->point < series->count)
         return;
@@ -203,7 +204,7 @@ static void write_until(struct answer *answer, size_t bytes)
             begin_series(answer);
             break;
         case PHASE_POINTS:
-            write_points(answer);
+            write_points(answer, bytes);
             break;
         case PHASE_TAIL:
             write_tail(answer);
