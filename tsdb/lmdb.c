@@ -4,6 +4,7 @@
 #include "tsdb/lmdb.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,8 @@
 #define HEADER_KEY "header"
 #define HEADER_BYTES (TSDB_ENV_MAGIC_BYTES + 4)
 #define MAP_BYTES_MAX ((size_t)1 << 44)
+#define READERS_MAX_DEFAULT 126
+#define READER_BYTES 64 /* a slot of LMDB's reader table, one cache line; its head takes two */
 
 struct table {
     char name[32];
@@ -142,14 +145,39 @@ static enum tw_code unframe(const struct tsdb_env *env, const char *table, MDB_v
 
 /* ---- life ---- */
 
+/* LMDB writes its reader table through a shared map of "<path>-lock". On a full disk the file's
+ * holes cannot be filled, and the write is a SIGBUS; so its space is taken before, where it can
+ * fail. */
+static enum tw_code reserve_readers(const char *path, unsigned readers_max, struct tw_err *err)
+{
+    char *lock_path = malloc(strlen(path) + sizeof "-lock");
+    TW_ASSERT(lock_path != NULL);
+    strcpy(stpcpy(lock_path, path), "-lock");
+    enum tw_code code = TW_OK;
+    int fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    int number = fd < 0 ? errno : posix_fallocate(fd, 0, (off_t)(readers_max + 2) * READER_BYTES);
+    if (number)
+        code = tw_err_errno(err, number, "'%s': cannot reserve its space", lock_path);
+    if (fd >= 0)
+        close(fd); /* before LMDB opens it: closing drops the process's locks on the file */
+    free(lock_path);
+    return code;
+}
+
 static enum tw_code open_mdb(struct tsdb_env *env, const char *path,
                              const struct tsdb_env_format *format, struct tw_err *err)
 {
+    unsigned readers_max = format->readers_max ? format->readers_max : READERS_MAX_DEFAULT;
+    if (!format->single_thread) {
+        enum tw_code code = reserve_readers(path, readers_max, err);
+        if (code != TW_OK)
+            return code;
+    }
     int number = mdb_env_create(&env->mdb);
     if (number)
         return fail(env, number, "cannot make an environment", err);
     mdb_env_set_maxdbs(env->mdb, format->tables_max + 1);
-    mdb_env_set_maxreaders(env->mdb, format->readers_max ? format->readers_max : 126);
+    mdb_env_set_maxreaders(env->mdb, readers_max);
     struct stat status;
     size_t map = format->map_bytes;
     if (stat(path, &status) == 0)
