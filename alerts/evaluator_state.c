@@ -15,7 +15,7 @@
 #include "base/log.h"
 
 /* How often alerts.seen is written while something is pending. */
-#define SEEN_SAVE_MS (60 * 1000)
+#define SEEN_SAVE_MS (10 * 1000)
 /* Time without an evaluation that does not count towards `for` begins to matter here: shorter gaps
  * are within the look-back of the queries themselves. */
 #define OUTAGE_MS (5 * 60 * 1000)
