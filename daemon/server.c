@@ -18,6 +18,8 @@
 #include "daemon/process.h"
 #include "daemon/self.h"
 #include "daemon/status.h"
+#include "query/api.h"
+#include "query/engine.h"
 #include "tsdb/db.h"
 #include "tsdb/receiver.h"
 #include "tsdb/state.h"
@@ -34,6 +36,7 @@ struct daemon_server {
     struct tsdb_db *db;
     struct tsdb_state *state;
     struct tsdb_receiver *receiver;
+    struct query_engine *engine;
     struct daemon_self *self;
     struct daemon_status status;
     struct tw_http_router *router;
@@ -117,6 +120,20 @@ static enum tw_code open_store(struct daemon_server *server, struct tw_err *err)
     return code;
 }
 
+static void open_engine(struct daemon_server *server)
+{
+    const struct daemon_params *params = server->params;
+    const struct query_options options = {
+        .lookback_ms = params->query_lookback,
+        .timeout_ms = params->query_timeout,
+        .samples_max = (uint64_t)params->query_samples_max,
+        .bytes_max = (uint64_t)params->query_memory_max,
+        .features = query_features_parse(tw_str(params->enable_feature)),
+        .metrics = server->metrics,
+    };
+    server->engine = query_engine_new(tsdb_db_storage(server->db), &options);
+}
+
 static void add_routes(struct daemon_server *server)
 {
     server->status.params = server->params;
@@ -131,6 +148,7 @@ static void add_routes(struct daemon_server *server)
     daemon_status_route(server->router, &server->status);
     daemon_inventory_route(server->router, server->db);
     tsdb_receiver_route(server->router, server->receiver);
+    query_api_route(server->router, server->engine);
 }
 
 static enum tw_code start_http(struct daemon_server *server, struct tw_err *err)
@@ -158,6 +176,7 @@ static enum tw_code start(struct daemon_server *server, struct tw_err *err)
         code = open_store(server, err);
     if (code != TW_OK)
         return code;
+    open_engine(server);
     add_routes(server);
     code = start_http(server, err);
     if (code == TW_OK && params->self_interval > 0)
@@ -204,6 +223,7 @@ bool daemon_server_stop(struct daemon_server *server)
         return false;
     tw_http_router_free(server->router);
     tsdb_receiver_free(server->receiver);
+    query_engine_free(server->engine);
     tsdb_state_close(server->state);
     tsdb_db_close(server->db);
     daemon_configuration_free(server->configuration);

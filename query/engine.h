@@ -20,6 +20,15 @@
 #include "tsdb/storage.h"
 #include "wire/labels.h"
 
+/* What Prometheus has behind --enable-feature=; off unless asked for. */
+enum query_feature {
+    QUERY_FEATURE_EXPERIMENTAL_FUNCTIONS = 1, /* promql-experimental-functions */
+};
+#define QUERY_FEATURES_ALL 1u
+/* "a,b": the features among the comma-separated names; "all-promql" is all of them. Other names are
+ * not the query engine's and left to others. */
+unsigned query_features_parse(struct tw_str names);
+
 struct query_engine;
 
 struct query_options {
@@ -27,6 +36,7 @@ struct query_options {
     int64_t timeout_ms;         /* 0 = 2 min; a context's earlier deadline wins */
     uint64_t samples_max;       /* per query; 0 = 50 M */
     uint64_t bytes_max;         /* memory of one query; 0 = 1 GiB */
+    unsigned features;          /* sum of enum query_feature */
     struct tw_metrics *metrics; /* may be NULL */
 };
 
@@ -54,12 +64,13 @@ struct query_result {
      */
     const struct query_series *series;
     size_t count;
-    struct tw_str string; /* QUERY_STRING */
+    struct tw_str string; /* QUERY_STRING; its time is that of the one series' one point */
     const struct tw_str *warnings;
     size_t warning_count;
     const struct tw_str *infos;
     size_t info_count;
     uint64_t samples_read;
+    size_t truncated; /* annotations beyond the limit that are not listed */
 };
 
 /* text: the query. Errors carry the byte range in text; TW_SYNTAX and TW_BAD_DATA come from

@@ -2,7 +2,44 @@
 # query: L3, lexer -> parser -> ast -> plan -> operators -> result -> api.
 noinst_LIBRARIES += %D%/libquery.a
 %C%_libquery_a_SOURCES = \
+	%D%/absence.c \
+	%D%/aggregation.c \
+	%D%/aggregation_rank.c \
+	%D%/aggregation_values.c \
+	%D%/annotation.c %D%/annotation.h \
 	%D%/answer.c %D%/answer.h \
 	%D%/api.c %D%/api.h \
 	%D%/api_names.c \
-	%D%/engine.h
+	%D%/arithmetic.c %D%/arithmetic.h \
+	%D%/ast.c %D%/ast.h \
+	%D%/binary.c \
+	%D%/bucket.c %D%/bucket.h \
+	%D%/calendar.c %D%/calendar.h \
+	%D%/checker.c \
+	%D%/engine.c %D%/engine.h \
+	%D%/function.c %D%/function.h \
+	%D%/grouping.c %D%/grouping.h \
+	%D%/histogram.c \
+	%D%/join.c \
+	%D%/labelling.c \
+	%D%/labelset.c %D%/labelset.h \
+	%D%/leaf.c \
+	%D%/lexer.c %D%/lexer.h \
+	%D%/mapping.c \
+	%D%/merge.c \
+	%D%/operator.c %D%/operator.h \
+	%D%/operators.h \
+	%D%/ordering.c \
+	%D%/parser.c %D%/parser.h \
+	%D%/parser_int.h \
+	%D%/parser_literal.c \
+	%D%/parser_selector.c \
+	%D%/plan.c %D%/plan.h \
+	%D%/range.c \
+	%D%/range_kernel.c %D%/range_kernel.h \
+	%D%/range_regression.c \
+	%D%/range_statistics.c \
+	%D%/samples.c %D%/samples.h \
+	%D%/selector.c \
+	%D%/setop.c \
+	%D%/subquery.c %D%/subquery.h

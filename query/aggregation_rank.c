@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * topk, bottomk, limitk: at each step the k first series of each group. Memory is groups x k x
+ * steps; the heap is ordered as Go's container/heap orders it, so that ties fall as Prometheus's.
+ */
+#include "config.h"
+
+#include "query/operators.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "query/grouping.h"
+
+struct ranked {
+    double value;
+    uint32_t series;
+};
+
+struct rank {
+    struct query_op op;
+    struct query_op *inner, *parameter;
+    struct query_grouping grouping;
+    uint32_t *limits; /* k by step */
+    size_t limit_max; /* the largest of them: room of a heap */
+    uint32_t *sizes;  /* by group and step */
+    struct ranked *heaps;
+    struct query_matrix matrix;
+    uint32_t *row_of; /* instant queries: series in the order of their rank */
+    bool done;
+};
+
+/* ---- Go's heap ---- */
+static bool is_less(const struct ranked *a, const struct ranked *b, bool top)
+{
+    if (isnan(a->value))
+        return true;
+    return top ? a->value < b->value : a->value > b->value;
+}
+
+static void swap(struct ranked *a, struct ranked *b)
+{
+    struct ranked other = *a;
+    *a = *b;
+    *b = other;
+}
+
+static void sift_up(struct ranked *heap, size_t at, bool top)
+{
+    while (at > 0) {
+        size_t parent = (at - 1) / 2;
+        if (!is_less(&heap[at], &heap[parent], top))
+            return;
+        swap(&heap[at], &heap[parent]);
+        at = parent;
+    }
+}
+
+static void sift_down(struct ranked *heap, size_t count, bool top)
+{
+    for (size_t at = 0;;) {
+        size_t child = 2 * at + 1;
+        if (child >= count)
+            return;
+        if (child + 1 < count && is_less(&heap[child + 1], &heap[child], top))
+            child++;
+        if (!is_less(&heap[child], &heap[at], top))
+            return;
+        swap(&heap[at], &heap[child]);
+        at = child;
+    }
+}
+
+/* ---- open ---- */
+static enum tw_code read_limits(struct rank *rank, struct query_exec *exec, struct tw_err *err)
+{
+    const double *row;
+    void *memory;
+    enum tw_code code = query_op_row(rank->parameter, exec, rank->op.grid, &row, err);
+    if (!code)
+        code = query_exec_alloc(exec, rank->op.grid.steps, sizeof *rank->limits, &memory, err);
+    if (code)
+        return code;
+    rank->limits = memory;
+    rank->limit_max = 0;
+    for (size_t s = 0; s < rank->op.grid.steps; s++) {
+        if (!(row[s] >= -0x1p63 && row[s] <= 0x1p63))
+            return query_exec_fail(exec, rank->op.node, err, "Scalar value %g overflows int64",
+                                   row[s]);
+        size_t limit = row[s] < 1 ? 0 : (size_t)row[s];
+        if (limit > rank->inner->series_count)
+            limit = rank->inner->series_count;
+        rank->limits[s] = (uint32_t)limit;
+        if (limit > rank->limit_max)
+            rank->limit_max = limit;
+    }
+    return TW_OK;
+}
+
+static enum tw_code fill_heaps(struct rank *rank, struct query_exec *exec, struct tw_err *err);
+
+static enum tw_code rank_open(struct query_op *op, struct query_exec *exec, struct query_grid grid,
+                              struct tw_err *err)
+{
+    struct rank *rank = (struct rank *)op;
+    void *sizes, *heaps;
+    enum tw_code code = query_op_open(rank->inner, exec, grid, err);
+    if (!code)
+        code = query_grouping_init(&rank->grouping, exec, op->node, rank->inner, err);
+    if (!code)
+        code = read_limits(rank, exec, err);
+    if (!code)
+        code = query_exec_alloc(exec, rank->grouping.count * grid.steps, sizeof *rank->sizes,
+                                &sizes, err);
+    if (!code)
+        code = query_exec_alloc(exec, rank->grouping.count * grid.steps,
+                                rank->limit_max * sizeof *rank->heaps, &heaps, err);
+    if (code)
+        return code;
+    rank->sizes = sizes;
+    rank->heaps = heaps;
+    rank->done = false;
+    op->labels = rank->inner->labels;
+    op->series_count = rank->inner->series_count;
+    return fill_heaps(rank, exec, err);
+}
+
+/* ---- filling ---- */
+static void offer(struct rank *rank, size_t group, size_t step, struct ranked entry)
+{
+    size_t slot = group * rank->op.grid.steps + step;
+    struct ranked *heap = rank->heaps + slot * rank->limit_max;
+    enum query_token_type kind = rank->op.node->aggregate.op;
+    uint32_t *size = &rank->sizes[slot];
+    bool top = kind == QUERY_TOKEN_TOPK;
+    if (*size < rank->limits[step]) {
+        heap[(*size)++] = entry;
+        if (kind != QUERY_TOKEN_LIMITK)
+            sift_up(heap, *size - 1u, top);
+        return;
+    }
+    if (rank->limits[step] == 0 || kind == QUERY_TOKEN_LIMITK)
+        return;
+    bool better = top ? heap[0].value < entry.value : heap[0].value > entry.value;
+    if (better || (isnan(heap[0].value) && !isnan(entry.value))) {
+        heap[0] = entry;
+        sift_down(heap, *size, top);
+    }
+}
+
+/* Rank order of one heap, best first, NaN last; stable by series. */
+static int compare_top(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    if (isnan(x->value) || isnan(y->value))
+        return isnan(x->value) - isnan(y->value);
+    if (x->value != y->value)
+        return x->value > y->value ? -1 : 1;
+    return (x->series > y->series) - (x->series < y->series);
+}
+
+static int compare_bottom(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    if (!isnan(x->value) && !isnan(y->value) && x->value != y->value)
+        return x->value < y->value ? -1 : 1;
+    return compare_top(a, b);
+}
+
+/* An instant query shows each group by rank: the series are given out in that order. */
+static enum tw_code order_series(struct rank *rank, struct query_exec *exec, struct tw_err *err)
+{
+    size_t count = rank->inner->series_count, kept = 0;
+    void *labels_memory, *rows_memory;
+    enum tw_code code =
+        query_exec_alloc(exec, count, sizeof(struct wire_labels), &labels_memory, err);
+    if (!code)
+        code = query_exec_alloc(exec, count, sizeof *rank->row_of, &rows_memory, err);
+    if (code)
+        return code;
+    struct wire_labels *labels = labels_memory;
+    rank->row_of = rows_memory;
+    for (size_t group = 0; group < rank->grouping.count; group++) {
+        struct ranked *heap = rank->heaps + group * rank->limit_max;
+        if (rank->op.node->aggregate.op != QUERY_TOKEN_LIMITK)
+            qsort(heap, rank->sizes[group], sizeof *heap,
+                  rank->op.node->aggregate.op == QUERY_TOKEN_TOPK ? compare_top : compare_bottom);
+        for (size_t i = 0; i < rank->sizes[group]; i++) {
+            labels[kept] = rank->inner->labels[heap[i].series];
+            rank->row_of[heap[i].series] = (uint32_t)kept++;
+        }
+    }
+    rank->op.labels = labels;
+    rank->op.series_count = kept;
+    return TW_OK;
+}
+
+static enum tw_code fill_heaps(struct rank *rank, struct query_exec *exec, struct tw_err *err)
+{
+    struct query_tile tile = {.count = 1};
+    while (tile.count > 0) {
+        enum tw_code code = query_op_next(rank->inner, exec, &tile, err);
+        if (code)
+            return code;
+        for (size_t row = 0; row < tile.count; row++) {
+            size_t series = tile.first + row, group = rank->grouping.group_of[series];
+            QUERY_EACH_STEP(s, tile.present + row * tile.words, tile.stride)
+            offer(rank, group, s,
+                  (struct ranked){tile.values[row * tile.stride + s], (uint32_t)series});
+        }
+    }
+    rank->row_of = NULL;
+    return exec->instant && rank->op.grid.steps == 1 ? order_series(rank, exec, err) : TW_OK;
+}
+
+static enum tw_code rank_next(struct query_op *op, struct query_exec *exec,
+                              struct query_tile *ret_tile, struct tw_err *err)
+{
+    struct rank *rank = (struct rank *)op;
+    *ret_tile = (struct query_tile){0};
+    if (rank->done)
+        return TW_OK;
+    rank->done = true;
+    enum tw_code code =
+        query_matrix_init(&rank->matrix, exec, op->series_count, op->grid.steps, err);
+    if (code)
+        return code;
+    for (size_t slot = 0; slot < rank->grouping.count * op->grid.steps; slot++) {
+        size_t step = slot % op->grid.steps;
+        const struct ranked *heap = rank->heaps + slot * rank->limit_max;
+        for (size_t i = 0; i < rank->sizes[slot]; i++) {
+            size_t row = rank->row_of ? rank->row_of[heap[i].series] : heap[i].series;
+            rank->matrix.values[row * rank->matrix.stride + step] = heap[i].value;
+            query_bit_set(rank->matrix.present + row * rank->matrix.words, step);
+        }
+    }
+    *ret_tile = (struct query_tile){.count = op->series_count,
+                                    .stride = rank->matrix.stride,
+                                    .words = rank->matrix.words,
+                                    .values = rank->matrix.values,
+                                    .present = rank->matrix.present};
+    return TW_OK;
+}
+
+static const struct query_op_ops rank_ops = {"rank", rank_open, rank_next, NULL};
+
+struct query_op *query_rank_op(struct tw_arena *arena, const struct query_node *node,
+                               struct query_op *inner, struct query_op *parameter)
+{
+    struct rank *rank = TW_ARENA_NEW(arena, struct rank);
+    rank->op.ops = &rank_ops;
+    rank->op.node = node;
+    rank->inner = inner;
+    rank->parameter = parameter;
+    return &rank->op;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "query/annotation.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void query_annotations_init(struct query_annotations *annotations, struct tw_arena *arena,
+                            struct tw_str text)
+{
+    *annotations = (struct query_annotations){.arena = arena, .text = text};
+}
+
+void query_annotate(struct query_annotations *annotations, enum query_annotation_level level,
+                    const struct query_node *node, const char *format, ...)
+{
+    struct query_annotation_list *list = &annotations->lists[level];
+    char sentence[512], whole[640];
+    uint32_t line, column;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    query_position(annotations->text, node->start, &line, &column);
+    snprintf(whole, sizeof whole, "PromQL %s: %s (%u:%u)",
+             level == QUERY_WARNING ? "warning" : "info", sentence, (unsigned)line,
+             (unsigned)column);
+    for (size_t i = 0; i < list->count; i++)
+        if (tw_str_is(list->items[i], whole))
+            return;
+    if (list->count == QUERY_ANNOTATIONS_MAX) {
+        list->dropped++;
+        return;
+    }
+    if (list->count == list->capacity) {
+        size_t old = list->capacity;
+        list->capacity = QUERY_ANNOTATIONS_MAX;
+        list->items = tw_arena_grow(annotations->arena, list->items, old * sizeof *list->items,
+                                    list->capacity * sizeof *list->items);
+    }
+    list->items[list->count++] = tw_arena_str(annotations->arena, tw_str(whole));
+}

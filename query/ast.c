@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "query/ast.h"
+
+struct query_ast *query_ast_free(struct query_ast *ast)
+{
+    if (!ast)
+        return NULL;
+    for (size_t i = 0; i < ast->selector_count; i++) {
+        struct query_node *node = ast->selectors[i];
+        for (size_t m = 0; m < node->selector.matcher_count; m++)
+            tsdb_matcher_fini(&node->selector.matchers[m]);
+    }
+    tw_arena_free(ast->arena); /* holds *ast too */
+    return NULL;
+}
+
+const struct query_node *query_node_unwrap(const struct query_node *node)
+{
+    while (node->type == QUERY_NODE_PAREN)
+        node = node->paren;
+    return node;
+}
+
+bool query_token_is_comparison(enum query_token_type op)
+{
+    return op >= QUERY_TOKEN_EQLC && op <= QUERY_TOKEN_LTE;
+}
+
+bool query_token_is_set(enum query_token_type op)
+{
+    return op == QUERY_TOKEN_AND || op == QUERY_TOKEN_OR || op == QUERY_TOKEN_UNLESS;
+}
+
+const char *query_value_type_name(enum query_value_type type)
+{
+    switch (type) {
+    case QUERY_TYPE_SCALAR:
+        return "scalar";
+    case QUERY_TYPE_VECTOR:
+        return "instant vector";
+    case QUERY_TYPE_MATRIX:
+        return "range vector";
+    case QUERY_TYPE_STRING:
+        return "string";
+    case QUERY_TYPE_NONE:
+        break;
+    }
+    return "none";
+}

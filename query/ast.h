@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ast: a parsed query as a typed tree. Everything lives in the tree's arena; the regular
+ * expressions of its matchers are freed with it.
+ *
+ * Threads: immutable after parsing, so it may be read by all.
+ */
+#ifndef TW_QUERY_AST_H
+#define TW_QUERY_AST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/str.h"
+#include "query/function.h"
+#include "query/lexer.h"
+#include "tsdb/storage.h"
+
+/* Limits on one query's text. A chain of binary operators is as deep as it is long. */
+#define QUERY_TEXT_BYTES_MAX ((size_t)1 << 20)
+#define QUERY_DEPTH_MAX 1000
+
+enum query_node_type {
+    QUERY_NODE_NUMBER,
+    QUERY_NODE_STRING,
+    QUERY_NODE_SELECTOR, /* instant vector selector */
+    QUERY_NODE_MATRIX,   /* range vector selector */
+    QUERY_NODE_SUBQUERY,
+    QUERY_NODE_PAREN,
+    QUERY_NODE_UNARY,
+    QUERY_NODE_BINARY,
+    QUERY_NODE_AGGREGATE,
+    QUERY_NODE_CALL,
+};
+
+enum query_at { QUERY_AT_NONE, QUERY_AT_TIME, QUERY_AT_START, QUERY_AT_END };
+
+/* offset and @ of a selector or subquery. */
+struct query_modifiers {
+    int64_t offset_ms, at_ms;
+    enum query_at at;
+    bool has_offset;
+};
+
+enum query_card {
+    QUERY_ONE_TO_ONE,
+    QUERY_MANY_TO_ONE,  /* group_left */
+    QUERY_ONE_TO_MANY,  /* group_right */
+    QUERY_MANY_TO_MANY, /* set operators */
+};
+
+struct query_names {
+    struct tw_str *items;
+    size_t count;
+};
+
+struct query_matching {
+    bool given; /* on or ignoring was written */
+    bool on;
+    enum query_card card;
+    struct query_names labels, include;
+};
+
+struct query_node {
+    enum query_node_type type;
+    enum query_value_type value_type;
+    uint32_t start, end; /* bytes of the text */
+    union {
+        double number;
+        struct tw_str string;
+        struct {
+            struct tw_str name;            /* before or, quoted, within the braces; may be empty */
+            struct tsdb_matcher *matchers; /* with the name's */
+            size_t matcher_count;
+            struct query_modifiers modifiers;
+        } selector;
+        struct {
+            struct query_node *selector; /* holds the modifiers */
+            int64_t range_ms;
+        } matrix;
+        struct {
+            struct query_node *inner;
+            int64_t range_ms, step_ms; /* step 0: the default */
+            struct query_modifiers modifiers;
+        } subquery;
+        struct query_node *paren;
+        struct {
+            struct query_node *inner;
+            bool negative;
+        } unary;
+        struct {
+            enum query_token_type op;
+            struct query_node *left, *right;
+            bool return_bool;
+            struct query_matching matching;
+        } binary;
+        struct {
+            enum query_token_type op;
+            struct query_node *inner, *parameter; /* parameter NULL when there is none */
+            struct query_names grouping;
+            bool without, grouped;
+        } aggregate;
+        struct {
+            const struct query_function *function;
+            struct query_node **arguments;
+            size_t count;
+        } call;
+    };
+};
+
+struct query_ast {
+    struct tw_arena *arena;
+    struct tw_str text;
+    struct query_node *root;
+    /* Selectors in the order of the text, whose matchers' regexes query_ast_free frees. */
+    struct query_node **selectors;
+    size_t selector_count;
+};
+
+struct query_ast *query_ast_free(struct query_ast *ast); /* returns NULL */
+
+/* Without its parentheses. */
+const struct query_node *query_node_unwrap(const struct query_node *node);
+bool query_token_is_comparison(enum query_token_type op);
+bool query_token_is_set(enum query_token_type op);
+/* "scalar", "instant vector", "range vector", "string" as errors say. */
+const char *query_value_type_name(enum query_value_type type);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Binary operators with a scalar on at least one side: they change tiles in place.
+ */
+#include "config.h"
+
+#include "query/operators.h"
+
+#include "query/arithmetic.h"
+#include "query/labelset.h"
+
+struct binary {
+    struct query_op op;
+    struct query_op *stream; /* the vector; of two scalars the left one */
+    struct query_op *scalar;
+    const double *scalar_row;
+    bool scalar_left, drops_name;
+};
+
+static enum tw_code binary_open(struct query_op *op, struct query_exec *exec,
+                                struct query_grid grid, struct tw_err *err)
+{
+    struct binary *binary = (struct binary *)op;
+    enum tw_code code = query_op_row(binary->scalar, exec, grid, &binary->scalar_row, err);
+    if (!code)
+        code = query_op_open(binary->stream, exec, grid, err);
+    if (!code)
+        code = query_op_begin(op, exec, binary->stream->series_count, false, err);
+    for (size_t i = 0; !code && i < op->series_count; i++)
+        op->labels[i] = binary->drops_name
+                            ? query_labels_without_name(exec->arena, binary->stream->labels[i])
+                            : binary->stream->labels[i];
+    return code;
+}
+
+static enum tw_code binary_next(struct query_op *op, struct query_exec *exec,
+                                struct query_tile *ret_tile, struct tw_err *err)
+{
+    struct binary *binary = (struct binary *)op;
+    enum tw_code code = query_op_next(binary->stream, exec, ret_tile, err);
+    if (code)
+        return code;
+    for (size_t r = 0; r < ret_tile->count; r++) {
+        double *values = ret_tile->values + r * ret_tile->stride;
+        struct query_binary_row row = {
+            .op = op->node->binary.op,
+            .return_bool = op->node->binary.return_bool,
+            .keep_right = binary->scalar_left, /* a filter gives the vector's value */
+            .left = binary->scalar_left ? binary->scalar_row : values,
+            .right = binary->scalar_left ? values : binary->scalar_row,
+            .out = values,
+            .present = ret_tile->present + r * ret_tile->words,
+            .steps = ret_tile->stride,
+        };
+        query_binary_apply(&row);
+    }
+    return TW_OK;
+}
+
+static const struct query_op_ops binary_ops = {"binary", binary_open, binary_next, NULL};
+
+struct query_op *query_vector_scalar_op(struct tw_arena *arena, const struct query_node *node,
+                                        struct query_op *vector, struct query_op *scalar,
+                                        bool scalar_left)
+{
+    struct binary *binary = TW_ARENA_NEW(arena, struct binary);
+    binary->op.ops = &binary_ops;
+    binary->op.node = node;
+    binary->stream = vector;
+    binary->scalar = scalar;
+    binary->scalar_left = scalar_left;
+    binary->drops_name = node->binary.return_bool || !query_token_is_comparison(node->binary.op);
+    return &binary->op;
+}
+
+struct query_op *query_scalar_binary_op(struct tw_arena *arena, const struct query_node *node,
+                                        struct query_op *left, struct query_op *right)
+{
+    return query_vector_scalar_op(arena, node, left, right, false);
+}

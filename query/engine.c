@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The driver: parses, plans, pulls the plan's tiles and collects the result. When what operators
+ * hold does not fit the budget, the steps are run in slices, half as many at a time.
+ */
+#include "config.h"
+
+#include "query/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "query/operator.h"
+#include "query/parser.h"
+#include "query/plan.h"
+#include "query/samples.h"
+#include "query/subquery.h"
+
+#define ENGINE_MAGIC 0x71656e67u
+#define LOOKBACK_MS_DEFAULT (5 * 60 * 1000)
+#define TIMEOUT_MS_DEFAULT (2 * 60 * 1000)
+#define SUBQUERY_STEP_MS (60 * 1000)
+#define SAMPLES_MAX_DEFAULT 50000000u
+#define BYTES_MAX_DEFAULT (UINT64_C(1) << 30)
+
+struct query_engine {
+    unsigned magic;
+    struct tsdb_storage *storage;
+    struct query_options options;
+    struct tw_metric *queries, *failures, *samples, *seconds;
+};
+
+/* A result with what it stands on. */
+struct owned_result {
+    struct query_result result;
+    struct tw_arena *arena;
+};
+
+/* One query on its way. */
+struct run {
+    struct query_engine *engine;
+    struct query_ast *ast;
+    struct query_exec exec;
+    struct query_annotations annotations;
+    struct tw_arena *plan_arena, *slice_arena;
+    struct owned_result *owned;
+    struct query_series *series; /* of all slices so far */
+    size_t count, capacity;
+};
+
+struct query_engine *query_engine_new(struct tsdb_storage *storage,
+                                      const struct query_options *options)
+{
+    static const double bounds[] = {0.001, 0.01, 0.1, 1, 10, 60};
+    struct query_engine *engine = calloc(1, sizeof *engine);
+    TW_ASSERT(engine != NULL && storage != NULL);
+    engine->magic = ENGINE_MAGIC;
+    engine->storage = storage;
+    if (options)
+        engine->options = *options;
+    struct query_options *set = &engine->options;
+    set->lookback_ms = set->lookback_ms ? set->lookback_ms : LOOKBACK_MS_DEFAULT;
+    set->timeout_ms = set->timeout_ms ? set->timeout_ms : TIMEOUT_MS_DEFAULT;
+    set->samples_max = set->samples_max ? set->samples_max : SAMPLES_MAX_DEFAULT;
+    set->bytes_max = set->bytes_max ? set->bytes_max : BYTES_MAX_DEFAULT;
+    if (set->metrics) {
+        engine->queries = tw_metrics_counter(set->metrics, "tidewatch_query_queries_total", "",
+                                             "Queries that were run.");
+        engine->failures = tw_metrics_counter(set->metrics, "tidewatch_query_failures_total", "",
+                                              "Queries that ended in an error.");
+        engine->samples = tw_metrics_counter(set->metrics, "tidewatch_query_samples_total", "",
+                                             "Samples that queries read from the store.");
+        engine->seconds =
+            tw_metrics_histogram(set->metrics, "tidewatch_query_duration_seconds", "",
+                                 "Time from parsing a query to its result.", bounds, 6);
+    }
+    return engine;
+}
+
+struct query_engine *query_engine_free(struct query_engine *engine)
+{
+    if (engine) {
+        TW_CHECK_MAGIC(engine, ENGINE_MAGIC);
+        engine->magic = 0;
+        free(engine);
+    }
+    return NULL;
+}
+
+struct tsdb_storage *query_engine_storage(struct query_engine *engine)
+{
+    TW_CHECK_MAGIC(engine, ENGINE_MAGIC);
+    return engine->storage;
+}
+
+struct query_result *query_result_free(struct query_result *result)
+{
+    if (result)
+        tw_arena_free(((struct owned_result *)result)->arena);
+    return NULL;
+}
+
+unsigned query_features_parse(struct tw_str names)
+{
+    unsigned features = 0;
+    struct tw_str name;
+    while (tw_str_split(&names, ',', &name)) {
+        name = tw_str_trim(name);
+        if (tw_str_is(name, "promql-experimental-functions"))
+            features |= QUERY_FEATURE_EXPERIMENTAL_FUNCTIONS;
+        else if (tw_str_is(name, "all-promql"))
+            features |= QUERY_FEATURES_ALL;
+    }
+    return features;
+}
+
+/* ---- collecting ---- */
+static enum tw_code reserve_series(struct run *run, size_t more, struct tw_err *err)
+{
+    struct tw_arena *arena = run->owned->arena;
+    if (tw_arena_bytes(arena) > run->exec.bytes_max)
+        return tw_err_set(err, TW_LIMIT,
+                          "the result needs more than the limit of %llu bytes of memory; ask for "
+                          "fewer series, a shorter range or larger steps",
+                          (unsigned long long)run->exec.bytes_max);
+    if (run->count + more > run->capacity) {
+        size_t old = run->capacity;
+        run->capacity = (run->count + more) * 2;
+        run->series = tw_arena_grow(arena, run->series, old * sizeof *run->series,
+                                    run->capacity * sizeof *run->series);
+    }
+    return TW_OK;
+}
+
+static enum tw_code collect_row(struct run *run, const struct query_op *op,
+                                const struct query_tile *tile, size_t row, struct tw_err *err)
+{
+    const uint64_t *present = tile->present + row * tile->words;
+    const double *values = tile->values + row * tile->stride;
+    size_t count = 0;
+    for (size_t w = 0; w < tile->words; w++)
+        count += (size_t)__builtin_popcountll(present[w]);
+    if (count == 0)
+        return TW_OK;
+    enum tw_code code = reserve_series(run, 1, err);
+    if (code)
+        return code;
+    struct query_point *points = tw_arena_alloc(run->owned->arena, count * sizeof *points);
+    size_t at = 0;
+    QUERY_EACH_STEP(s, present, tile->stride)
+    points[at++] = (struct query_point){query_grid_time(&op->grid, s), values[s]};
+    run->series[run->count++] = (struct query_series){
+        wire_labels_copy(run->owned->arena, op->labels[tile->first + row]), points, count};
+    return TW_OK;
+}
+
+static enum tw_code run_slice(struct run *run, struct query_plan *plan, struct query_grid grid,
+                              struct tw_err *err)
+{
+    struct query_tile tile = {.count = 1};
+    tw_arena_reset(run->slice_arena);
+    run->exec.out_of_bytes = false;
+    enum tw_code code = query_op_open(plan->root, &run->exec, grid, err);
+    while (!code && tile.count > 0) {
+        code = query_op_next(plan->root, &run->exec, &tile, err);
+        for (size_t row = 0; !code && row < tile.count; row++)
+            code = collect_row(run, plan->root, &tile, row, err);
+    }
+    return code;
+}
+
+static enum tw_code run_plan(struct run *run, const struct query_node *node, struct query_grid grid,
+                             struct tw_err *err)
+{
+    struct query_plan plan;
+    size_t done = 0, slice = grid.steps;
+    enum tw_code code = TW_OK;
+    query_plan_init(&plan, run->plan_arena, &run->exec, node, grid.start_ms,
+                    query_grid_time(&grid, grid.steps - 1));
+    while (!code && done < grid.steps) {
+        struct query_grid part = {query_grid_time(&grid, done), grid.step_ms,
+                                  slice < grid.steps - done ? slice : grid.steps - done};
+        size_t before = run->count;
+        code = run_slice(run, &plan, part, err);
+        if (code == TW_LIMIT && run->exec.out_of_bytes && part.steps > 1) {
+            run->count = before;
+            slice = (part.steps + 1) / 2;
+            code = TW_OK;
+        } else {
+            done += part.steps;
+        }
+    }
+    query_plan_fini(&plan);
+    return code;
+}
+
+/* ---- ordering ---- */
+static int compare_series(const void *left, const void *right)
+{
+    const struct query_series *a = left, *b = right;
+    int order = wire_labels_compare(a->labels, b->labels);
+    if (order)
+        return order;
+    return (a->points[0].time_ms > b->points[0].time_ms) -
+           (a->points[0].time_ms < b->points[0].time_ms);
+}
+
+/* Sorts by labels and joins the slices of one series. */
+static void order_matrix(struct run *run)
+{
+    size_t kept = 0;
+    if (run->count == 0)
+        return;
+    qsort(run->series, run->count, sizeof *run->series, compare_series);
+    for (size_t first = 0, limit; first < run->count; first = limit) {
+        size_t count = 0;
+        for (limit = first; limit < run->count &&
+                            wire_labels_equal(run->series[first].labels, run->series[limit].labels);
+             limit++)
+            count += run->series[limit].count;
+        struct query_series joined = run->series[first];
+        if (limit > first + 1) {
+            struct query_point *points = tw_arena_alloc(run->owned->arena, count * sizeof *points);
+            size_t at = 0;
+            for (size_t i = first; i < limit; i++) {
+                memcpy(points + at, run->series[i].points, run->series[i].count * sizeof *points);
+                at += run->series[i].count;
+            }
+            joined.points = points;
+            joined.count = count;
+        }
+        run->series[kept++] = joined;
+    }
+    run->count = kept;
+}
+
+/* ---- ranges as results: a range selector or subquery asked for at one time ---- */
+static enum tw_code run_raw(struct run *run, const struct query_node *node, int64_t time_ms,
+                            struct tw_err *err)
+{
+    const struct query_node *selector = node->matrix.selector;
+    struct query_source source = {0};
+    int64_t start_ms = time_ms, end_ms = time_ms;
+    query_modifiers_apply(&selector->selector.modifiers, &run->exec, &start_ms, &end_ms);
+    start_ms = end_ms - node->matrix.range_ms;
+    const struct tsdb_hints hints = {.range_ms = node->matrix.range_ms};
+    enum tw_code code =
+        query_source_open(&source, &run->exec, selector, start_ms, end_ms, &hints, err);
+    size_t count = code ? 0 : tsdb_selection_count(source.selection);
+    for (size_t i = 0; !code && i < count; i++) {
+        code = query_source_read(&source, &run->exec, i, start_ms, end_ms, false, err);
+        if (!code && source.samples.count > 0)
+            code = reserve_series(run, 1, err);
+        if (code || source.samples.count == 0)
+            continue;
+        struct query_point *points =
+            tw_arena_alloc(run->owned->arena, source.samples.count * sizeof *points);
+        for (size_t k = 0; k < source.samples.count; k++)
+            points[k] = (struct query_point){source.samples.times_ms[k], source.samples.values[k]};
+        run->series[run->count++] = (struct query_series){
+            wire_labels_copy(run->owned->arena, tsdb_selection_labels(source.selection, i)), points,
+            source.samples.count};
+    }
+    query_source_close(&source);
+    return code;
+}
+
+static enum tw_code run_subquery(struct run *run, const struct query_node *node, int64_t time_ms,
+                                 struct tw_err *err)
+{
+    struct query_grid grid;
+    int64_t start_ms = time_ms, end_ms = time_ms;
+    query_modifiers_apply(&node->subquery.modifiers, &run->exec, &start_ms, &end_ms);
+    if (!query_subquery_grid(node, run->exec.subquery_step_ms, end_ms, end_ms, &grid))
+        return TW_OK;
+    run->exec.instant = false;
+    return run_plan(run, node->subquery.inner, grid, err);
+}
+
+/* ---- a whole query ---- */
+static uint64_t smaller_limit(uint64_t a, uint64_t b)
+{
+    return b && b < a ? b : a;
+}
+
+static void begin(struct run *run, const struct tw_context *context, int64_t start_ms,
+                  int64_t end_ms)
+{
+    struct query_engine *engine = run->engine;
+    struct tw_arena *arena = tw_arena_new(4096);
+    run->owned = TW_ARENA_NEW(arena, struct owned_result);
+    run->owned->arena = arena;
+    run->plan_arena = tw_arena_new(4096);
+    run->slice_arena = tw_arena_new(65536);
+    query_annotations_init(&run->annotations, arena, run->ast->text);
+    int64_t now_ns = tw_clock_mono_ns(context->clock);
+    run->exec = (struct query_exec){
+        .storage = engine->storage,
+        .context = context,
+        .ast = run->ast,
+        .arena = run->slice_arena,
+        .annotations = &run->annotations,
+        .start_ms = start_ms,
+        .end_ms = end_ms,
+        .deadline_mono_ns = now_ns + engine->options.timeout_ms * 1000000,
+        .lookback_ms = engine->options.lookback_ms,
+        .subquery_step_ms = SUBQUERY_STEP_MS,
+        .samples_max =
+            smaller_limit(engine->options.samples_max, context->limits.query_samples_max),
+        .bytes_max = smaller_limit(engine->options.bytes_max, context->limits.query_bytes_max),
+    };
+}
+
+static void finish(struct run *run, enum query_result_type type)
+{
+    struct query_result *result = &run->owned->result;
+    struct query_annotation_list *lists = run->annotations.lists;
+    result->type = type;
+    result->series = run->series;
+    result->count = run->count;
+    result->warnings = lists[QUERY_WARNING].items;
+    result->warning_count = lists[QUERY_WARNING].count;
+    result->infos = lists[QUERY_INFO].items;
+    result->info_count = lists[QUERY_INFO].count;
+    result->truncated = lists[QUERY_WARNING].dropped + lists[QUERY_INFO].dropped;
+    result->samples_read = run->exec.samples_read;
+}
+
+static enum tw_code end(struct run *run, enum tw_code code, int64_t started_ns,
+                        struct query_result **ret_result)
+{
+    struct query_engine *engine = run->engine;
+    if (run->owned) {
+        tw_metric_add(engine->samples, run->exec.samples_read);
+        tw_metric_observe(engine->seconds,
+                          (double)(tw_clock_mono_ns(run->exec.context->clock) - started_ns) / 1e9);
+        tw_arena_free(run->plan_arena);
+        tw_arena_free(run->slice_arena);
+        if (!code)
+            *ret_result = &run->owned->result;
+        else
+            tw_arena_free(run->owned->arena);
+    }
+    query_ast_free(run->ast);
+    tw_metric_add(engine->queries, 1);
+    if (code)
+        tw_metric_add(engine->failures, 1);
+    return code;
+}
+
+static enum tw_code run_instant(struct run *run, int64_t time_ms, struct tw_err *err)
+{
+    const struct query_node *root = query_node_unwrap(run->ast->root);
+    enum tw_code code;
+    run->exec.instant = true;
+    switch (root->type) {
+    case QUERY_NODE_STRING:
+        run->owned->result.string = tw_arena_str(run->owned->arena, root->string);
+        code = reserve_series(run, 1, err);
+        if (!code) {
+            struct query_point *point = TW_ARENA_NEW(run->owned->arena, struct query_point);
+            point->time_ms = time_ms;
+            run->series[run->count++] = (struct query_series){.points = point, .count = 1};
+            finish(run, QUERY_STRING);
+        }
+        return code;
+    case QUERY_NODE_MATRIX:
+    case QUERY_NODE_SUBQUERY:
+        code = root->type == QUERY_NODE_MATRIX ? run_raw(run, root, time_ms, err)
+                                               : run_subquery(run, root, time_ms, err);
+        if (!code) {
+            order_matrix(run);
+            finish(run, QUERY_MATRIX);
+        }
+        return code;
+    default:
+        code = run_plan(run, run->ast->root, (struct query_grid){time_ms, 1, 1}, err);
+        if (!code)
+            finish(run,
+                   run->ast->root->value_type == QUERY_TYPE_SCALAR ? QUERY_SCALAR : QUERY_VECTOR);
+        return code;
+    }
+}
+
+enum tw_code query_instant(struct query_engine *engine, const struct tw_context *context,
+                           struct tw_str text, int64_t time_ms, struct query_result **ret_result,
+                           struct tw_err *err)
+{
+    TW_CHECK_MAGIC(engine, ENGINE_MAGIC);
+    struct run run = {.engine = engine};
+    int64_t started_ns = tw_clock_mono_ns(context->clock);
+    enum tw_code code = query_parse(text, engine->options.features, &run.ast, err);
+    if (!code) {
+        begin(&run, context, time_ms, time_ms);
+        code = run_instant(&run, time_ms, err);
+    }
+    return end(&run, code, started_ns, ret_result);
+}
+
+static enum tw_code check_range_type(const struct query_ast *ast, struct tw_err *err)
+{
+    enum query_value_type type = ast->root->value_type;
+    if (type == QUERY_TYPE_SCALAR || type == QUERY_TYPE_VECTOR)
+        return TW_OK;
+    return tw_err_set(err, TW_BAD_DATA,
+                      "invalid expression type \"%s\" for range query, must be Scalar or instant "
+                      "Vector",
+                      query_value_type_name(type));
+}
+
+enum tw_code query_range(struct query_engine *engine, const struct tw_context *context,
+                         struct tw_str text, int64_t start_ms, int64_t end_ms, int64_t step_ms,
+                         struct query_result **ret_result, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(engine, ENGINE_MAGIC);
+    TW_ASSERT(step_ms > 0 && end_ms >= start_ms);
+    struct run run = {.engine = engine};
+    int64_t started_ns = tw_clock_mono_ns(context->clock);
+    uint64_t steps = (uint64_t)(end_ms - start_ms) / (uint64_t)step_ms + 1;
+    enum tw_code code = query_parse(text, engine->options.features, &run.ast, err);
+    if (!code)
+        code = check_range_type(run.ast, err);
+    if (!code && context->limits.query_points_max && steps > context->limits.query_points_max)
+        code = tw_err_set(
+            err, TW_LIMIT, "%llu steps are more than the limit of %llu; use a larger step",
+            (unsigned long long)steps, (unsigned long long)context->limits.query_points_max);
+    if (!code) {
+        begin(&run, context, start_ms, end_ms);
+        code = run_plan(&run, run.ast->root, (struct query_grid){start_ms, step_ms, steps}, err);
+    }
+    if (!code) {
+        order_matrix(&run);
+        finish(&run, QUERY_MATRIX);
+    }
+    return end(&run, code, started_ns, ret_result);
+}
+
+/* ---- without running ---- */
+enum tw_code query_check(struct tw_str text, struct tw_err *err)
+{
+    struct query_ast *ast;
+    enum tw_code code = query_parse(text, QUERY_FEATURES_ALL, &ast, err);
+    if (!code)
+        query_ast_free(ast);
+    return code;
+}
+
+enum tw_code query_parse_selector(struct tw_str text, struct tw_arena *arena,
+                                  struct tsdb_matcher **ret_matchers, size_t *ret_count,
+                                  struct tw_err *err)
+{
+    struct query_ast *ast;
+    enum tw_code code = query_parse(text, 0, &ast, err);
+    if (code)
+        return code;
+    const struct query_node *node = ast->root;
+    if (node->type != QUERY_NODE_SELECTOR || node->selector.modifiers.has_offset ||
+        node->selector.modifiers.at != QUERY_AT_NONE) {
+        query_ast_free(ast);
+        return tw_err_set(err, TW_SYNTAX,
+                          "1:1: parse error: a series selector such as "
+                          "up{job=\"api\"} is expected");
+    }
+    size_t count = node->selector.matcher_count;
+    struct tsdb_matcher *matchers = TW_ARENA_ARRAY(arena, struct tsdb_matcher, count);
+    for (size_t i = 0; i < count; i++) {
+        matchers[i] = node->selector.matchers[i];
+        matchers[i].name = tw_arena_str(arena, matchers[i].name);
+        matchers[i].value = tw_arena_str(arena, matchers[i].value);
+        node->selector.matchers[i].regex = NULL; /* it is the caller's now */
+    }
+    query_ast_free(ast);
+    *ret_matchers = matchers;
+    *ret_count = count;
+    return TW_OK;
+}

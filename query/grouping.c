@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "query/grouping.h"
+
+#include "query/labelset.h"
+
+struct wire_labels query_group_labels(struct tw_arena *arena, const struct query_node *aggregate,
+                                      struct wire_labels labels)
+{
+    const struct query_names *names = &aggregate->aggregate.grouping;
+    return aggregate->aggregate.without ? query_labels_drop(arena, labels, names, false)
+                                        : query_labels_keep(arena, labels, names);
+}
+
+enum tw_code query_grouping_init(struct query_grouping *grouping, struct query_exec *exec,
+                                 const struct query_node *aggregate, const struct query_op *inner,
+                                 struct tw_err *err)
+{
+    struct query_label_index index;
+    void *memory;
+    enum tw_code code = query_label_index_init(&index, exec, inner->series_count, err);
+    if (!code)
+        code =
+            query_exec_alloc(exec, inner->series_count, sizeof *grouping->group_of, &memory, err);
+    if (code)
+        return code;
+    grouping->group_of = memory;
+    for (size_t i = 0; i < inner->series_count; i++) {
+        struct wire_labels labels = query_group_labels(exec->arena, aggregate, inner->labels[i]);
+        grouping->group_of[i] = (uint32_t)query_label_index_add(&index, labels);
+    }
+    grouping->labels = index.labels;
+    grouping->count = index.count;
+    return query_exec_worked(exec, inner->series_count, err);
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Arithmetic and comparison between two vectors. The "one" side is materialised and found by
+ * signature (the labels that must match); the "many" side streams.
+ *
+ * A row is a pair of series that match; each gives one output series. Rows whose labels are equal
+ * are laid together by the merge operator behind (they may not meet at a step; that is checked
+ * here, for Prometheus's sentences).
+ *
+ * Matching is by step: two series of one signature are fine as long as they do not meet.
+ */
+#include "config.h"
+
+#include "query/operators.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "query/arithmetic.h"
+#include "query/labelset.h"
+
+#define NONE UINT32_MAX
+
+struct pair {
+    uint32_t many, one, signature, output; /* output: number of its label set */
+};
+
+struct join {
+    struct query_op op;
+    struct query_op *left, *right;
+    struct query_op *many, *one;
+    struct query_matrix side;   /* the one side */
+    uint32_t *signature_of_one; /* by series of the one side */
+    uint32_t *first_one;        /* by signature: its newest series of the one side */
+    uint32_t *next_one;         /* by series: the one before with the same signature */
+    size_t signature_count;
+    struct pair *pairs;
+    size_t pair_count, output_count;
+    struct query_tile tile;     /* of the many side */
+    uint64_t *many_seen;        /* steps at which the many side has any point */
+    uint64_t *duplicate_steps;  /* steps at which two series of the one side meet */
+    uint32_t duplicate[2];      /* the first two of them */
+    uint64_t *matched;          /* by signature: steps that have a result (one-to-one) */
+    uint64_t *output_seen;      /* by output: the same, when outputs are fewer than pairs */
+    uint32_t *output_signature; /* by output: the signature that came last */
+};
+
+static const struct query_matching *matching_of(const struct join *join)
+{
+    return &join->op.node->binary.matching;
+}
+
+static enum tw_code alloc_u32(struct query_exec *exec, size_t count, uint32_t **ret,
+                              struct tw_err *err)
+{
+    void *memory;
+    enum tw_code code = query_exec_alloc(exec, count, sizeof **ret, &memory, err);
+    if (!code)
+        *ret = memory;
+    return code;
+}
+
+static enum tw_code alloc_bits(struct query_exec *exec, size_t count, size_t words, uint64_t **ret,
+                               struct tw_err *err)
+{
+    void *memory;
+    enum tw_code code = query_exec_alloc(exec, count, words * sizeof **ret, &memory, err);
+    if (!code)
+        *ret = memory;
+    return code;
+}
+
+/* ---- labels of the result ---- */
+static struct wire_labels result_labels(const struct join *join, struct tw_arena *arena,
+                                        struct wire_labels many, struct wire_labels one)
+{
+    const struct query_node *node = join->op.node;
+    const struct query_matching *matching = matching_of(join);
+    bool drop_name = node->binary.return_bool || !query_token_is_comparison(node->binary.op);
+    struct wire_labels labels = drop_name ? query_labels_without_name(arena, many) : many;
+    if (matching->card == QUERY_ONE_TO_ONE)
+        labels = matching->on ? query_labels_keep(arena, labels, &matching->labels)
+                              : query_labels_drop(arena, labels, &matching->labels, true);
+    for (size_t i = 0; i < matching->include.count; i++)
+        labels = query_labels_set(arena, labels, matching->include.items[i],
+                                  wire_labels_get(one, matching->include.items[i]));
+    return labels;
+}
+
+/* ---- open ---- */
+static enum tw_code index_one_side(struct join *join, struct query_exec *exec,
+                                   struct query_label_index *index, struct tw_err *err)
+{
+    size_t count = join->one->series_count;
+    enum tw_code code = query_label_index_init(index, exec, count, err);
+    if (!code)
+        code = alloc_u32(exec, count, &join->signature_of_one, err);
+    if (!code)
+        code = alloc_u32(exec, count, &join->next_one, err);
+    if (!code)
+        code = alloc_u32(exec, count, &join->first_one, err);
+    if (code)
+        return code;
+    memset(join->first_one, 0xff, count * sizeof *join->first_one);
+    for (size_t i = 0; i < count; i++) {
+        struct wire_labels signature =
+            query_labels_signature(exec->arena, join->one->labels[i], matching_of(join));
+        size_t number = query_label_index_add(index, signature);
+        join->signature_of_one[i] = (uint32_t)number;
+        join->next_one[i] = join->first_one[number];
+        join->first_one[number] = (uint32_t)i;
+    }
+    join->signature_count = index->count;
+    return query_exec_worked(exec, count, err);
+}
+
+static enum tw_code make_pairs(struct join *join, struct query_exec *exec,
+                               const struct query_label_index *index, struct tw_err *err)
+{
+    size_t many_count = join->many->series_count, count = 0;
+    uint32_t *signatures;
+    void *memory;
+    struct query_label_index outputs;
+    enum tw_code code = alloc_u32(exec, many_count, &signatures, err);
+    if (code)
+        return code;
+    for (size_t i = 0; i < many_count; i++) {
+        size_t number = query_label_index_find(
+            index, query_labels_signature(exec->arena, join->many->labels[i], matching_of(join)));
+        signatures[i] = number == SIZE_MAX ? NONE : (uint32_t)number;
+        for (uint32_t k = number == SIZE_MAX ? NONE : join->first_one[number]; k != NONE;
+             k = join->next_one[k])
+            count++;
+    }
+    code = query_exec_alloc(exec, count, sizeof *join->pairs, &memory, err);
+    join->pairs = memory;
+    if (!code)
+        code = query_label_index_init(&outputs, exec, count, err);
+    if (!code)
+        code = query_op_begin(&join->op, exec, count, true, err);
+    if (code)
+        return code;
+    join->pair_count = 0;
+    for (uint32_t i = 0; i < many_count; i++) {
+        uint32_t one = signatures[i] == NONE ? NONE : join->first_one[signatures[i]];
+        for (; one != NONE; one = join->next_one[one]) {
+            struct wire_labels labels =
+                result_labels(join, exec->arena, join->many->labels[i], join->one->labels[one]);
+            join->op.labels[join->pair_count] = labels;
+            join->pairs[join->pair_count++] = (struct pair){
+                i, one, signatures[i], (uint32_t)query_label_index_add(&outputs, labels)};
+        }
+        code = query_exec_worked(exec, 1, err);
+        if (code)
+            return code;
+    }
+    join->output_count = outputs.count;
+    return TW_OK;
+}
+
+/* Where two series of one signature meet on the one side: an error once the many side has points
+ * there. */
+static enum tw_code find_duplicates(struct join *join, struct query_exec *exec, struct tw_err *err)
+{
+    uint64_t *seen;
+    size_t words = join->side.words;
+    enum tw_code code = alloc_bits(exec, join->signature_count, words, &seen, err);
+    if (!code)
+        code = alloc_bits(exec, 1, words, &join->duplicate_steps, err);
+    if (!code)
+        code = alloc_bits(exec, 1, words, &join->many_seen, err);
+    if (code)
+        return code;
+    join->duplicate[0] = join->duplicate[1] = NONE;
+    for (uint32_t i = 0; i < join->side.count; i++) {
+        uint64_t *bits = seen + join->signature_of_one[i] * words;
+        const uint64_t *present = join->side.present + i * words;
+        for (size_t w = 0; w < words; w++) {
+            uint64_t both = bits[w] & present[w];
+            join->duplicate_steps[w] |= both;
+            bits[w] |= present[w];
+            if (!both || join->duplicate[0] != NONE)
+                continue;
+            size_t step = w * 64 + (size_t)__builtin_ctzll(both);
+            uint32_t other = join->next_one[i];
+            while (other != NONE && !query_bit(join->side.present + other * words, step))
+                other = join->next_one[other];
+            join->duplicate[0] = i;
+            join->duplicate[1] = other;
+        }
+    }
+    return TW_OK;
+}
+
+static enum tw_code join_open(struct query_op *op, struct query_exec *exec, struct query_grid grid,
+                              struct tw_err *err)
+{
+    struct join *join = (struct join *)op;
+    struct query_label_index index;
+    join->tile = (struct query_tile){0};
+    enum tw_code code = query_op_open(join->one, exec, grid, err);
+    if (!code)
+        code = query_op_open(join->many, exec, grid, err);
+    if (!code)
+        code = index_one_side(join, exec, &index, err);
+    if (!code)
+        code = make_pairs(join, exec, &index, err);
+    if (!code)
+        code = query_op_materialise(join->one, exec, &join->side, err);
+    if (!code)
+        code = find_duplicates(join, exec, err);
+    size_t words = query_words(grid.steps);
+    if (!code && matching_of(join)->card == QUERY_ONE_TO_ONE)
+        code = alloc_bits(exec, join->signature_count, words, &join->matched, err);
+    if (!code && join->output_count < join->pair_count) {
+        code = alloc_bits(exec, join->output_count, words, &join->output_seen, err);
+        if (!code)
+            code = alloc_u32(exec, join->output_count, &join->output_signature, err);
+    } else {
+        join->output_seen = NULL;
+    }
+    return code;
+}
+
+/* ---- next ---- */
+static enum tw_code check_duplicates(struct join *join, struct query_exec *exec, struct tw_err *err)
+{
+    bool met = false;
+    for (size_t w = 0; w < join->side.words; w++)
+        met = met || (join->duplicate_steps[w] & join->many_seen[w]);
+    if (!met)
+        return TW_OK;
+    struct wire_labels a = join->one->labels[join->duplicate[0]];
+    struct wire_labels b = join->one->labels[join->duplicate[1]];
+    struct wire_labels group = query_labels_signature(exec->arena, a, matching_of(join));
+    struct tw_str group_text = query_labels_text(exec->arena, group);
+    struct tw_str a_text = query_labels_text(exec->arena, a),
+                  b_text = query_labels_text(exec->arena, b);
+    return query_exec_fail(exec, join->op.node, err,
+                           "found duplicate series for the match group %.*s on the %s hand-side of "
+                           "the operation: [%.*s, %.*s];many-to-many matching not allowed: "
+                           "matching labels must be unique on one side",
+                           TW_STR_ARG(group_text),
+                           matching_of(join)->card == QUERY_ONE_TO_MANY ? "left" : "right",
+                           TW_STR_ARG(a_text), TW_STR_ARG(b_text));
+}
+
+/* The next tile of the many side; its points are remembered. */
+static enum tw_code pull(struct join *join, struct query_exec *exec, struct tw_err *err)
+{
+    enum tw_code code = query_op_next(join->many, exec, &join->tile, err);
+    if (code)
+        return code;
+    for (size_t i = 0; i < join->tile.count * join->tile.words; i++)
+        join->many_seen[i % join->tile.words] |= join->tile.present[i];
+    return check_duplicates(join, exec, err);
+}
+
+static bool add_bits(uint64_t *seen, const uint64_t *present, size_t words)
+{
+    bool met = false;
+    for (size_t w = 0; w < words; w++) {
+        met = met || (seen[w] & present[w]);
+        seen[w] |= present[w];
+    }
+    return met;
+}
+
+static enum tw_code check_pair(struct join *join, struct query_exec *exec, const struct pair *pair,
+                               const uint64_t *present, size_t words, struct tw_err *err)
+{
+    if (matching_of(join)->card == QUERY_ONE_TO_ONE) {
+        if (add_bits(join->matched + pair->signature * words, present, words))
+            return query_exec_fail(exec, join->op.node, err,
+                                   "multiple matches for labels: many-to-one matching must be "
+                                   "explicit (group_left/group_right)");
+    } else if (join->output_seen) {
+        if (add_bits(join->output_seen + pair->output * words, present, words) &&
+            join->output_signature[pair->output] == pair->signature)
+            return query_exec_fail(exec, join->op.node, err,
+                                   "multiple matches for labels: grouping labels must ensure "
+                                   "unique matches");
+        join->output_signature[pair->output] = pair->signature;
+    }
+    return TW_OK;
+}
+
+static enum tw_code compute_pair(struct join *join, struct query_exec *exec,
+                                 const struct pair *pair, double *values, uint64_t *present,
+                                 struct tw_err *err)
+{
+    size_t row = pair->many - join->tile.first, words = join->tile.words;
+    const double *many = join->tile.values + row * join->tile.stride;
+    const double *one = join->side.values + pair->one * join->side.stride;
+    const uint64_t *many_present = join->tile.present + row * words;
+    const uint64_t *one_present = join->side.present + pair->one * words;
+    bool swapped = join->many == join->right;
+    for (size_t w = 0; w < words; w++)
+        present[w] = many_present[w] & one_present[w];
+    const struct query_binary_row operation = {
+        .op = join->op.node->binary.op,
+        .return_bool = join->op.node->binary.return_bool,
+        .left = swapped ? one : many,
+        .right = swapped ? many : one,
+        .out = values,
+        .present = present,
+        .steps = join->tile.stride,
+    };
+    query_binary_apply(&operation);
+    return check_pair(join, exec, pair, present, words, err);
+}
+
+static enum tw_code join_next(struct query_op *op, struct query_exec *exec,
+                              struct query_tile *ret_tile, struct tw_err *err)
+{
+    struct join *join = (struct join *)op;
+    *ret_tile = query_op_batch(op);
+    enum tw_code code = TW_OK;
+    for (size_t r = 0; !code && r < ret_tile->count; r++) {
+        const struct pair *pair = &join->pairs[ret_tile->first + r];
+        while (!code && pair->many >= join->tile.first + join->tile.count) {
+            code = pull(join, exec, err);
+            TW_ASSERT(code || join->tile.count > 0);
+        }
+        if (!code)
+            code = compute_pair(join, exec, pair, ret_tile->values + r * ret_tile->stride,
+                                ret_tile->present + r * ret_tile->words, err);
+    }
+    if (code || ret_tile->count > 0)
+        return code;
+    do /* what matches nothing still decides whether duplicates are an error */
+        code = pull(join, exec, err);
+    while (!code && join->tile.count > 0);
+    return code;
+}
+
+static const struct query_op_ops join_ops = {"join", join_open, join_next, NULL};
+
+struct query_op *query_join_op(struct tw_arena *arena, const struct query_node *node,
+                               struct query_op *left, struct query_op *right)
+{
+    struct join *join = TW_ARENA_NEW(arena, struct join);
+    bool swapped = node->binary.matching.card == QUERY_ONE_TO_MANY;
+    join->op.ops = &join_ops;
+    join->op.node = node;
+    join->left = left;
+    join->right = right;
+    join->many = swapped ? right : left;
+    join->one = swapped ? left : right;
+    return &join->op;
+}

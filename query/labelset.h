@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * labelset: what operators do to the labels of series: drop, keep, set; and telling equal ones.
+ * Sets made here are canonical and live in the arena given; names and values are borrowed.
+ */
+#ifndef TW_QUERY_LABELSET_H
+#define TW_QUERY_LABELSET_H
+
+#include "query/operator.h"
+
+/* Without __name__. Shares the items when the name is not there or comes first. */
+struct wire_labels query_labels_without_name(struct tw_arena *arena, struct wire_labels labels);
+/* Only, or all but, the names. The second drops __name__ too unless keep_name. */
+struct wire_labels query_labels_keep(struct tw_arena *arena, struct wire_labels labels,
+                                     const struct query_names *names);
+struct wire_labels query_labels_drop(struct tw_arena *arena, struct wire_labels labels,
+                                     const struct query_names *names, bool keep_name);
+/* With name set to value (empty: removed). */
+struct wire_labels query_labels_set(struct tw_arena *arena, struct wire_labels labels,
+                                    struct tw_str name, struct tw_str value);
+
+/* {__name__="up", job="api"}: as errors print a set. */
+struct tw_str query_labels_text(struct tw_arena *arena, struct wire_labels labels);
+/* The labels by which vector matching finds the other side's series. */
+struct wire_labels query_labels_signature(struct tw_arena *arena, struct wire_labels labels,
+                                          const struct query_matching *matching);
+
+/* Label sets numbered in the order they are first seen. */
+struct query_label_index {
+    struct query_exec *exec;
+    uint32_t *slots; /* number + 1; 0 = free */
+    size_t slot_count;
+    struct wire_labels *labels; /* by number */
+    uint64_t *hashes;
+    size_t count, capacity;
+};
+
+/* At most `capacity` different sets will be added. */
+TW_MUST_CHECK enum tw_code query_label_index_init(struct query_label_index *index,
+                                                  struct query_exec *exec, size_t capacity,
+                                                  struct tw_err *err);
+/* The number of the set, which is added if new. */
+size_t query_label_index_add(struct query_label_index *index, struct wire_labels labels);
+/* Its number, or SIZE_MAX. */
+size_t query_label_index_find(const struct query_label_index *index, struct wire_labels labels);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * operator: the running form of a query: a tree of operators that pull tiles from each other.
+ *
+ *   grid   the evaluation times: start, start + step, ...
+ *   tile   some series x all steps of the grid: a row of values and a row of presence bits for
+ *          each. Streaming operators give at most QUERY_TILE_SERIES at a time, those that had to
+ *          materialise give all at once
+ *
+ *          values   [series 0: step 0 1 2 ...][series 1: ...]...     stride = steps
+ *          present  [series 0: bits of 64 steps a word][series 1 ...]  words = (steps + 63) / 64
+ *
+ * Life: open(grid) learns the series (their labels, in order), next() gives their tiles in that
+ * order until count is 0, close() gives back what is not memory of the run. open() may be called
+ * again, with the next slice of steps; the memory of the slice before is gone by then.
+ *
+ * A tile belongs to its operator until the next next(); whoever pulled it may change it in place,
+ * so that functions of single values need no buffer of their own. Values at absent steps are
+ * meaningless but defined. Bits behind the last step are zero.
+ *
+ * Memory comes from the run's arena by query_exec_alloc, which keeps the budget.
+ *
+ * Threads: one run, one thread.
+ */
+#ifndef TW_QUERY_OPERATOR_H
+#define TW_QUERY_OPERATOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/context.h"
+#include "query/annotation.h"
+#include "query/ast.h"
+#include "tsdb/storage.h"
+
+#define QUERY_TILE_SERIES 64
+/* A tile's values stay near the caches: with many steps it has fewer series. */
+#define QUERY_TILE_VALUES ((size_t)1 << 18)
+
+struct query_grid {
+    int64_t start_ms, step_ms;
+    size_t steps; /* >= 1 */
+};
+
+static inline int64_t query_grid_time(const struct query_grid *grid, size_t step)
+{
+    return grid->start_ms + (int64_t)step * grid->step_ms;
+}
+
+struct query_tile {
+    size_t first, count; /* series of the operator; count 0 = the end */
+    size_t stride, words;
+    double *values;
+    uint64_t *present;
+};
+
+/* What one run shares. */
+struct query_exec {
+    struct tsdb_storage *storage;
+    const struct tw_context *context;
+    const struct query_ast *ast;
+    struct tw_arena *arena; /* of the slice */
+    struct query_annotations *annotations;
+    int64_t start_ms, end_ms; /* of the whole query, for @ start() and @ end() */
+    int64_t deadline_mono_ns; /* the engine's own; the context may have an earlier one */
+    int64_t lookback_ms, subquery_step_ms;
+    uint64_t samples_read, samples_max;
+    uint64_t bytes_max; /* of the arena */
+    uint64_t work;      /* samples since the context was asked last */
+    bool instant;
+    bool out_of_bytes; /* a smaller slice may do */
+};
+
+/* Zeroed memory of the slice. */
+TW_MUST_CHECK enum tw_code query_exec_alloc(struct query_exec *exec, size_t count,
+                                            size_t item_bytes, void **ret, struct tw_err *err);
+/* Counts samples or values that were worked on; asks now and then for deadline and cancellation. */
+TW_MUST_CHECK enum tw_code query_exec_worked(struct query_exec *exec, size_t values,
+                                             struct tw_err *err);
+/* Counts samples read from the store against the limit. */
+TW_MUST_CHECK enum tw_code query_exec_read(struct query_exec *exec, size_t samples,
+                                           struct tw_err *err);
+/* An error of execution at a node. */
+enum tw_code query_exec_fail(struct query_exec *exec, const struct query_node *node,
+                             struct tw_err *err, const char *format, ...) TW_PRINTF(4, 5);
+enum tw_code query_exec_same_labels(struct query_exec *exec, const struct query_node *node,
+                                    struct tw_err *err);
+
+struct query_op;
+struct query_op_ops {
+    const char *name;
+    enum tw_code (*open)(struct query_op *op, struct query_exec *exec, struct query_grid grid,
+                         struct tw_err *err);
+    enum tw_code (*next)(struct query_op *op, struct query_exec *exec, struct query_tile *ret_tile,
+                         struct tw_err *err);
+    void (*close)(
+        struct query_op *op); /* NULL: nothing but memory; children are the plan's business */
+};
+
+/* First member of each operator. */
+struct query_op {
+    const struct query_op_ops *ops;
+    const struct query_node *node;
+    struct query_op *sibling; /* list of all operators of the plan, to close them */
+    struct query_grid grid;
+    struct wire_labels *labels; /* of each series */
+    size_t series_count;
+    size_t given; /* series given out so far */
+    struct query_tile tile;
+};
+
+TW_MUST_CHECK enum tw_code query_op_open(struct query_op *op, struct query_exec *exec,
+                                         struct query_grid grid, struct tw_err *err);
+TW_MUST_CHECK enum tw_code query_op_next(struct query_op *op, struct query_exec *exec,
+                                         struct query_tile *ret_tile, struct tw_err *err);
+
+/* For operators: sets the number of series and makes room for their labels (and a tile of their
+ * own). */
+TW_MUST_CHECK enum tw_code query_op_begin(struct query_op *op, struct query_exec *exec,
+                                          size_t series_count, bool own_tile, struct tw_err *err);
+/* For operators with a tile of their own: the next batch of series, presence cleared; count 0 at
+ * the end. */
+struct query_tile query_op_batch(struct query_op *op);
+
+/* Room for rows x steps, and the same filled with all that an opened operator gives. */
+struct query_matrix {
+    size_t count, stride, words;
+    double *values;
+    uint64_t *present;
+};
+TW_MUST_CHECK enum tw_code query_matrix_init(struct query_matrix *matrix, struct query_exec *exec,
+                                             size_t count, size_t steps, struct tw_err *err);
+TW_MUST_CHECK enum tw_code query_op_materialise(struct query_op *op, struct query_exec *exec,
+                                                struct query_matrix *ret, struct tw_err *err);
+/* Opens a scalar operator and gives its one row. */
+TW_MUST_CHECK enum tw_code query_op_row(struct query_op *op, struct query_exec *exec,
+                                        struct query_grid grid, const double **ret_row,
+                                        struct tw_err *err);
+
+/* ---- presence bits ---- */
+static inline size_t query_words(size_t steps)
+{
+    return (steps + 63) / 64;
+}
+
+static inline bool query_bit(const uint64_t *present, size_t step)
+{
+    return present[step / 64] >> (step % 64) & 1;
+}
+
+static inline void query_bit_set(uint64_t *present, size_t step)
+{
+    present[step / 64] |= UINT64_C(1) << (step % 64);
+}
+
+static inline void query_bit_clear(uint64_t *present, size_t step)
+{
+    present[step / 64] &= ~(UINT64_C(1) << (step % 64));
+}
+
+bool query_bits_any(const uint64_t *present, size_t words);
+/* All steps present; bits behind the last stay zero. */
+void query_bits_fill(uint64_t *present, size_t steps);
+
+/* Steps that are present, in order: for (size_t s = query_bits_next(p, 0, steps); s < steps; s =
+ * query_bits_next(p, s + 1, steps)) */
+static inline size_t query_bits_next(const uint64_t *present, size_t from, size_t steps)
+{
+    while (from < steps) {
+        uint64_t word = present[from / 64] >> (from % 64);
+        if (word)
+            return from + (size_t)__builtin_ctzll(word);
+        from = (from / 64 + 1) * 64;
+    }
+    return steps;
+}
+
+#define QUERY_EACH_STEP(step, present, steps)                                                      \
+    for (size_t step = query_bits_next((present), 0, (steps)); step < (steps);                     \
+         step = query_bits_next((present), step + 1, (steps)))
+
+#endif

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "query/parser_int.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "wire/labels.h"
+
+#define SYNTAX(parser, node_start, node_end, err, ...)                                             \
+    query_error_at((err), TW_SYNTAX, (parser)->ast->text, (node_start), (node_end), __VA_ARGS__)
+
+bool query_token_names_metric(enum query_token_type type)
+{
+    switch (type) {
+    case QUERY_TOKEN_IDENTIFIER:
+    case QUERY_TOKEN_METRIC_IDENTIFIER:
+    case QUERY_TOKEN_AND:
+    case QUERY_TOKEN_OR:
+    case QUERY_TOKEN_UNLESS:
+    case QUERY_TOKEN_OFFSET:
+    case QUERY_TOKEN_BY:
+    case QUERY_TOKEN_WITHOUT:
+    case QUERY_TOKEN_START:
+    case QUERY_TOKEN_END:
+        return true;
+    default:
+        return query_token_class(type) == QUERY_CLASS_AGGREGATOR;
+    }
+}
+
+static bool names_label(enum query_token_type type)
+{
+    return query_token_names_metric(type) || query_token_class(type) == QUERY_CLASS_KEYWORD ||
+           type == QUERY_TOKEN_ATAN2;
+}
+
+/* ---- lists of labels ---- */
+static void push_name(struct query_parser *parser, struct query_names *names, struct tw_str name)
+{
+    size_t bytes = names->count * sizeof *names->items;
+    names->items =
+        tw_arena_grow(parser->ast->arena, names->items, bytes, bytes + sizeof *names->items);
+    names->items[names->count++] = name;
+}
+
+enum tw_code query_parser_label_list(struct query_parser *parser, struct query_names *ret_names,
+                                     struct tw_err *err)
+{
+    enum tw_code code =
+        query_parser_take(parser, QUERY_TOKEN_LEFT_PAREN, "grouping opts", "\"(\"", err);
+    while (!code && parser->token.type != QUERY_TOKEN_RIGHT_PAREN) {
+        struct tw_str name = query_parser_text(parser, &parser->token);
+        if (parser->token.type == QUERY_TOKEN_STRING) {
+            code = query_parser_string(parser, &name, err);
+            if (!code && name.size == 0)
+                code = SYNTAX(parser, parser->previous_end - 2, parser->previous_end, err,
+                              "unexpected \"\" in grouping opts, expected label");
+        } else if (names_label(parser->token.type) && !memchr(name.data, ':', name.size)) {
+            query_parser_advance(parser);
+        } else {
+            return query_parser_unexpected(parser, "grouping opts", "label", err);
+        }
+        if (code)
+            return code;
+        push_name(parser, ret_names, name);
+        if (parser->token.type == QUERY_TOKEN_COMMA)
+            query_parser_advance(parser);
+        else if (parser->token.type != QUERY_TOKEN_RIGHT_PAREN)
+            return query_parser_unexpected(parser, "grouping opts", "\",\" or \")\"", err);
+    }
+    return code ? code
+                : query_parser_take(parser, QUERY_TOKEN_RIGHT_PAREN, "grouping opts", "\")\"", err);
+}
+
+/* ---- matchers ---- */
+struct matcher_list {
+    struct tsdb_matcher *items;
+    size_t count, capacity;
+};
+
+static enum tw_code push_matcher(struct query_parser *parser, struct matcher_list *list,
+                                 enum tsdb_match_op op, struct tw_str name, struct tw_str value,
+                                 uint32_t start, struct tw_err *err)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? list->capacity * 2 : 4;
+        list->items =
+            tw_arena_grow(parser->ast->arena, list->items, list->capacity * sizeof *list->items,
+                          capacity * sizeof *list->items);
+        list->capacity = capacity;
+    }
+    struct tw_err inner;
+    enum tw_code code = tsdb_matcher_init(&list->items[list->count], op, name, value, &inner);
+    if (code)
+        return SYNTAX(parser, start, parser->previous_end, err, "%s", inner.message);
+    list->count++;
+    return TW_OK;
+}
+
+static enum tw_code parse_matcher(struct query_parser *parser, struct matcher_list *list,
+                                  struct tw_str *metric, struct tw_err *err)
+{
+    uint32_t start = parser->token.start;
+    struct tw_str name = query_parser_text(parser, &parser->token), value;
+    bool quoted = parser->token.type == QUERY_TOKEN_STRING;
+    if (quoted) {
+        enum tw_code code = query_parser_string(parser, &name, err);
+        if (code)
+            return code;
+    } else if (parser->token.type == QUERY_TOKEN_IDENTIFIER) {
+        query_parser_advance(parser);
+    } else {
+        return query_parser_unexpected(parser, "label matching", "identifier or \"}\"", err);
+    }
+    enum tsdb_match_op op;
+    switch (parser->token.type) {
+    case QUERY_TOKEN_EQL:
+        op = TSDB_MATCH_EQUAL;
+        break;
+    case QUERY_TOKEN_NEQ:
+        op = TSDB_MATCH_NOT_EQUAL;
+        break;
+    case QUERY_TOKEN_EQL_REGEX:
+        op = TSDB_MATCH_REGEX;
+        break;
+    case QUERY_TOKEN_NEQ_REGEX:
+        op = TSDB_MATCH_NOT_REGEX;
+        break;
+    default:
+        if (!quoted)
+            return query_parser_unexpected(parser, "label matching", "label matching operator",
+                                           err);
+        if (metric->size > 0)
+            return SYNTAX(parser, start, parser->previous_end, err,
+                          "metric name must not be set twice: \"%.*s\" or \"%.*s\"",
+                          TW_STR_ARG(*metric), TW_STR_ARG(name));
+        *metric = name;
+        return push_matcher(parser, list, TSDB_MATCH_EQUAL, TW_STR(WIRE_METRIC_NAME), name, start,
+                            err);
+    }
+    query_parser_advance(parser);
+    if (parser->token.type != QUERY_TOKEN_STRING)
+        return query_parser_unexpected(parser, "label matching", "string", err);
+    enum tw_code code = query_parser_string(parser, &value, err);
+    return code ? code : push_matcher(parser, list, op, name, value, start, err);
+}
+
+static void remember_selector(struct query_parser *parser, struct query_node *node)
+{
+    struct query_ast *ast = parser->ast;
+    if (ast->selector_count == parser->selector_capacity) {
+        size_t old = parser->selector_capacity;
+        parser->selector_capacity = old ? old * 2 : 8;
+        ast->selectors = tw_arena_grow(ast->arena, ast->selectors, old * sizeof *ast->selectors,
+                                       parser->selector_capacity * sizeof *ast->selectors);
+    }
+    ast->selectors[ast->selector_count++] = node;
+}
+
+static enum tw_code parse_matchers(struct query_parser *parser, struct matcher_list *list,
+                                   struct tw_str *metric, struct tw_err *err)
+{
+    query_parser_advance(parser);
+    while (parser->token.type != QUERY_TOKEN_RIGHT_BRACE) {
+        enum tw_code code = parse_matcher(parser, list, metric, err);
+        if (code)
+            return code;
+        if (parser->token.type == QUERY_TOKEN_COMMA)
+            query_parser_advance(parser);
+        else if (parser->token.type != QUERY_TOKEN_RIGHT_BRACE)
+            return query_parser_unexpected(parser, "label matching", "\",\" or \"}\"", err);
+    }
+    query_parser_advance(parser);
+    return TW_OK;
+}
+
+enum tw_code query_parser_selector(struct query_parser *parser, struct query_node **ret_node,
+                                   struct tw_err *err)
+{
+    struct query_node *node =
+        query_parser_node(parser, QUERY_NODE_SELECTOR, QUERY_TYPE_VECTOR, parser->token.start);
+    struct matcher_list list = {0};
+    struct tw_str metric = {0};
+    enum tw_code code = TW_OK;
+    bool named = parser->token.type != QUERY_TOKEN_LEFT_BRACE;
+    if (named) {
+        metric = query_parser_text(parser, &parser->token);
+        query_parser_advance(parser);
+    }
+    if (parser->token.type == QUERY_TOKEN_LEFT_BRACE)
+        code = parse_matchers(parser, &list, &metric, err);
+    if (!code && named)
+        code = push_matcher(parser, &list, TSDB_MATCH_EQUAL, TW_STR(WIRE_METRIC_NAME), metric,
+                            node->start, err);
+    node->selector.name = metric;
+    node->selector.matchers = list.items;
+    node->selector.matcher_count = list.count;
+    node->end = parser->previous_end;
+    remember_selector(parser, node); /* also after an error: its regexes are to be freed */
+    *ret_node = node;
+    return code;
+}
+
+/* ---- behind a node ---- */
+static struct query_modifiers *modifiers_of(struct query_node *node)
+{
+    if (node->type == QUERY_NODE_MATRIX)
+        node = node->matrix.selector;
+    if (node->type == QUERY_NODE_SELECTOR)
+        return &node->selector.modifiers;
+    return node->type == QUERY_NODE_SUBQUERY ? &node->subquery.modifiers : NULL;
+}
+
+static enum tw_code parse_offset(struct query_parser *parser, struct query_node *node,
+                                 struct tw_err *err)
+{
+    query_parser_advance(parser);
+    bool negative = parser->token.type == QUERY_TOKEN_SUB;
+    if (negative || parser->token.type == QUERY_TOKEN_ADD)
+        query_parser_advance(parser);
+    int64_t ms;
+    if (parser->token.type != QUERY_TOKEN_DURATION && parser->token.type != QUERY_TOKEN_NUMBER)
+        return query_parser_unexpected(parser, "offset", "number, duration, or step()", err);
+    enum tw_code code = query_parser_duration(parser, &ms, err);
+    if (code)
+        return code;
+    struct query_modifiers *modifiers = modifiers_of(node);
+    if (!modifiers)
+        return SYNTAX(parser, node->start, parser->previous_end, err,
+                      "offset modifier must be preceded by an instant vector selector or range "
+                      "vector selector or a subquery");
+    if (modifiers->has_offset)
+        return SYNTAX(parser, node->start, parser->previous_end, err,
+                      "offset may not be set multiple times");
+    modifiers->has_offset = true;
+    modifiers->offset_ms = negative ? -ms : ms;
+    node->end = parser->previous_end;
+    return TW_OK;
+}
+
+static enum tw_code parse_at_time(struct query_parser *parser, struct query_modifiers *ret,
+                                  struct tw_err *err)
+{
+    uint32_t start = parser->token.start;
+    if (parser->token.type == QUERY_TOKEN_START || parser->token.type == QUERY_TOKEN_END) {
+        ret->at = parser->token.type == QUERY_TOKEN_START ? QUERY_AT_START : QUERY_AT_END;
+        query_parser_advance(parser);
+        enum tw_code code =
+            query_parser_take(parser, QUERY_TOKEN_LEFT_PAREN, "@ modifier", "\"(\"", err);
+        return code
+                   ? code
+                   : query_parser_take(parser, QUERY_TOKEN_RIGHT_PAREN, "@ modifier", "\")\"", err);
+    }
+    bool negative = parser->token.type == QUERY_TOKEN_SUB;
+    if (negative || parser->token.type == QUERY_TOKEN_ADD)
+        query_parser_advance(parser);
+    if (parser->token.type != QUERY_TOKEN_NUMBER)
+        return query_parser_unexpected(parser, "@", "timestamp", err);
+    double seconds;
+    enum tw_code code = query_parser_number(parser, &seconds, err);
+    if (code)
+        return code;
+    /* Prometheus's bounds: what int64 milliseconds can hold, with room for offsets. */
+    if (!(fabs(seconds) < 9.2e15))
+        return SYNTAX(parser, start, parser->previous_end, err,
+                      "timestamp out of bounds for @ modifier: %f", negative ? -seconds : seconds);
+    ret->at = QUERY_AT_TIME;
+    ret->at_ms = (int64_t)round((negative ? -seconds : seconds) * 1000);
+    return TW_OK;
+}
+
+static enum tw_code parse_at(struct query_parser *parser, struct query_node *node,
+                             struct tw_err *err)
+{
+    struct query_modifiers at = {0};
+    query_parser_advance(parser);
+    enum tw_code code = parse_at_time(parser, &at, err);
+    if (code)
+        return code;
+    struct query_modifiers *modifiers = modifiers_of(node);
+    if (!modifiers)
+        return SYNTAX(parser, node->start, parser->previous_end, err,
+                      "@ modifier must be preceded by an instant vector selector or range vector "
+                      "selector or a subquery");
+    if (modifiers->at != QUERY_AT_NONE)
+        return SYNTAX(parser, node->start, parser->previous_end, err,
+                      "@ <timestamp> may not be set multiple times");
+    modifiers->at = at.at;
+    modifiers->at_ms = at.at_ms;
+    node->end = parser->previous_end;
+    return TW_OK;
+}
+
+static enum tw_code parse_positive(struct query_parser *parser, int64_t *ret_ms, struct tw_err *err)
+{
+    uint32_t start = parser->token.start;
+    if (parser->token.type != QUERY_TOKEN_DURATION && parser->token.type != QUERY_TOKEN_NUMBER &&
+        parser->token.type != QUERY_TOKEN_SUB && parser->token.type != QUERY_TOKEN_ADD)
+        return query_parser_unexpected(parser, "subquery or range selector",
+                                       "number, duration, or step()", err);
+    bool negative = parser->token.type == QUERY_TOKEN_SUB;
+    if (negative || parser->token.type == QUERY_TOKEN_ADD)
+        query_parser_advance(parser);
+    enum tw_code code = query_parser_duration(parser, ret_ms, err);
+    if (code)
+        return code;
+    if (negative || *ret_ms <= 0)
+        return SYNTAX(parser, start, parser->previous_end, err, "duration must be greater than 0");
+    enum query_token_type type = parser->token.type;
+    if (type == QUERY_TOKEN_ADD || type == QUERY_TOKEN_SUB || type == QUERY_TOKEN_MUL ||
+        type == QUERY_TOKEN_DIV || type == QUERY_TOKEN_MOD || type == QUERY_TOKEN_POW)
+        return query_error_at(err, TW_UNSUPPORTED, parser->ast->text, start, parser->token.end,
+                              "duration expressions are not supported yet");
+    return TW_OK;
+}
+
+static enum tw_code make_matrix(struct query_parser *parser, struct query_node **node,
+                                int64_t range_ms, struct tw_err *err)
+{
+    struct query_node *inner = *node;
+    if (inner->type != QUERY_NODE_SELECTOR)
+        return SYNTAX(parser, inner->start, parser->previous_end, err,
+                      "ranges only allowed for vector selectors");
+    if (inner->selector.modifiers.has_offset)
+        return SYNTAX(parser, inner->start, parser->previous_end, err,
+                      "no offset modifiers allowed before range");
+    if (inner->selector.modifiers.at != QUERY_AT_NONE)
+        return SYNTAX(parser, inner->start, parser->previous_end, err,
+                      "no @ modifiers allowed before range");
+    struct query_node *matrix =
+        query_parser_node(parser, QUERY_NODE_MATRIX, QUERY_TYPE_MATRIX, inner->start);
+    matrix->matrix.selector = inner;
+    matrix->matrix.range_ms = range_ms;
+    *node = matrix;
+    return TW_OK;
+}
+
+static enum tw_code parse_range(struct query_parser *parser, struct query_node **node,
+                                struct tw_err *err)
+{
+    int64_t range_ms, step_ms = 0;
+    query_parser_advance(parser);
+    enum tw_code code = parse_positive(parser, &range_ms, err);
+    if (code)
+        return code;
+    if (parser->token.type != QUERY_TOKEN_COLON) {
+        code = query_parser_take(parser, QUERY_TOKEN_RIGHT_BRACKET, "subquery or range",
+                                 "\":\" or \"]\"", err);
+        return code ? code : make_matrix(parser, node, range_ms, err);
+    }
+    query_parser_advance(parser);
+    if (parser->token.type != QUERY_TOKEN_RIGHT_BRACKET)
+        code = parse_positive(parser, &step_ms, err);
+    if (!code)
+        code =
+            query_parser_take(parser, QUERY_TOKEN_RIGHT_BRACKET, "subquery selector", "\"]\"", err);
+    if (code)
+        return code;
+    struct query_node *subquery =
+        query_parser_node(parser, QUERY_NODE_SUBQUERY, QUERY_TYPE_MATRIX, (*node)->start);
+    subquery->subquery.inner = *node;
+    subquery->subquery.range_ms = range_ms;
+    subquery->subquery.step_ms = step_ms;
+    *node = subquery;
+    return TW_OK;
+}
+
+enum tw_code query_parser_postfix(struct query_parser *parser, struct query_node **node,
+                                  struct tw_err *err)
+{
+    for (unsigned count = 0;; count++) {
+        enum tw_code code;
+        if (count > QUERY_DEPTH_MAX)
+            return SYNTAX(parser, (*node)->start, parser->token.end, err,
+                          "the query is nested deeper than %d levels", QUERY_DEPTH_MAX);
+        if (parser->token.type == QUERY_TOKEN_LEFT_BRACKET)
+            code = parse_range(parser, node, err);
+        else if (parser->token.type == QUERY_TOKEN_OFFSET)
+            code = parse_offset(parser, *node, err);
+        else if (parser->token.type == QUERY_TOKEN_AT)
+            code = parse_at(parser, *node, err);
+        else
+            return TW_OK;
+        if (code)
+            return code;
+        if ((*node)->end < parser->previous_end)
+            (*node)->end = parser->previous_end;
+    }
+}

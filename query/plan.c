@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "query/plan.h"
+
+#include "base/assert.h"
+#include "query/operators.h"
+
+struct builder {
+    struct query_plan *plan;
+    struct tw_arena *arena;
+    const struct query_exec *exec;
+};
+
+struct span {
+    int64_t start_ms, end_ms;
+    bool invariant; /* below a broadcast: evaluated once anyway */
+};
+
+static struct query_op *build(struct builder *builder, const struct query_node *node,
+                              struct span span);
+
+static struct query_op *own(struct builder *builder, const struct query_node *node,
+                            struct query_op *op)
+{
+    op->sibling = builder->plan->newest;
+    builder->plan->newest = op;
+    if (!op->node)
+        op->node = node;
+    return op;
+}
+
+/* ---- what does not depend on the evaluation time ---- */
+static bool is_invariant(const struct query_node *node)
+{
+    switch (node->type) {
+    case QUERY_NODE_NUMBER:
+    case QUERY_NODE_STRING:
+        return true;
+    case QUERY_NODE_SELECTOR:
+        return node->selector.modifiers.at != QUERY_AT_NONE;
+    case QUERY_NODE_MATRIX:
+        return node->matrix.selector->selector.modifiers.at != QUERY_AT_NONE;
+    case QUERY_NODE_SUBQUERY:
+        return node->subquery.modifiers.at != QUERY_AT_NONE;
+    case QUERY_NODE_PAREN:
+        return is_invariant(node->paren);
+    case QUERY_NODE_UNARY:
+        return is_invariant(node->unary.inner);
+    case QUERY_NODE_BINARY:
+        return is_invariant(node->binary.left) && is_invariant(node->binary.right);
+    case QUERY_NODE_AGGREGATE:
+        return is_invariant(node->aggregate.inner) &&
+               (!node->aggregate.parameter || is_invariant(node->aggregate.parameter));
+    case QUERY_NODE_CALL:
+        break;
+    }
+    if (node->call.function->needs_time)
+        return false;
+    for (size_t i = 0; i < node->call.count; i++)
+        if (!is_invariant(node->call.arguments[i]))
+            return false;
+    return true;
+}
+
+void query_modifiers_apply(const struct query_modifiers *modifiers, const struct query_exec *exec,
+                           int64_t *start_ms, int64_t *end_ms)
+{
+    if (modifiers->at == QUERY_AT_TIME)
+        *start_ms = *end_ms = modifiers->at_ms;
+    else if (modifiers->at == QUERY_AT_START)
+        *start_ms = *end_ms = exec->start_ms;
+    else if (modifiers->at == QUERY_AT_END)
+        *start_ms = *end_ms = exec->end_ms;
+    *start_ms -= modifiers->offset_ms;
+    *end_ms -= modifiers->offset_ms;
+}
+
+/* ---- nodes ---- */
+static struct query_op *build_selector(struct builder *builder, const struct query_node *node,
+                                       struct span span, bool timestamps)
+{
+    query_modifiers_apply(&node->selector.modifiers, builder->exec, &span.start_ms, &span.end_ms);
+    return own(builder, node,
+               query_selector_op(builder->arena, node, span.start_ms - builder->exec->lookback_ms,
+                                 span.end_ms, timestamps));
+}
+
+static struct query_op *merge(struct builder *builder, const struct query_node *node,
+                              struct query_op *op, bool strict)
+{
+    return own(builder, node, query_merge_op(builder->arena, node, own(builder, node, op), strict));
+}
+
+static struct query_op *build_argument(struct builder *builder, const struct query_node *node,
+                                       size_t index, struct span span)
+{
+    return index < node->call.count ? build(builder, node->call.arguments[index], span) : NULL;
+}
+
+/* The operator over a range argument, with the scalar arguments beside it. */
+static struct query_op *build_range(struct builder *builder, const struct query_node *node,
+                                    struct span span)
+{
+    const struct query_node *matrix = NULL;
+    struct query_op *parameters[2] = {NULL, NULL}, *subquery = NULL;
+    size_t parameter_count = 0;
+    for (size_t i = 0; i < node->call.count; i++) {
+        if (node->call.arguments[i]->value_type == QUERY_TYPE_MATRIX)
+            matrix = query_node_unwrap(node->call.arguments[i]);
+        else
+            parameters[parameter_count++] = build_argument(builder, node, i, span);
+    }
+    TW_ASSERT(matrix != NULL);
+    struct span inner = span;
+    if (matrix->type == QUERY_NODE_SUBQUERY) {
+        query_modifiers_apply(&matrix->subquery.modifiers, builder->exec, &inner.start_ms,
+                              &inner.end_ms);
+        inner.start_ms -= matrix->subquery.range_ms;
+        inner.invariant = false;
+        subquery = build(builder, matrix->subquery.inner, inner);
+    } else {
+        query_modifiers_apply(&matrix->matrix.selector->selector.modifiers, builder->exec,
+                              &inner.start_ms, &inner.end_ms);
+        inner.start_ms -= matrix->matrix.range_ms;
+    }
+    return own(builder, node,
+               query_range_op(builder->arena, node, matrix, subquery, inner.start_ms, inner.end_ms,
+                              parameters[0], parameters[1]));
+}
+
+static struct query_op *build_mapping(struct builder *builder, const struct query_node *node,
+                                      struct span span)
+{
+    struct query_op *inner = node->call.count > 0
+                                 ? build_argument(builder, node, 0, span)
+                                 : own(builder, node, query_time_op(builder->arena));
+    return merge(builder, node,
+                 query_mapping_op(builder->arena, node, node->call.function->id, inner,
+                                  build_argument(builder, node, 1, span),
+                                  build_argument(builder, node, 2, span)),
+                 false);
+}
+
+static struct query_op *build_timestamp(struct builder *builder, const struct query_node *node,
+                                        struct span span)
+{
+    const struct query_node *argument = query_node_unwrap(node->call.arguments[0]);
+    if (argument->type == QUERY_NODE_SELECTOR)
+        return own(builder, node,
+                   query_merge_op(builder->arena, node,
+                                  build_selector(builder, argument, span, true), false));
+    return merge(builder, node,
+                 query_timestamp_op(builder->arena, node, build_argument(builder, node, 0, span)),
+                 false);
+}
+
+static struct query_op *build_call(struct builder *builder, const struct query_node *node,
+                                   struct span span)
+{
+    struct tw_arena *arena = builder->arena;
+    struct query_op *op;
+    switch (node->call.function->kind) {
+    case QUERY_KIND_RANGE:
+        return own(builder, node,
+                   query_merge_op(arena, node, build_range(builder, node, span), true));
+    case QUERY_KIND_ABSENT_OVER_TIME:
+        op = build_range(builder, node, span);
+        return own(builder, node, query_absent_op(arena, node, node->call.arguments[0], op));
+    case QUERY_KIND_ABSENT:
+        op = build_argument(builder, node, 0, span);
+        return own(builder, node, query_absent_op(arena, node, node->call.arguments[0], op));
+    case QUERY_KIND_MAP:
+    case QUERY_KIND_DATE:
+        return build_mapping(builder, node, span);
+    case QUERY_KIND_TIME:
+        return own(builder, node, query_time_op(arena));
+    case QUERY_KIND_PI:
+        return own(builder, node, query_number_op(arena, 3.141592653589793));
+    case QUERY_KIND_SCALAR:
+        return own(builder, node,
+                   query_scalar_op(arena, node, build_argument(builder, node, 0, span)));
+    case QUERY_KIND_VECTOR:
+        return build_argument(builder, node, 0, span);
+    case QUERY_KIND_TIMESTAMP:
+        return build_timestamp(builder, node, span);
+    case QUERY_KIND_LABEL_REPLACE:
+    case QUERY_KIND_LABEL_JOIN:
+        return merge(builder, node,
+                     query_label_op(arena, node, build_argument(builder, node, 0, span)), true);
+    case QUERY_KIND_SORT:
+        return own(builder, node,
+                   query_sort_op(arena, node, build_argument(builder, node, 0, span)));
+    case QUERY_KIND_HISTOGRAM_QUANTILE:
+    case QUERY_KIND_HISTOGRAM_FRACTION: {
+        size_t last = node->call.count - 1;
+        return merge(builder, node,
+                     query_histogram_op(arena, node, build_argument(builder, node, last, span),
+                                        build_argument(builder, node, 0, span),
+                                        last == 2 ? build_argument(builder, node, 1, span) : NULL),
+                     false);
+    }
+    case QUERY_KIND_HISTOGRAM_NATIVE:
+        return own(builder, node, query_nothing_op(arena, build_argument(builder, node, 0, span)));
+    case QUERY_KIND_LATER:
+        break;
+    }
+    TW_UNREACHABLE("the checker refuses functions that are not there yet");
+}
+
+static struct query_op *build_aggregate(struct builder *builder, const struct query_node *node,
+                                        struct span span)
+{
+    struct query_op *inner = build(builder, node->aggregate.inner, span);
+    switch (node->aggregate.op) {
+    case QUERY_TOKEN_TOPK:
+    case QUERY_TOKEN_BOTTOMK:
+    case QUERY_TOKEN_LIMITK:
+        return own(builder, node,
+                   query_rank_op(builder->arena, node, inner,
+                                 build(builder, node->aggregate.parameter, span)));
+    case QUERY_TOKEN_QUANTILE:
+        return own(builder, node,
+                   query_quantile_op(builder->arena, node, inner,
+                                     build(builder, node->aggregate.parameter, span)));
+    case QUERY_TOKEN_COUNT_VALUES:
+        return own(builder, node, query_count_values_op(builder->arena, node, inner));
+    default:
+        return own(builder, node, query_aggregation_op(builder->arena, node, inner));
+    }
+}
+
+static struct query_op *build_binary(struct builder *builder, const struct query_node *node,
+                                     struct span span)
+{
+    struct tw_arena *arena = builder->arena;
+    struct query_op *left = build(builder, node->binary.left, span);
+    struct query_op *right = build(builder, node->binary.right, span);
+    bool left_scalar = node->binary.left->value_type == QUERY_TYPE_SCALAR;
+    bool right_scalar = node->binary.right->value_type == QUERY_TYPE_SCALAR;
+    if (left_scalar && right_scalar)
+        return own(builder, node, query_scalar_binary_op(arena, node, left, right));
+    if (left_scalar || right_scalar)
+        return merge(builder, node,
+                     query_vector_scalar_op(arena, node, left_scalar ? right : left,
+                                            left_scalar ? left : right, left_scalar),
+                     false);
+    if (query_token_is_set(node->binary.op))
+        return merge(builder, node, query_set_op(arena, node, left, right), false);
+    return merge(builder, node, query_join_op(arena, node, left, right), false);
+}
+
+static struct query_op *build_varying(struct builder *builder, const struct query_node *node,
+                                      struct span span)
+{
+    switch (node->type) {
+    case QUERY_NODE_NUMBER:
+        return own(builder, node, query_number_op(builder->arena, node->number));
+    case QUERY_NODE_SELECTOR:
+        return build_selector(builder, node, span, false);
+    case QUERY_NODE_PAREN:
+        return build(builder, node->paren, span);
+    case QUERY_NODE_UNARY: {
+        struct query_op *inner = build(builder, node->unary.inner, span);
+        if (!node->unary.negative)
+            return inner;
+        return merge(builder, node, query_negate_op(builder->arena, node, inner, false), true);
+    }
+    case QUERY_NODE_BINARY:
+        return build_binary(builder, node, span);
+    case QUERY_NODE_AGGREGATE:
+        return build_aggregate(builder, node, span);
+    case QUERY_NODE_CALL:
+        return build_call(builder, node, span);
+    case QUERY_NODE_STRING:
+    case QUERY_NODE_MATRIX:
+    case QUERY_NODE_SUBQUERY:
+        break;
+    }
+    TW_UNREACHABLE("strings and ranges are no operators of their own");
+}
+
+static struct query_op *build(struct builder *builder, const struct query_node *node,
+                              struct span span)
+{
+    bool once = !span.invariant && node->type != QUERY_NODE_NUMBER && is_invariant(node);
+    span.invariant = span.invariant || once;
+    struct query_op *op = build_varying(builder, node, span);
+    return once ? own(builder, node, query_broadcast_op(builder->arena, op)) : op;
+}
+
+void query_plan_init(struct query_plan *plan, struct tw_arena *arena, const struct query_exec *exec,
+                     const struct query_node *node, int64_t start_ms, int64_t end_ms)
+{
+    struct builder builder = {plan, arena, exec};
+    plan->newest = NULL;
+    plan->root = build(&builder, node, (struct span){start_ms, end_ms, false});
+}
+
+void query_plan_fini(struct query_plan *plan)
+{
+    for (struct query_op *op = plan->newest; op; op = op->sibling)
+        if (op->ops->close)
+            op->ops->close(op);
+    plan->newest = plan->root = NULL;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Functions over ranges: the window of a step is (t - offset - range, t - offset]. The samples come
+ * from the store, or from a subquery: an inner plan on a grid of its own.
+ */
+#include "config.h"
+
+#include "query/operators.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "query/labelset.h"
+#include "query/range_kernel.h"
+#include "query/samples.h"
+#include "query/subquery.h"
+
+struct range {
+    struct query_op op;
+    const struct query_node *matrix; /* selector or subquery */
+    struct query_source source;
+    struct query_op *subquery; /* NULL: samples come from the store */
+    struct query_tile tile;    /* of the subquery */
+    size_t tile_at;
+    struct query_grid inner_grid;
+    struct query_op *parameters[2];
+    const double *parameter_rows[2];
+    int64_t start_ms, end_ms; /* of everything the run will ask for */
+    int64_t range_ms, first_end_ms, end_step_ms;
+    query_range_kernel *kernel;
+    uint32_t *low, *high;
+    struct query_samples
+        scratch; /* room for kernels: times as uint32 queue, values as sort buffer */
+};
+
+static const struct query_modifiers *modifiers_of(const struct query_node *matrix)
+{
+    return matrix->type == QUERY_NODE_SUBQUERY ? &matrix->subquery.modifiers
+                                               : &matrix->matrix.selector->selector.modifiers;
+}
+
+static void place_windows(struct range *range, const struct query_exec *exec)
+{
+    const struct query_modifiers *modifiers = modifiers_of(range->matrix);
+    const struct query_grid *grid = &range->op.grid;
+    int64_t at_ms = modifiers->at == QUERY_AT_TIME    ? modifiers->at_ms
+                    : modifiers->at == QUERY_AT_START ? exec->start_ms
+                    : modifiers->at == QUERY_AT_END   ? exec->end_ms
+                                                      : grid->start_ms;
+    range->first_end_ms = at_ms - modifiers->offset_ms;
+    range->end_step_ms = modifiers->at == QUERY_AT_NONE ? grid->step_ms : 0;
+}
+
+static enum tw_code open_input(struct range *range, struct query_exec *exec, size_t *ret_count,
+                               struct tw_err *err)
+{
+    enum tw_code code;
+    if (range->subquery) {
+        int64_t last_end_ms =
+            range->first_end_ms + (int64_t)(range->op.grid.steps - 1) * range->end_step_ms;
+        range->tile = (struct query_tile){0};
+        range->tile_at = 0;
+        if (!query_subquery_grid(range->matrix, exec->subquery_step_ms, range->first_end_ms,
+                                 last_end_ms, &range->inner_grid)) {
+            range->inner_grid.steps = 0; /* no step of the inner grid falls into any window */
+            *ret_count = 0;
+            return TW_OK;
+        }
+        code = query_op_open(range->subquery, exec, range->inner_grid, err);
+        *ret_count = code ? 0 : range->subquery->series_count;
+        return code;
+    }
+    const struct query_node *function = range->op.node;
+    const struct tsdb_hints hints = {
+        .step_ms = range->op.grid.steps > 1 ? range->op.grid.step_ms : 0,
+        .range_ms = range->range_ms,
+        .function = tw_str(function->call.function->name),
+    };
+    code = query_source_open(&range->source, exec, range->matrix->matrix.selector, range->start_ms,
+                             range->end_ms, &hints, err);
+    *ret_count = code ? 0 : tsdb_selection_count(range->source.selection);
+    return code;
+}
+
+static enum tw_code range_open(struct query_op *op, struct query_exec *exec, struct query_grid grid,
+                               struct tw_err *err)
+{
+    struct range *range = (struct range *)op;
+    enum query_function_id function = op->node->call.function->id;
+    size_t count;
+    void *low, *high;
+    place_windows(range, exec);
+    enum tw_code code = open_input(range, exec, &count, err);
+    if (!code)
+        code = query_op_begin(op, exec, count, true, err);
+    if (!code)
+        code = query_exec_alloc(exec, grid.steps, sizeof *range->low, &low, err);
+    if (!code)
+        code = query_exec_alloc(exec, grid.steps, sizeof *range->high, &high, err);
+    for (size_t p = 0; !code && p < 2; p++)
+        if (range->parameters[p])
+            code = query_op_row(range->parameters[p], exec, grid, &range->parameter_rows[p], err);
+    if (code)
+        return code;
+    range->low = low;
+    range->high = high;
+    bool keep_name = function == QUERY_FN_LAST || function == QUERY_FN_FIRST;
+    for (size_t i = 0; i < count; i++) {
+        struct wire_labels labels = range->subquery
+                                        ? range->subquery->labels[i]
+                                        : tsdb_selection_labels(range->source.selection, i);
+        op->labels[i] = keep_name ? labels : query_labels_without_name(exec->arena, labels);
+    }
+    return TW_OK;
+}
+
+/* The points of the subquery's next series, as samples. */
+static enum tw_code read_subquery(struct range *range, struct query_exec *exec, struct tw_err *err)
+{
+    struct query_samples *samples = &range->source.samples;
+    if (range->tile_at == range->tile.count) {
+        enum tw_code code = query_op_next(range->subquery, exec, &range->tile, err);
+        if (code)
+            return code;
+        TW_ASSERT(range->tile.count > 0);
+        range->tile_at = 0;
+    }
+    const double *values = range->tile.values + range->tile_at * range->tile.stride;
+    const uint64_t *present = range->tile.present + range->tile_at * range->tile.words;
+    range->tile_at++;
+    samples->count = 0;
+    query_samples_reserve(samples, range->inner_grid.steps);
+    QUERY_EACH_STEP(s, present, range->inner_grid.steps)
+    {
+        samples->times_ms[samples->count] = query_grid_time(&range->inner_grid, s);
+        samples->values[samples->count++] = values[s];
+    }
+    return query_exec_worked(exec, samples->count, err);
+}
+
+static void find_windows(struct range *range)
+{
+    const struct query_samples *samples = &range->source.samples;
+    size_t low = 0, high = 0;
+    for (size_t s = 0; s < range->op.grid.steps; s++) {
+        int64_t end_ms = range->first_end_ms + (int64_t)s * range->end_step_ms;
+        while (high < samples->count && samples->times_ms[high] <= end_ms)
+            high++;
+        while (low < high && samples->times_ms[low] <= end_ms - range->range_ms)
+            low++;
+        range->low[s] = (uint32_t)low;
+        range->high[s] = (uint32_t)high;
+    }
+}
+
+static enum tw_code read_series(struct range *range, struct query_exec *exec, size_t series,
+                                struct tw_err *err)
+{
+    if (range->subquery)
+        return read_subquery(range, exec, err);
+    int64_t last_end_ms =
+        range->first_end_ms + (int64_t)(range->op.grid.steps - 1) * range->end_step_ms;
+    return query_source_read(&range->source, exec, series, range->first_end_ms - range->range_ms,
+                             last_end_ms, false, err);
+}
+
+/* Prometheus's hint that a rate was taken of what is perhaps no counter. */
+static void annotate_counter(const struct range *range, struct query_exec *exec, size_t series)
+{
+    static const char *const suffixes[] = {"_total", "_sum", "_count", "_bucket"};
+    enum query_function_id function = range->op.node->call.function->id;
+    if (function != QUERY_FN_RATE && function != QUERY_FN_INCREASE)
+        return;
+    struct wire_labels labels = range->subquery
+                                    ? range->subquery->labels[series]
+                                    : tsdb_selection_labels(range->source.selection, series);
+    struct tw_str name = wire_labels_get(labels, TW_STR(WIRE_METRIC_NAME));
+    bool counter = name.size == 0;
+    for (size_t i = 0; i < 4; i++)
+        counter = counter || tw_str_ends(name, tw_str(suffixes[i]));
+    if (!counter)
+        query_annotate(exec->annotations, QUERY_INFO, range->op.node->call.arguments[0],
+                       "metric might not be a counter, name does not end in "
+                       "_total/_sum/_count/_bucket: \"%.*s\"",
+                       TW_STR_ARG(name));
+}
+
+static enum tw_code check_parameters(const struct range *range, struct query_exec *exec,
+                                     struct tw_err *err)
+{
+    enum query_function_id function = range->op.node->call.function->id;
+    for (size_t s = 0; s < range->op.grid.steps; s++) {
+        double first = range->parameter_rows[0] ? range->parameter_rows[0][s] : 0;
+        double second = range->parameter_rows[1] ? range->parameter_rows[1][s] : 0;
+        if (function == QUERY_FN_QUANTILE && !(first >= 0 && first <= 1))
+            query_annotate(exec->annotations, QUERY_WARNING, range->op.node->call.arguments[0],
+                           "quantile value should be between 0 and 1, got %g", first);
+        if (function != QUERY_FN_SMOOTHING)
+            continue;
+        if (!(first > 0 && first < 1))
+            return query_exec_fail(exec, range->op.node, err,
+                                   "invalid smoothing factor. Expected: 0 < sf < 1, got: %f",
+                                   first);
+        if (!(second > 0 && second < 1))
+            return query_exec_fail(exec, range->op.node, err,
+                                   "invalid trend factor. Expected: 0 < tf < 1, got: %f", second);
+    }
+    return TW_OK;
+}
+
+static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
+                               struct query_tile *ret_tile, struct tw_err *err)
+{
+    struct range *range = (struct range *)op;
+    *ret_tile = query_op_batch(op);
+    bool checked = false;
+    for (size_t r = 0; r < ret_tile->count; r++) {
+        enum tw_code code = read_series(range, exec, ret_tile->first + r, err);
+        const struct query_samples *samples = &range->source.samples;
+        if (code)
+            return code;
+        if (samples->count == 0)
+            continue;
+        if (!checked && (code = check_parameters(range, exec, err)))
+            return code;
+        checked = true;
+        find_windows(range);
+        query_samples_reserve(&range->scratch, samples->count);
+        struct query_range_row row = {
+            .times_ms = samples->times_ms,
+            .values = samples->values,
+            .count = samples->count,
+            .low = range->low,
+            .high = range->high,
+            .steps = op->grid.steps,
+            .first_end_ms = range->first_end_ms,
+            .end_step_ms = range->end_step_ms,
+            .range_ms = range->range_ms,
+            .grid = op->grid,
+            .first = range->parameter_rows[0],
+            .second = range->parameter_rows[1],
+            .scratch = (uint32_t *)(void *)range->scratch.times_ms,
+            .sorted = range->scratch.values,
+            .out = ret_tile->values + r * ret_tile->stride,
+            .present = ret_tile->present + r * ret_tile->words,
+        };
+        range->kernel(&row);
+        if (query_bits_any(row.present, ret_tile->words))
+            annotate_counter(range, exec, ret_tile->first + r);
+    }
+    return TW_OK;
+}
+
+static void range_close(struct query_op *op)
+{
+    struct range *range = (struct range *)op;
+    query_source_close(&range->source);
+    query_samples_fini(&range->scratch);
+}
+
+static const struct query_op_ops range_ops = {"range", range_open, range_next, range_close};
+
+struct query_op *query_range_op(struct tw_arena *arena, const struct query_node *node,
+                                const struct query_node *matrix, struct query_op *subquery,
+                                int64_t start_ms, int64_t end_ms, struct query_op *first,
+                                struct query_op *second)
+{
+    struct range *range = TW_ARENA_NEW(arena, struct range);
+    range->op.ops = &range_ops;
+    range->op.node = node;
+    range->matrix = matrix;
+    range->subquery = subquery;
+    range->start_ms = start_ms;
+    range->end_ms = end_ms;
+    range->range_ms =
+        matrix->type == QUERY_NODE_SUBQUERY ? matrix->subquery.range_ms : matrix->matrix.range_ms;
+    range->parameters[0] = first;
+    range->parameters[1] = second;
+    range->kernel = query_range_kernel_find(node->call.function->id);
+    return &range->op;
+}

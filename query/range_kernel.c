@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "query/range_kernel.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+
+/* ---- rate, increase, delta ---- */
+/* Prometheus's extrapolation: the change between first and last sample, stretched to the borders of
+ * the window when samples come close to them, else by half a sample distance. */
+static double extrapolate(const struct query_range_row *row, size_t step, double change,
+                          bool is_counter, bool is_rate)
+{
+    size_t first = row->low[step], last = row->high[step] - 1u;
+    int64_t end_ms = row->first_end_ms + (int64_t)step * row->end_step_ms;
+    int64_t start_ms = end_ms - row->range_ms;
+    double to_start = (double)(row->times_ms[first] - start_ms) / 1000;
+    double to_end = (double)(end_ms - row->times_ms[last]) / 1000;
+    double sampled = (double)(row->times_ms[last] - row->times_ms[first]) / 1000;
+    double average = sampled / (double)(last - first);
+    double threshold = average * 1.1;
+    if (to_start >= threshold)
+        to_start = average / 2;
+    if (is_counter && change > 0 && row->values[first] >= 0) {
+        /* A counter is never negative: do not go back behind its zero point. */
+        double to_zero = sampled * (row->values[first] / change);
+        if (to_zero < to_start)
+            to_start = to_zero;
+    }
+    if (to_end >= threshold)
+        to_end = average / 2;
+    double factor = (sampled + to_start + to_end) / sampled;
+    if (is_rate)
+        factor /= (double)row->range_ms / 1000;
+    return change * factor;
+}
+
+/* Positions of samples that are smaller than the one before, ascending; returns how many. */
+static size_t find_resets(const struct query_range_row *row, uint32_t *ret_positions)
+{
+    size_t count = 0;
+    for (size_t i = 1; i < row->count; i++) {
+        ret_positions[count] = (uint32_t)i;
+        count += row->values[i] < row->values[i - 1];
+    }
+    return count;
+}
+
+static inline void change_over_windows(const struct query_range_row *row, bool is_counter,
+                                       bool is_rate)
+{
+    size_t reset_count = is_counter ? find_resets(row, row->scratch) : 0, first_reset = 0;
+    for (size_t s = 0; s < row->steps; s++) {
+        size_t low = row->low[s], high = row->high[s];
+        if (high < low + 2)
+            continue;
+        double change = row->values[high - 1] - row->values[low];
+        while (first_reset < reset_count && row->scratch[first_reset] <= low)
+            first_reset++;
+        for (size_t r = first_reset; r < reset_count && row->scratch[r] < high; r++)
+            change += row->values[row->scratch[r] - 1];
+        row->out[s] = extrapolate(row, s, change, is_counter, is_rate);
+        query_bit_set(row->present, s);
+    }
+}
+
+static void kernel_rate(const struct query_range_row *row)
+{
+    change_over_windows(row, true, true);
+}
+
+static void kernel_increase(const struct query_range_row *row)
+{
+    change_over_windows(row, true, false);
+}
+
+static void kernel_delta(const struct query_range_row *row)
+{
+    change_over_windows(row, false, false);
+}
+
+static inline void last_two(const struct query_range_row *row, bool is_rate)
+{
+    for (size_t s = 0; s < row->steps; s++) {
+        size_t high = row->high[s];
+        if (high < row->low[s] + 2u)
+            continue;
+        double last = row->values[high - 1], before = row->values[high - 2];
+        double seconds = (double)(row->times_ms[high - 1] - row->times_ms[high - 2]) / 1000;
+        if (is_rate)
+            row->out[s] = (last < before ? last : last - before) / seconds;
+        else
+            row->out[s] = last - before;
+        query_bit_set(row->present, s);
+    }
+}
+
+static void kernel_irate(const struct query_range_row *row)
+{
+    last_two(row, true);
+}
+
+static void kernel_idelta(const struct query_range_row *row)
+{
+    last_two(row, false);
+}
+
+/* ---- changes, resets: whole numbers, so running counts may be subtracted ---- */
+static inline void count_events(const struct query_range_row *row, bool resets)
+{
+    uint32_t total = 0;
+    for (size_t i = 0; i < row->count; i++) {
+        if (i > 0) {
+            double before = row->values[i - 1], now = row->values[i];
+            total += resets ? now < before : now != before && !(isnan(now) && isnan(before));
+        }
+        row->scratch[i] = total;
+    }
+    for (size_t s = 0; s < row->steps; s++) {
+        if (row->high[s] <= row->low[s])
+            continue;
+        row->out[s] = row->scratch[row->high[s] - 1] - row->scratch[row->low[s]];
+        query_bit_set(row->present, s);
+    }
+}
+
+static void kernel_changes(const struct query_range_row *row)
+{
+    count_events(row, false);
+}
+
+static void kernel_resets(const struct query_range_row *row)
+{
+    count_events(row, true);
+}
+
+/* ---- one sample of the window ---- */
+enum pick { PICK_COUNT, PICK_PRESENT, PICK_FIRST, PICK_LAST, PICK_FIRST_TIME, PICK_LAST_TIME };
+
+static inline void pick_sample(const struct query_range_row *row, enum pick what)
+{
+    for (size_t s = 0; s < row->steps; s++) {
+        size_t low = row->low[s], high = row->high[s];
+        if (high <= low)
+            continue;
+        switch (what) {
+        case PICK_COUNT:
+            row->out[s] = (double)(high - low);
+            break;
+        case PICK_PRESENT:
+            row->out[s] = 1;
+            break;
+        case PICK_FIRST:
+            row->out[s] = row->values[low];
+            break;
+        case PICK_LAST:
+            row->out[s] = row->values[high - 1];
+            break;
+        case PICK_FIRST_TIME:
+            row->out[s] = (double)row->times_ms[low] / 1000;
+            break;
+        case PICK_LAST_TIME:
+            row->out[s] = (double)row->times_ms[high - 1] / 1000;
+            break;
+        }
+        query_bit_set(row->present, s);
+    }
+}
+
+static void kernel_count(const struct query_range_row *row)
+{
+    pick_sample(row, PICK_COUNT);
+}
+
+static void kernel_present(const struct query_range_row *row)
+{
+    pick_sample(row, PICK_PRESENT);
+}
+
+static void kernel_first(const struct query_range_row *row)
+{
+    pick_sample(row, PICK_FIRST);
+}
+
+static void kernel_last(const struct query_range_row *row)
+{
+    pick_sample(row, PICK_LAST);
+}
+
+static void kernel_ts_of_first(const struct query_range_row *row)
+{
+    pick_sample(row, PICK_FIRST_TIME);
+}
+
+static void kernel_ts_of_last(const struct query_range_row *row)
+{
+    pick_sample(row, PICK_LAST_TIME);
+}
+
+query_range_kernel *query_range_kernel_find(enum query_function_id function)
+{
+    static query_range_kernel *const kernels[] = {
+        [QUERY_FN_RATE] = kernel_rate,
+        [QUERY_FN_INCREASE] = kernel_increase,
+        [QUERY_FN_DELTA] = kernel_delta,
+        [QUERY_FN_IRATE] = kernel_irate,
+        [QUERY_FN_IDELTA] = kernel_idelta,
+        [QUERY_FN_DERIV] = query_kernel_deriv,
+        [QUERY_FN_PREDICT_LINEAR] = query_kernel_predict_linear,
+        [QUERY_FN_SMOOTHING] = query_kernel_smoothing,
+        [QUERY_FN_CHANGES] = kernel_changes,
+        [QUERY_FN_RESETS] = kernel_resets,
+        [QUERY_FN_AVG] = query_kernel_avg,
+        [QUERY_FN_MIN] = query_kernel_min,
+        [QUERY_FN_MAX] = query_kernel_max,
+        [QUERY_FN_SUM] = query_kernel_sum,
+        [QUERY_FN_COUNT] = kernel_count,
+        [QUERY_FN_FIRST] = kernel_first,
+        [QUERY_FN_LAST] = kernel_last,
+        [QUERY_FN_STDDEV] = query_kernel_stddev,
+        [QUERY_FN_STDVAR] = query_kernel_stdvar,
+        [QUERY_FN_QUANTILE] = query_kernel_quantile,
+        [QUERY_FN_PRESENT] = kernel_present,
+        [QUERY_FN_MAD] = query_kernel_mad,
+        [QUERY_FN_TS_OF_MIN] = query_kernel_ts_of_min,
+        [QUERY_FN_TS_OF_MAX] = query_kernel_ts_of_max,
+        [QUERY_FN_TS_OF_FIRST] = kernel_ts_of_first,
+        [QUERY_FN_TS_OF_LAST] = kernel_ts_of_last,
+    };
+    TW_ASSERT(function < sizeof kernels / sizeof *kernels && kernels[function]);
+    return kernels[function];
+}

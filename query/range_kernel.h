@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * range_kernel: functions over the samples of sliding windows, one series at a time.
+ *
+ * The window of step s is samples [low[s], high[s]); both bounds never decrease from step to step.
+ * Windows slide: what can be kept from step to step without subtracting (which would lose exactness
+ * with infinities and cancellation) is kept, the rest is computed from the window.
+ */
+#ifndef TW_QUERY_RANGE_KERNEL_H
+#define TW_QUERY_RANGE_KERNEL_H
+
+#include "query/operator.h"
+
+struct query_range_row {
+    const int64_t *times_ms;
+    const double *values;
+    size_t count;
+    const uint32_t *low, *high; /* by step */
+    size_t steps;
+    int64_t first_end_ms, end_step_ms; /* where windows end; end_step 0 = all at one place (@) */
+    int64_t range_ms;
+    struct query_grid grid;
+    const double *first, *second; /* scalar parameters by step, or NULL */
+    uint32_t *scratch;            /* count entries */
+    double *sorted;               /* count entries */
+    double *out;
+    uint64_t *present; /* cleared */
+};
+
+typedef void query_range_kernel(const struct query_range_row *row);
+
+/* Never NULL for a function of QUERY_KIND_RANGE. */
+query_range_kernel *query_range_kernel_find(enum query_function_id function);
+
+/* range_regression.c */
+query_range_kernel query_kernel_deriv, query_kernel_predict_linear, query_kernel_smoothing;
+/* range_statistics.c */
+query_range_kernel query_kernel_sum, query_kernel_avg, query_kernel_stddev, query_kernel_stdvar,
+    query_kernel_quantile, query_kernel_mad, query_kernel_min, query_kernel_max,
+    query_kernel_ts_of_min, query_kernel_ts_of_max;
+
+/* Sum with Neumaier's compensation, as Prometheus's. */
+static inline void query_kahan_add(double value, double *sum, double *compensation)
+{
+    double total = *sum + value;
+    if (__builtin_isinf(total))
+        *compensation = 0;
+    else if (__builtin_fabs(*sum) >= __builtin_fabs(value))
+        *compensation += (*sum - total) + value;
+    else
+        *compensation += (value - total) + *sum;
+    *sum = total;
+}
+
+/* The q-quantile of count values, sorted ascending with NaN first. */
+double query_quantile_sorted(double q, const double *sorted, size_t count);
+/* Sorts ascending, NaN first. */
+void query_sort_doubles(double *values, size_t count);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "query/range_kernel.h"
+
+void query_kernel_sum(const struct query_range_row *row)
+{
+    for (size_t s = 0; s < row->steps; s++) {
+        double sum = 0, compensation = 0;
+        if (row->high[s] <= row->low[s])
+            continue;
+        for (size_t i = row->low[s]; i < row->high[s]; i++)
+            query_kahan_add(row->values[i], &sum, &compensation);
+        row->out[s] = isinf(sum) ? sum : sum + compensation;
+        query_bit_set(row->present, s);
+    }
+}
+
+/* The sum divided by the count, or, where the sum overflows, the incremental mean from there on. */
+static double average(const double *values, size_t count)
+{
+    double sum = values[0], mean = 0, compensation = 0;
+    bool incremental = false;
+    for (size_t i = 1; i < count; i++) {
+        double n = (double)(i + 1);
+        if (!incremental) {
+            double next = sum, next_compensation = compensation;
+            query_kahan_add(values[i], &next, &next_compensation);
+            if (!isinf(next)) {
+                sum = next;
+                compensation = next_compensation;
+                continue;
+            }
+            incremental = true;
+            mean = sum / (n - 1);
+            compensation /= n - 1;
+        }
+        double share = (n - 1) / n;
+        mean *= share;
+        compensation *= share;
+        query_kahan_add(values[i] / n, &mean, &compensation);
+    }
+    return incremental ? mean + compensation : sum / (double)count + compensation / (double)count;
+}
+
+void query_kernel_avg(const struct query_range_row *row)
+{
+    for (size_t s = 0; s < row->steps; s++) {
+        if (row->high[s] <= row->low[s])
+            continue;
+        row->out[s] = average(row->values + row->low[s], row->high[s] - row->low[s]);
+        query_bit_set(row->present, s);
+    }
+}
+
+/* Welford's method, compensated. */
+static double variance(const double *values, size_t count)
+{
+    double mean = 0, mean_c = 0, squares = 0, squares_c = 0;
+    for (size_t i = 0; i < count; i++) {
+        double delta = values[i] - (mean + mean_c);
+        query_kahan_add(delta / (double)(i + 1), &mean, &mean_c);
+        query_kahan_add(delta * (values[i] - (mean + mean_c)), &squares, &squares_c);
+    }
+    return (squares + squares_c) / (double)count;
+}
+
+void query_kernel_stdvar(const struct query_range_row *row)
+{
+    for (size_t s = 0; s < row->steps; s++) {
+        if (row->high[s] <= row->low[s])
+            continue;
+        row->out[s] = variance(row->values + row->low[s], row->high[s] - row->low[s]);
+        query_bit_set(row->present, s);
+    }
+}
+
+void query_kernel_stddev(const struct query_range_row *row)
+{
+    query_kernel_stdvar(row);
+    for (size_t s = 0; s < row->steps; s++)
+        row->out[s] = sqrt(row->out[s]);
+}
+
+/* ---- order ---- */
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    if (isnan(x) || isnan(y))
+        return isnan(y) - isnan(x);
+    return (x > y) - (x < y);
+}
+
+void query_sort_doubles(double *values, size_t count)
+{
+    if (count > 24) {
+        qsort(values, count, sizeof *values, compare_doubles);
+        return;
+    }
+    for (size_t i = 1; i < count; i++) {
+        double value = values[i];
+        size_t at = i;
+        for (; at > 0 && compare_doubles(&values[at - 1], &value) > 0; at--)
+            values[at] = values[at - 1];
+        values[at] = value;
+    }
+}
+
+double query_quantile_sorted(double q, const double *sorted, size_t count)
+{
+    if (count == 0 || isnan(q))
+        return NAN;
+    if (q < 0)
+        return -INFINITY;
+    if (q > 1)
+        return INFINITY;
+    double rank = q * (double)(count - 1), lower = floor(rank);
+    size_t index = (size_t)lower, next = index + 1 < count ? index + 1 : count - 1;
+    double weight = rank - lower;
+    return sorted[index] * (1 - weight) + sorted[next] * weight;
+}
+
+static const double *sort_window(const struct query_range_row *row, size_t step, size_t *ret_count)
+{
+    *ret_count = row->high[step] - row->low[step];
+    memcpy(row->sorted, row->values + row->low[step], *ret_count * sizeof *row->sorted);
+    query_sort_doubles(row->sorted, *ret_count);
+    return row->sorted;
+}
+
+void query_kernel_quantile(const struct query_range_row *row)
+{
+    for (size_t s = 0; s < row->steps; s++) {
+        size_t count;
+        if (row->high[s] <= row->low[s])
+            continue;
+        const double *sorted = sort_window(row, s, &count);
+        row->out[s] = query_quantile_sorted(row->first[s], sorted, count);
+        query_bit_set(row->present, s);
+    }
+}
+
+/* Median of the distances from the median. */
+void query_kernel_mad(const struct query_range_row *row)
+{
+    for (size_t s = 0; s < row->steps; s++) {
+        size_t count;
+        if (row->high[s] <= row->low[s])
+            continue;
+        const double *sorted = sort_window(row, s, &count);
+        double median = query_quantile_sorted(0.5, sorted, count);
+        for (size_t i = 0; i < count; i++)
+            row->sorted[i] = fabs(row->sorted[i] - median);
+        query_sort_doubles(row->sorted, count);
+        row->out[s] = query_quantile_sorted(0.5, row->sorted, count);
+        query_bit_set(row->present, s);
+    }
+}
+
+/* ---- minimum and maximum: a queue of candidates, each sample enters and leaves once ---- */
+/* Is the value at b at least as good as the one at a, so that a can never be chosen while b is
+ * there? NaN is worse than any number. `last` decides between equal ones: keep the earlier one. */
+static inline bool beats(double a, double b, bool max, bool keep_earlier)
+{
+    if (isnan(b))
+        return isnan(a) && !keep_earlier;
+    if (isnan(a))
+        return true;
+    if (a == b)
+        return !keep_earlier;
+    return max ? b > a : b < a;
+}
+
+/* Calls the choice of each window: its position in the samples. */
+static inline void slide(const struct query_range_row *row, bool max, bool keep_earlier, bool time)
+{
+    uint32_t *queue = row->scratch;
+    size_t head = 0, tail = 0, entered = 0;
+    for (size_t s = 0; s < row->steps; s++) {
+        size_t low = row->low[s], high = row->high[s];
+        if (entered < low) {
+            entered = low;
+            head = tail = 0;
+        }
+        for (; entered < high; entered++) {
+            while (tail > head &&
+                   beats(row->values[queue[tail - 1]], row->values[entered], max, keep_earlier))
+                tail--;
+            if (tail == head)
+                head = tail = 0;
+            queue[tail++] = (uint32_t)entered;
+        }
+        while (head < tail && queue[head] < low)
+            head++;
+        if (high <= low)
+            continue;
+        row->out[s] = time ? (double)row->times_ms[queue[head]] / 1000 : row->values[queue[head]];
+        query_bit_set(row->present, s);
+    }
+}
+
+void query_kernel_min(const struct query_range_row *row)
+{
+    slide(row, false, true, false);
+}
+
+void query_kernel_max(const struct query_range_row *row)
+{
+    slide(row, true, true, false);
+}
+
+/* Of equal values the last one's time counts. */
+void query_kernel_ts_of_min(const struct query_range_row *row)
+{
+    slide(row, false, false, true);
+}
+
+void query_kernel_ts_of_max(const struct query_range_row *row)
+{
+    slide(row, true, false, true);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "query/samples.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/number.h"
+
+void query_samples_fini(struct query_samples *samples)
+{
+    free(samples->times_ms);
+    free(samples->values);
+    *samples = (struct query_samples){0};
+}
+
+void query_samples_reserve(struct query_samples *samples, size_t count)
+{
+    if (count <= samples->capacity)
+        return;
+    size_t capacity = samples->capacity ? samples->capacity : 1024;
+    while (capacity < count)
+        capacity *= 2;
+    samples->times_ms = realloc(samples->times_ms, capacity * sizeof *samples->times_ms);
+    samples->values = realloc(samples->values, capacity * sizeof *samples->values);
+    TW_ASSERT(samples->times_ms && samples->values); /* bounded by the limit on samples */
+    samples->capacity = capacity;
+}
+
+enum tw_code query_source_open(struct query_source *source, struct query_exec *exec,
+                               const struct query_node *selector, int64_t start_ms, int64_t end_ms,
+                               const struct tsdb_hints *hints, struct tw_err *err)
+{
+    if (source->selection)
+        return TW_OK;
+    enum tw_code code = tsdb_select(exec->storage, exec->context, selector->selector.matchers,
+                                    selector->selector.matcher_count, start_ms + 1, end_ms, hints,
+                                    &source->selection, err);
+    return code ? code : tsdb_cursor_open(source->selection, &source->cursor, err);
+}
+
+void query_source_close(struct query_source *source)
+{
+    if (source->cursor)
+        source->cursor = tsdb_cursor_close(source->cursor);
+    if (source->selection)
+        source->selection = tsdb_selection_close(source->selection);
+    query_samples_fini(&source->samples);
+}
+
+/* Appends a column without its stale markers. */
+static void append_fresh(struct query_samples *samples, const struct tsdb_column *column)
+{
+    size_t count = samples->count;
+    for (size_t i = 0; i < column->count; i++) {
+        samples->times_ms[count] = column->times_ms[i];
+        samples->values[count] = column->values[i];
+        count += !tw_double_is_stale(column->values[i]);
+    }
+    samples->count = count;
+}
+
+enum tw_code query_source_read(struct query_source *source, struct query_exec *exec, size_t series,
+                               int64_t start_ms, int64_t end_ms, bool keep_stale,
+                               struct tw_err *err)
+{
+    struct query_samples *samples = &source->samples;
+    samples->count = 0;
+    if (end_ms <= start_ms)
+        return TW_OK;
+    tsdb_cursor_seek(source->cursor, series, start_ms + 1, end_ms);
+    for (;;) {
+        struct tsdb_column column;
+        enum tw_code code = tsdb_cursor_next(source->cursor, &column, err);
+        if (code || column.count == 0)
+            return code;
+        if (column.kind != TSDB_KIND_FLOAT)
+            continue; /* counted by the store when they were received */
+        code = query_exec_read(exec, column.count, err);
+        if (code)
+            return code;
+        query_samples_reserve(samples, samples->count + column.count);
+        if (!keep_stale) {
+            append_fresh(samples, &column);
+            continue;
+        }
+        memcpy(samples->times_ms + samples->count, column.times_ms, column.count * sizeof(int64_t));
+        memcpy(samples->values + samples->count, column.values, column.count * sizeof(double));
+        samples->count += column.count;
+    }
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * samples: the samples of one series that selectors and range functions work on, gathered from the
+ * store's columns into one run; and the selection they come from, which lives as long as the plan.
+ *
+ * Threads: one run, one thread.
+ */
+#ifndef TW_QUERY_SAMPLES_H
+#define TW_QUERY_SAMPLES_H
+
+#include "query/operator.h"
+
+struct query_samples {
+    int64_t *times_ms;
+    double *values;
+    size_t count, capacity;
+};
+
+void query_samples_fini(struct query_samples *samples);
+void query_samples_reserve(struct query_samples *samples, size_t count);
+
+/* Store side of a selector: opened once, read slice by slice. */
+struct query_source {
+    struct tsdb_selection *selection;
+    struct tsdb_cursor *cursor;
+    struct query_samples samples;
+};
+
+/* Selects what lies in (start_ms, end_ms], unless that was done already. */
+TW_MUST_CHECK enum tw_code query_source_open(struct query_source *source, struct query_exec *exec,
+                                             const struct query_node *selector, int64_t start_ms,
+                                             int64_t end_ms, const struct tsdb_hints *hints,
+                                             struct tw_err *err);
+void query_source_close(struct query_source *source);
+/* Fills source->samples with those of a series in (start_ms, end_ms]; stale markers are left out
+ * unless kept. */
+TW_MUST_CHECK enum tw_code query_source_read(struct query_source *source, struct query_exec *exec,
+                                             size_t series, int64_t start_ms, int64_t end_ms,
+                                             bool keep_stale, struct tw_err *err);
+
+#endif

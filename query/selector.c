@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Instant vector selector: at each step the newest sample in (t - offset - look-back, t - offset],
+ * unless it is a stale marker.
+ */
+#include "config.h"
+
+#include "query/operators.h"
+
+#include "base/number.h"
+#include "query/labelset.h"
+#include "query/samples.h"
+
+struct selector {
+    struct query_op op;
+    struct query_source source;
+    int64_t start_ms, end_ms; /* of everything the run will ask for: (start, end] */
+    bool timestamps;
+};
+
+/* First reference time and the distance of the next: 0 when @ fixes it. */
+static void reference_of(const struct query_op *op, const struct query_exec *exec,
+                         int64_t *ret_first_ms, int64_t *ret_step_ms)
+{
+    const struct query_modifiers *modifiers = &op->node->selector.modifiers;
+    int64_t first = op->grid.start_ms;
+    *ret_step_ms = modifiers->at == QUERY_AT_NONE ? op->grid.step_ms : 0;
+    if (modifiers->at == QUERY_AT_TIME)
+        first = modifiers->at_ms;
+    else if (modifiers->at == QUERY_AT_START)
+        first = exec->start_ms;
+    else if (modifiers->at == QUERY_AT_END)
+        first = exec->end_ms;
+    *ret_first_ms = first - modifiers->offset_ms;
+}
+
+static enum tw_code selector_open(struct query_op *op, struct query_exec *exec,
+                                  struct query_grid grid, struct tw_err *err)
+{
+    struct selector *selector = (struct selector *)op;
+    const struct tsdb_hints hints = {.step_ms = grid.steps > 1 ? grid.step_ms : 0};
+    enum tw_code code = query_source_open(&selector->source, exec, op->node, selector->start_ms,
+                                          selector->end_ms, &hints, err);
+    if (code)
+        return code;
+    size_t count = tsdb_selection_count(selector->source.selection);
+    code = query_op_begin(op, exec, count, true, err);
+    for (size_t i = 0; !code && i < count; i++)
+        op->labels[i] = tsdb_selection_labels(selector->source.selection, i);
+    for (size_t i = 0; !code && selector->timestamps && i < count; i++)
+        op->labels[i] = query_labels_without_name(exec->arena, op->labels[i]);
+    return code;
+}
+
+static void fill_row(const struct selector *selector, const struct query_exec *exec,
+                     int64_t first_ms, int64_t step_ms, double *values, uint64_t *present)
+{
+    const struct query_samples *samples = &selector->source.samples;
+    size_t steps = selector->op.grid.steps, at = 0;
+    if (samples->count == 0)
+        return;
+    for (size_t s = 0; s < steps; s++) {
+        int64_t reference = first_ms + (int64_t)s * step_ms;
+        while (at < samples->count && samples->times_ms[at] <= reference)
+            at++;
+        if (at == 0 || samples->times_ms[at - 1] <= reference - exec->lookback_ms ||
+            tw_double_is_stale(samples->values[at - 1]))
+            continue;
+        values[s] = selector->timestamps ? (double)samples->times_ms[at - 1] / 1000
+                                         : samples->values[at - 1];
+        query_bit_set(present, s);
+    }
+}
+
+static enum tw_code selector_next(struct query_op *op, struct query_exec *exec,
+                                  struct query_tile *ret_tile, struct tw_err *err)
+{
+    struct selector *selector = (struct selector *)op;
+    int64_t first_ms, step_ms;
+    reference_of(op, exec, &first_ms, &step_ms);
+    int64_t last_ms = first_ms + (int64_t)(op->grid.steps - 1) * step_ms;
+    *ret_tile = query_op_batch(op);
+    for (size_t row = 0; row < ret_tile->count; row++) {
+        enum tw_code code = query_source_read(&selector->source, exec, ret_tile->first + row,
+                                              first_ms - exec->lookback_ms, last_ms, true, err);
+        if (code)
+            return code;
+        fill_row(selector, exec, first_ms, step_ms, ret_tile->values + row * ret_tile->stride,
+                 ret_tile->present + row * ret_tile->words);
+    }
+    return TW_OK;
+}
+
+static void selector_close(struct query_op *op)
+{
+    query_source_close(&((struct selector *)op)->source);
+}
+
+static const struct query_op_ops selector_ops = {"selector", selector_open, selector_next,
+                                                 selector_close};
+
+struct query_op *query_selector_op(struct tw_arena *arena, const struct query_node *node,
+                                   int64_t start_ms, int64_t end_ms, bool timestamps)
+{
+    struct selector *selector = TW_ARENA_NEW(arena, struct selector);
+    selector->op.ops = &selector_ops;
+    selector->op.node = node;
+    selector->start_ms = start_ms;
+    selector->end_ms = end_ms;
+    selector->timestamps = timestamps;
+    return &selector->op;
+}
