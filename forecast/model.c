@@ -21,6 +21,8 @@
 #define MEMORY_MS (6 * (int64_t)86400000) /* age at which a row counts 1/e, */
 #define MEMORY_STEPS 500.0                /* or this many steps, whichever is longer */
 #define STEP_MS_MAX (7 * (int64_t)86400000)
+#define RECALLED_PERIODS 3    /* that have to agree, by their median, on what comes at this phase */
+#define STRENGTH_RECALLED 0.3 /* of a season that is worth recalling */
 #define PEAK_COLUMNS_MAX (8 + FORECAST_SEASONS_MAX)
 
 /* A lead that has been fitted. */
@@ -501,6 +503,49 @@ enum tw_code forecast_model_predict(struct forecast_model *model, size_t horizon
     if (ret_band->peak)
         predict_peak(model, probabilities, quantile_count, ret_band);
     return TW_OK;
+}
+
+/* Highest of the window around the same phase `lag` steps ago, moved to today's level. */
+static double recalled(const struct forecast_series *series, size_t lag, size_t span)
+{
+    size_t t = series->count - 1, first = t - lag, count = span + 3;
+    if (first + count > t + 1)
+        count = t + 1 - first;
+    return (double)highest(series, first, count) + (double)series->average[1][t] -
+           (double)series->average[1][t - lag];
+}
+
+static double recall_season(const struct forecast_series *series, size_t period, size_t span)
+{
+    double seen[RECALLED_PERIODS];
+    size_t count = 0, t = series->count - 1;
+    size_t lag = (span + 2 + period - 1) / period * period;
+    for (; count < RECALLED_PERIODS && lag <= t; lag += period)
+        seen[count++] = recalled(series, lag, span);
+    if (count < 2)
+        return NAN;
+    forecast_sort(seen, count);
+    return seen[(count - 1) / 2];
+}
+
+double forecast_model_recall(const struct forecast_model *model, size_t span)
+{
+    TW_CHECK_MAGIC(model, MODEL_MAGIC);
+    const struct forecast_series *series = &model->series;
+    double recall = NAN;
+    for (size_t k = 0; k < model->period_count; k++) {
+        const struct forecast_period *period = &model->periods[k];
+        if (period->strength < STRENGTH_RECALLED)
+            continue;
+        if (!period->weekly) {
+            recall = fmax(recall, recall_season(series, period->period, span));
+        } else if (series->count > period->period &&
+                   period->strength > model->periods[0].strength) {
+            /* The week knows better which days are alike. */
+            recall = fmin(recall, recalled(series, period->period, span));
+        }
+    }
+    return isnan(recall) ? NAN : in_unit(model, recall);
 }
 
 enum tw_code forecast_model_peek(struct forecast_model *model, double value, size_t horizon,

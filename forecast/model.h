@@ -89,6 +89,12 @@ TW_MUST_CHECK enum tw_code forecast_model_peek(struct forecast_model *model, dou
                                                size_t quantile_count,
                                                struct forecast_band *ret_band, struct tw_err *err);
 
+/* What the next span steps came to, at the same phase of the last periods and at today's level: the
+ * median over periods of their highest value, a step early or late. Sharp edges (an office that
+ * opens, a batch on the hour) are remembered here though they are too rare to count in the mixture.
+ * NaN when no season was found or seen often enough. */
+double forecast_model_recall(const struct forecast_model *model, size_t span);
+
 /* Periods found, in steps, shortest first; returns how many, at most FORECAST_SEASONS_MAX. */
 size_t forecast_model_seasons(const struct forecast_model *model, size_t *ret_periods);
 size_t forecast_model_count(const struct forecast_model *model); /* values held */

@@ -8,3 +8,9 @@ noinst_LIBRARIES += %D%/libforecast.a
 	%D%/season.c %D%/season.h \
 	%D%/series.c %D%/series.h \
 	%D%/stack.c %D%/stack.h
+
+# Run by hand; prints what a fit, an update and a prediction cost.
+EXTRA_PROGRAMS += tests/bench/forecast_bench
+tests_bench_forecast_bench_SOURCES = tests/bench/forecast_bench.c
+tests_bench_forecast_bench_LDADD = %D%/libforecast.a base/libbase.a $(BASE_LIBS)
+CLEANFILES += tests/bench/forecast_bench$(EXEEXT)

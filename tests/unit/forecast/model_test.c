@@ -346,6 +346,29 @@ START_TEST(lower_bound_holds)
 }
 END_TEST
 
+START_TEST(a_sharp_edge_is_recalled)
+{
+    size_t count = 5 * 1440 + 540 - 3; /* three minutes before nine */
+    double *values = calloc(count, sizeof *values);
+    uint64_t seed = 5;
+    struct forecast_options options = {MINUTE_MS, 10, 4, -INFINITY};
+    struct forecast_model *model = NULL;
+    struct tw_err err = {0};
+    for (size_t i = 0; i < count; i++)
+        values[i] = (i % 1440 >= 540 && i % 1440 < 1020 ? 900 : 300) * (1 + 0.02 * noise(&seed));
+    unit_assert_ok(forecast_model_new(values, count, &options, &model, &err), &err);
+    ck_assert_double_eq_tol(forecast_model_recall(model, 4), 900, 40);
+    model = forecast_model_free(model);
+    unit_assert_ok(forecast_model_new(values, count - 120, &options, &model, &err), &err);
+    ck_assert_double_eq_tol(forecast_model_recall(model, 4), 300, 40);
+    model = forecast_model_free(model);
+    unit_assert_ok(forecast_model_new(values, 100, &options, &model, &err), &err);
+    ck_assert(isnan(forecast_model_recall(model, 4)));
+    forecast_model_free(model);
+    free(values);
+}
+END_TEST
+
 START_TEST(periods_are_found)
 {
     size_t count = 3 * 1440, periods[FORECAST_SEASONS_MAX];
@@ -388,6 +411,7 @@ int main(void)
         UNIT_CASE(append_and_peek_agree),
         UNIT_CASE(a_full_model_says_so),
         UNIT_CASE(lower_bound_holds),
+        UNIT_CASE(a_sharp_edge_is_recalled),
         UNIT_CASE(periods_are_found),
         {0},
     };

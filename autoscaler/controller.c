@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "autoscaler/controller.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "forecast/model.h"
+
+#define CONTROLLER_MAGIC 0x73636c31u
+#define REFIT_STEPS 15        /* the mixture is fitted anew after so many steps */
+#define REFIT_SHARE 10        /* or when the past has grown by a tenth */
+#define HORIZON_STEPS_MAX 240 /* leads of a decision */
+#define RECENT_MAX 8          /* observations that the trend is taken from */
+#define TREND_WINDOW_MS 75000
+#define COVERAGE_MIN 0.95             /* below: some sources are missing */
+#define DROP_SUSPECT 0.15             /* a load that falls below this share at once is suspect */
+#define JUMP_SUSPECT 4.0              /* or rises above this multiple */
+#define DROP_BELIEVED_MS (20 * 60000) /* until it has lasted so long */
+#define JUMP_BELIEVED_COUNT 3         /* or was seen so often */
+#define AGE_RATE 0.1
+#define CAPACITY_RATE 0.05
+#define BUSY_MIN 0.2 /* utilisation between these tells the capacity */
+#define BUSY_MAX 0.95
+
+const double scale_band_probabilities[SCALE_BAND_QUANTILES] = {0.05, 0.5, 0.9, 0.95, 0.99};
+
+struct scale_controller {
+    unsigned magic;
+    const struct scale_settings *settings;
+    size_t band_steps;
+    struct scale_load load;
+    struct scale_policy policy;
+    struct scale_startup startup;
+    /* model */
+    struct forecast_model *model;
+    size_t model_steps;  /* fitted with so many */
+    size_t since_fit;    /* steps appended since */
+    size_t fitted_steps; /* leads that it was fitted for */
+    size_t peak_steps;   /* horizon it was fitted for */
+    /* input */
+    struct scale_moment_load {
+        int64_t time_ms;
+        double load;
+    } recent[RECENT_MAX]; /* good ones, oldest first */
+    size_t recent_count;
+    double level; /* of the last good observations; NaN = none yet */
+    int64_t suspect_since_ms;
+    unsigned suspect_count;
+    bool suspect_low;
+    double age_ms;     /* usual age of an observation */
+    double capacity;   /* per replica, as far as it is known */
+    double last_value; /* newest usable load, for the band; NaN = none */
+    int64_t decided;   /* replicas of the last decision; -1 = none */
+};
+
+struct scale_controller *scale_controller_new(const struct scale_settings *settings,
+                                              size_t band_steps)
+{
+    struct scale_controller *controller = calloc(1, sizeof *controller);
+    TW_ASSERT(controller != NULL);
+    controller->magic = CONTROLLER_MAGIC;
+    controller->settings = settings;
+    controller->band_steps = band_steps;
+    controller->decided = -1;
+    controller->level = NAN;
+    controller->last_value = NAN;
+    controller->capacity = settings->capacity;
+    scale_load_init(&controller->load, settings->step_ms,
+                    (size_t)(settings->history_ms / settings->step_ms));
+    scale_policy_init(&controller->policy);
+    scale_startup_init(&controller->startup);
+    return controller;
+}
+
+struct scale_controller *scale_controller_free(struct scale_controller *controller)
+{
+    if (!controller)
+        return NULL;
+    TW_CHECK_MAGIC(controller, CONTROLLER_MAGIC);
+    controller->magic = 0;
+    forecast_model_free(controller->model);
+    scale_load_fini(&controller->load);
+    free(controller);
+    return NULL;
+}
+
+void scale_controller_set(struct scale_controller *controller,
+                          const struct scale_settings *settings)
+{
+    TW_CHECK_MAGIC(controller, CONTROLLER_MAGIC);
+    TW_ASSERT(settings->step_ms == controller->load.step_ms);
+    bool same = settings->capacity == controller->settings->capacity ||
+                (isnan(settings->capacity) && isnan(controller->settings->capacity));
+    if (!same)
+        controller->capacity = settings->capacity;
+    controller->settings = settings;
+}
+
+void scale_controller_history(struct scale_controller *controller, int64_t first_ms,
+                              int64_t step_ms, const double *values, size_t count)
+{
+    TW_CHECK_MAGIC(controller, CONTROLLER_MAGIC);
+    for (size_t i = 0; i < count; i++)
+        scale_load_observe(&controller->load, first_ms + (int64_t)i * step_ms, values[i]);
+    controller->model = forecast_model_free(controller->model);
+}
+
+void scale_controller_resume(struct scale_controller *controller, const struct scale_decision *last)
+{
+    TW_CHECK_MAGIC(controller, CONTROLLER_MAGIC);
+    controller->decided = last->to;
+}
+
+void scale_controller_set_capacity(struct scale_controller *controller, double capacity)
+{
+    TW_CHECK_MAGIC(controller, CONTROLLER_MAGIC);
+    if (controller->settings->utilisation.size && capacity > 0 && isfinite(capacity))
+        controller->capacity = capacity;
+}
+
+struct scale_policy *scale_controller_policy(struct scale_controller *controller)
+{
+    return &controller->policy;
+}
+
+struct scale_startup *scale_controller_startup(struct scale_controller *controller)
+{
+    return &controller->startup;
+}
+
+/* ---- what the numbers are worth ---- */
+
+/* Judges the observation; *ret_load is what may be used of it (NaN: nothing). */
+static enum scale_data judge(struct scale_controller *controller,
+                             const struct scale_observation *observation, double *ret_load)
+{
+    *ret_load = NAN;
+    if (observation->data != SCALE_DATA_OK)
+        return observation->data;
+    double load = observation->load;
+    if (!isfinite(load) || load < 0)
+        return SCALE_DATA_MISSING;
+    enum scale_data data = SCALE_DATA_OK;
+    if (observation->coverage < COVERAGE_MIN) { /* false for NaN */
+        load /= fmax(observation->coverage, 0.05);
+        data = SCALE_DATA_PARTIAL;
+    }
+    double level = controller->level;
+    bool low = load<DROP_SUSPECT * level, high = load> JUMP_SUSPECT * level && level > 0;
+    if ((low || high) && controller->recent_count >= 4) {
+        if (!controller->suspect_count || controller->suspect_low != low) {
+            controller->suspect_since_ms = observation->now_ms;
+            controller->suspect_count = 0;
+            controller->suspect_low = low;
+        }
+        controller->suspect_count++;
+        bool believed = low ? observation->now_ms - controller->suspect_since_ms >= DROP_BELIEVED_MS
+                            : controller->suspect_count >= JUMP_BELIEVED_COUNT;
+        if (!believed)
+            return SCALE_DATA_SUSPECT;
+        controller->recent_count = 0; /* a new regime: the old trend says nothing about it */
+        controller->level = load;
+    }
+    controller->suspect_count = 0;
+    *ret_load = load;
+    return data;
+}
+
+/* ---- learning ---- */
+
+static void learn_capacity(struct scale_controller *controller,
+                           const struct scale_observation *observation, double load)
+{
+    double busy = observation->utilisation;
+    if (!isfinite(busy) || busy < BUSY_MIN || observation->ready <= 0 ||
+        observation->ready != observation->replicas)
+        return;
+    double *capacity = &controller->capacity;
+    if (busy >= BUSY_MAX) { /* saturated: a replica does less than was believed */
+        *capacity *= 0.98;
+        return;
+    }
+    double seen =
+        load / (busy * (double)observation->ready) * controller->settings->utilisation_max;
+    if (!(seen > 0))
+        return;
+    if (!isnan(controller->settings->capacity))
+        seen = fmin(seen, 1.2 * controller->settings->capacity);
+    *capacity = isnan(*capacity) ? seen : *capacity + CAPACITY_RATE * (seen - *capacity);
+}
+
+int64_t scale_controller_startup_ms(const struct scale_controller *controller, bool *ret_learned)
+{
+    int64_t ms = controller->settings->startup_ms;
+    *ret_learned = scale_startup_learned(&controller->startup, &ms);
+    return ms;
+}
+
+int64_t scale_controller_horizon_ms(const struct scale_controller *controller)
+{
+    bool learned;
+    return scale_controller_startup_ms(controller, &learned) + controller->settings->tick_ms +
+           (int64_t)controller->age_ms;
+}
+
+static size_t horizon_steps(const struct scale_controller *controller)
+{
+    int64_t step = controller->load.step_ms;
+    int64_t steps = (scale_controller_horizon_ms(controller) + step - 1) / step;
+    return (size_t)(steps < 1 ? 1 : steps > HORIZON_STEPS_MAX ? HORIZON_STEPS_MAX : steps);
+}
+
+/* Steps that a scale-in has to be right for: until what it gave up could be back, and the
+ * stabilisation window beside. */
+static size_t hold_steps(const struct scale_controller *controller)
+{
+    int64_t step = controller->load.step_ms;
+    size_t steps = horizon_steps(controller) +
+                   (size_t)((controller->settings->down.window_ms + step - 1) / step);
+    return steps < HORIZON_STEPS_MAX ? steps : HORIZON_STEPS_MAX;
+}
+
+static void fit(struct scale_controller *controller)
+{
+    struct scale_load *load = &controller->load;
+    size_t peak = horizon_steps(controller);
+    size_t count = load->count < load->count_max ? load->count : load->count_max;
+    if (count > FORECAST_VALUES_MAX)
+        count = FORECAST_VALUES_MAX;
+    struct forecast_options options = {
+        .step_ms = load->step_ms,
+        .horizon = hold_steps(controller) > controller->band_steps ? hold_steps(controller)
+                                                                   : controller->band_steps,
+        .peak_horizon = peak,
+        .lower_bound = 0,
+    };
+    struct forecast_model *model = NULL;
+    struct tw_err err;
+    enum tw_code code =
+        forecast_model_new(load->values + load->count - count, count, &options, &model, &err);
+    TW_ASSERT(code == TW_OK || code == TW_BAD_DATA); /* the latter: not one known value */
+    forecast_model_free(controller->model);
+    controller->model = model;
+    controller->model_steps = count;
+    controller->since_fit = 0;
+    controller->peak_steps = peak;
+    controller->fitted_steps = options.horizon;
+}
+
+/* Hands the newly closed steps to the model, or makes a new one when it is time. */
+static void update_model(struct scale_controller *controller, size_t closed)
+{
+    struct scale_load *load = &controller->load;
+    if (!load->count)
+        return;
+    controller->since_fit += closed;
+    bool grown = controller->since_fit * REFIT_SHARE >= controller->model_steps + REFIT_SHARE - 1 &&
+                 controller->since_fit > 0;
+    size_t peak = horizon_steps(controller);
+    bool due = !controller->model ? closed > 0 || controller->model_steps == 0
+                                  : controller->since_fit >= REFIT_STEPS || grown;
+    if (due || (controller->model && peak != controller->peak_steps) || closed > load->count) {
+        fit(controller);
+        return;
+    }
+    for (size_t i = load->count - closed; controller->model && i < load->count; i++)
+        if (forecast_model_append(controller->model, load->values[i], NULL) != TW_OK) {
+            fit(controller);
+            return;
+        }
+}
+
+/* What the load comes to if it goes on rising as in the last minute; 0 when it does not clearly. */
+static double project(const struct scale_controller *controller, int64_t until_ms)
+{
+    size_t first = 0, n = controller->recent_count;
+    if (n < 3)
+        return 0;
+    int64_t last_ms = controller->recent[n - 1].time_ms;
+    while (controller->recent[first].time_ms < last_ms - TREND_WINDOW_MS)
+        first++;
+    n -= first;
+    if (n < 3)
+        return 0;
+    double mean_t = 0, mean_x = 0, tt = 0, tx = 0, rest = 0;
+    for (size_t i = first; i < first + n; i++) {
+        mean_t += (double)(controller->recent[i].time_ms - last_ms) / (double)n;
+        mean_x += controller->recent[i].load / (double)n;
+    }
+    for (size_t i = first; i < first + n; i++) {
+        double t = (double)(controller->recent[i].time_ms - last_ms) - mean_t;
+        tt += t * t;
+        tx += t * (controller->recent[i].load - mean_x);
+    }
+    if (!(tt > 0) || tx <= 0)
+        return 0;
+    double slope = tx / tt;
+    for (size_t i = first; i < first + n; i++) {
+        double t = (double)(controller->recent[i].time_ms - last_ms) - mean_t;
+        double e = controller->recent[i].load - mean_x - slope * t;
+        rest += e * e;
+    }
+    double deviation = sqrt(rest / (double)(n - 2) / tt); /* of the slope */
+    double now = mean_x - slope * mean_t;
+    double rise = slope * (double)TREND_WINDOW_MS;
+    if (slope < 4 * deviation || rise < 0.1 * now)
+        return 0;
+    return now + slope * (double)(until_ms - last_ms);
+}
+
+static void note_good(struct scale_controller *controller,
+                      const struct scale_observation *observation, double load)
+{
+    size_t *count = &controller->recent_count;
+    if (*count && controller->recent[*count - 1].time_ms >= observation->load_ms)
+        return;
+    if (*count == RECENT_MAX) {
+        memmove(controller->recent, controller->recent + 1,
+                (RECENT_MAX - 1) * sizeof *controller->recent);
+        (*count)--;
+    }
+    controller->recent[(*count)++] = (struct scale_moment_load){observation->load_ms, load};
+    controller->level = isnan(controller->level) ? load : 0.5 * (controller->level + load);
+    double age = (double)(observation->now_ms - observation->load_ms);
+    if (age >= 0)
+        controller->age_ms += (*count == 1 ? 1 : AGE_RATE) * (age - controller->age_ms);
+}
+
+/* ---- decide ---- */
+
+static int64_t replicas_for(double load, double capacity)
+{
+    double n = ceil(load / capacity - 1e-9);
+    return !(n > 0) ? 0 : n > SCALE_REPLICAS_MAX ? SCALE_REPLICAS_MAX : (int64_t)n;
+}
+
+/* Sets the forecast's numbers of the decision; false when there is no model. */
+static bool look_ahead(struct scale_controller *controller, double load,
+                       struct scale_decision *decision, double *ret_later)
+{
+    if (!controller->model)
+        return false;
+    double probabilities[4] = {0.5, 0.95, decision->quantile, fmax(decision->quantile, 0.99)};
+    double quantiles[4 * HORIZON_STEPS_MAX], peak[4];
+    size_t at = 2;
+    for (; at > 0 && probabilities[at - 1] > probabilities[at]; at--) {
+        double swap = probabilities[at];
+        probabilities[at] = probabilities[at - 1];
+        probabilities[at - 1] = swap;
+    }
+    struct forecast_band band = {NULL, quantiles, 0, peak};
+    struct tw_err err;
+    size_t steps = hold_steps(controller);
+    if (steps > controller->fitted_steps) /* a reload may have lengthened the window */
+        steps = controller->fitted_steps;
+    enum tw_code code =
+        isnan(load)
+            ? forecast_model_predict(controller->model, steps, probabilities, 4, &band, &err)
+            : forecast_model_peek(controller->model, load, steps, probabilities, 4, &band, &err);
+    TW_ASSERT(code == TW_OK);
+    decision->used = peak[at];
+    double later = peak[at];
+    for (size_t h = 0; h < steps; h++)
+        later = fmax(later, quantiles[4 * h + 3]);
+    *ret_later = later;
+    decision->q50 = peak[at == 0 ? 1 : 0];
+    decision->q95 = peak[at == 2 ? 1 : 2];
+    return true;
+}
+
+static void explain(struct scale_decision *decision, bool forecast, const char *error)
+{
+    char *out = decision->reason;
+    size_t room = sizeof decision->reason, used;
+    if (isnan(decision->load))
+        used = (size_t)snprintf(out, room, "The load is not known (%s%s%.100s).",
+                                scale_data_name(decision->data), error ? ": " : "",
+                                error ? error : "");
+    else
+        used = (size_t)snprintf(out, room, "Load is %.6g.", decision->load);
+    if (forecast && used < room)
+        used += (size_t)snprintf(
+            out + used, room - used,
+            " Its highest within %lld s is forecast as %.6g (median %.6g, %g %% sure %.6g)",
+            (long long)(decision->horizon_ms / 1000), decision->used, decision->q50,
+            100 * decision->quantile, decision->used);
+    if (forecast && used < room && !isnan(decision->capacity))
+        used += (size_t)snprintf(out + used, room - used,
+                                 ", for which %lld replicas of %.6g are enough.",
+                                 (long long)decision->wanted, decision->capacity);
+    for (size_t k = 0; k < decision->guard_count && used < room; k++)
+        used +=
+            (size_t)snprintf(out + used, room - used, " %s: %s.",
+                             scale_guard_name(decision->guards[k].guard), decision->guards[k].text);
+}
+
+void scale_controller_decide(struct scale_controller *controller,
+                             const struct scale_observation *observation,
+                             struct scale_decision *ret_decision)
+{
+    TW_CHECK_MAGIC(controller, CONTROLLER_MAGIC);
+    const struct scale_settings *settings = controller->settings;
+    struct scale_decision *decision = ret_decision;
+    memset(decision, 0, sizeof *decision);
+    double load;
+    decision->time_ms = decision->since_ms = observation->now_ms;
+    decision->count = 1;
+    decision->data = judge(controller, observation, &load);
+    decision->load = load;
+    decision->load_ms = observation->load_ms;
+    decision->replicas = observation->replicas;
+    decision->ready = observation->ready;
+    decision->quantile = settings->quantile;
+    decision->q50 = decision->q95 = decision->used = NAN;
+    decision->min = settings->min;
+    decision->max = settings->max;
+    decision->from = observation->replicas >= 0 ? observation->replicas : controller->decided;
+
+    scale_startup_observe(&controller->startup, observation->now_ms, observation->replicas,
+                          observation->ready);
+    if (!isnan(load)) {
+        if (decision->data == SCALE_DATA_OK) {
+            note_good(controller, observation, load);
+            learn_capacity(controller, observation, load);
+        }
+        controller->last_value = load;
+    }
+    int64_t at =
+        isnan(load) ? observation->now_ms - (int64_t)controller->age_ms : observation->load_ms;
+    update_model(controller, scale_load_observe(&controller->load, at, load));
+
+    bool learned;
+    decision->capacity = controller->capacity;
+    decision->startup_ms = scale_controller_startup_ms(controller, &learned);
+    decision->horizon_ms = scale_controller_horizon_ms(controller);
+    double later = NAN;
+    bool forecast = look_ahead(controller, load, decision, &later);
+    bool known = controller->capacity > 0; /* false for NaN */
+    int64_t trend = 0;
+    if (known && !isnan(load)) {
+        decision->reactive = replicas_for(load, controller->capacity);
+        if (decision->data == SCALE_DATA_OK)
+            trend = replicas_for(
+                project(controller, observation->now_ms + decision->startup_ms + settings->tick_ms),
+                controller->capacity);
+    }
+    if (known && forecast)
+        decision->wanted = replicas_for(decision->used, controller->capacity);
+    else if (known && !isnan(load))
+        decision->wanted = decision->reactive;
+    else
+        decision->wanted = decision->from >= 0 ? decision->from : settings->min;
+    if (known && forecast) {
+        double recall = forecast_model_recall(controller->model, horizon_steps(controller));
+        decision->recalled = isnan(recall) ? 0 : replicas_for(recall, controller->capacity);
+    }
+    decision->later = known && forecast && decision->data == SCALE_DATA_OK
+                          ? replicas_for(later, controller->capacity)
+                          : -1;
+    scale_policy_decide(&controller->policy, settings, trend, decision);
+    explain(decision, forecast, observation->error);
+    controller->decided = decision->to;
+}
+
+/* ---- for drawing ---- */
+
+size_t scale_controller_band_steps(const struct scale_controller *controller)
+{
+    if (!controller->model)
+        return 0;
+    return controller->fitted_steps;
+}
+
+size_t scale_controller_band(struct scale_controller *controller, double *ret_mean,
+                             double *ret_quantiles, double *ret_peak, int64_t *ret_first_ms)
+{
+    TW_CHECK_MAGIC(controller, CONTROLLER_MAGIC);
+    size_t steps = scale_controller_band_steps(controller);
+    if (!steps)
+        return 0;
+    struct forecast_band band = {ret_mean, ret_quantiles, 0, ret_peak};
+    struct tw_err err;
+    enum tw_code code = forecast_model_predict(controller->model, steps, scale_band_probabilities,
+                                               SCALE_BAND_QUANTILES, &band, &err);
+    TW_ASSERT(code == TW_OK);
+    *ret_first_ms = scale_load_end_ms(&controller->load) + controller->load.step_ms;
+    return steps;
+}
+
+const struct scale_load *scale_controller_load(const struct scale_controller *controller)
+{
+    return &controller->load;
+}
+
+size_t scale_controller_seasons_ms(const struct scale_controller *controller, int64_t *ret_ms)
+{
+    if (!controller->model)
+        return 0;
+    size_t periods[FORECAST_SEASONS_MAX],
+        count = forecast_model_seasons(controller->model, periods);
+    for (size_t k = 0; k < count; k++)
+        ret_ms[k] = (int64_t)periods[k] * controller->load.step_ms;
+    return count;
+}
+
+double scale_controller_capacity(const struct scale_controller *controller)
+{
+    return controller->capacity;
+}
