@@ -168,7 +168,7 @@ static int compare_series(const void *a, const void *b)
 /* Matches of one label set become one series. */
 static void join(struct selection *selection, struct matches *matches)
 {
-    if (selection->partition_count + selection->head_count > 1)
+    if (matches->count > 1 && selection->partition_count + selection->head_count > 1)
         qsort(matches->items, matches->count, sizeof *matches->items, compare_matches);
     selection->series =
         TW_ARENA_ARRAY(selection->arena, struct series, matches->count ? matches->count : 1);
