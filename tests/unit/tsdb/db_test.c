@@ -2,6 +2,8 @@
 #include "config.h"
 
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -313,18 +315,60 @@ START_TEST(large_head_is_flushed)
 }
 END_TEST
 
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* A limit on the size of files stands for a full disk: writes fail, reads go on. */
+START_TEST(full_disk_is_survived)
+{
+    char path[4096];
+    strcpy(path, folder());
+    signal(SIGXFSZ, SIG_IGN);
+    struct tsdb_db *db = open_db(path);
+    struct tw_err err;
+    unit_assert_ok(store_append(db, "m", 1000, 1, &err), &err);
+    limit_files(4096);
+    unit_assert_code(store_append(db, "m", 2000, 2, &err), TW_NO_SPACE);
+    unit_assert_code(store_append(db, "m", 2000, 2, &err), TW_NO_SPACE);
+    unit_assert_contains(err.message, "takes no samples");
+    ck_assert(tsdb_db_keep(db, &err) != TW_OK);
+    struct tsdb_db_status status;
+    tsdb_db_status(db, &status);
+    ck_assert_int_eq(status.code, TW_NO_SPACE);
+    store_assert(db, "m", 0, 5000, "m: 1000=1\n");
+    ck_assert(tsdb_db_flush(db, &err) != TW_OK);
+    store_assert(db, "m", 0, 5000, "m: 1000=1\n");
+    limit_files(RLIM_INFINITY);
+    unit_assert_ok(tsdb_db_keep(db, &err), &err);
+    tsdb_db_status(db, &status);
+    ck_assert_int_eq(status.code, TW_OK);
+    unit_assert_ok(store_append(db, "m", 3000, 3, &err), &err);
+    store_assert(db, "m", 0, 5000, "m: 1000=1 3000=3\n");
+    /* A flush that finds no room leaves everything in the log. */
+    limit_files(12000);
+    ck_assert(tsdb_db_flush(db, &err) != TW_OK);
+    store_assert(db, "m", 0, 5000, "m: 1000=1 3000=3\n");
+    limit_files(RLIM_INFINITY);
+    tsdb_db_close(db);
+    db = open_db(path);
+    store_assert(db, "m", 0, 5000, "m: 1000=1 3000=3\n");
+    tsdb_db_close(db);
+}
+END_TEST
+
 int main(void)
 {
-    const struct unit_case cases[] = {UNIT_CASE(appended_is_selected),
-                                      UNIT_CASE(any_order_last_write_wins),
-                                      UNIT_CASE(survives_reopening),
-                                      UNIT_CASE(bad_samples_are_refused),
-                                      UNIT_CASE(one_process_at_a_time),
-                                      UNIT_CASE(names_and_values),
-                                      UNIT_CASE(metadata_is_kept),
-                                      UNIT_CASE(flush_moves_into_partitions),
-                                      UNIT_CASE(retention_drops_whole_days),
-                                      UNIT_CASE(large_head_is_flushed),
-                                      {0}};
+    const struct unit_case cases[] = {
+        UNIT_CASE(appended_is_selected),       UNIT_CASE(any_order_last_write_wins),
+        UNIT_CASE(survives_reopening),         UNIT_CASE(bad_samples_are_refused),
+        UNIT_CASE(one_process_at_a_time),      UNIT_CASE(names_and_values),
+        UNIT_CASE(metadata_is_kept),           UNIT_CASE(flush_moves_into_partitions),
+        UNIT_CASE(retention_drops_whole_days), UNIT_CASE(large_head_is_flushed),
+        UNIT_CASE(full_disk_is_survived),      {0}};
     return unit_run("tsdb/db", cases);
 }

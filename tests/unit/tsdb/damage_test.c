@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * damage_test: bytes of the store's files are flipped, one at a time. Reading everything then gives
+ * what it gave before, or a clear error; never other samples. Bytes of our own values are covered
+ * by a checksum; bytes of LMDB's pages are not, and there the library itself may end the process,
+ * so reading is done in a child.
+ */
+#include "config.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "tests/unit/tsdb/store.h"
+
+#define FLIPS_A_FILE 16
+
+static char path[4096];
+static struct tw_err err;
+
+static struct tsdb_db *open_db(void)
+{
+    struct tsdb_db *db;
+    unit_assert_ok(
+        tsdb_db_open(&(struct tsdb_db_options){.folder = path, .manual = true}, &db, &err), &err);
+    return db;
+}
+
+/* Two days in partitions, the second with two runs, and a segment of the log. */
+static char *make_store(void)
+{
+    struct tsdb_db *db = open_db();
+    struct tw_context context = store_context();
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 60; i++) {
+            struct tsdb_sample samples[10];
+            struct wire_label items[10][8];
+            char names[10][32];
+            for (int j = 0; j < 10; j++) {
+                snprintf(names[j], sizeof names[j], "m%d,host=h%d", j % 3, j);
+                samples[j] =
+                    (struct tsdb_sample){store_labels(names[j], items[j]),
+                                         (round ? TSDB_DAY_MS : 0) + round * 1000000 + i * 15000,
+                                         j % 2 ? i * 0.1 + round : (i * j + round) / 3.0};
+            }
+            unit_assert_ok(tsdb_append(tsdb_db_storage(db), &context, samples, 10, &err), &err);
+        }
+        if (round < 3)
+            unit_assert_ok(tsdb_db_flush(db, &err), &err);
+    }
+    /* Not closed: the log stays, as a killed process leaves it. */
+    return store_read(db, NULL, NULL, NULL, INT64_MIN, INT64_MAX);
+}
+
+enum { SAME, ERROR, WRONG };
+
+static bool append_series(struct tsdb_selection *selection, struct tsdb_cursor *cursor,
+                          size_t index, struct tw_buf *text)
+{
+    size_t at = text->size, samples = 0;
+    struct tsdb_column column;
+    wire_labels_format(tsdb_selection_labels(selection, index), text);
+    tw_buf_append_cstr(text, ":");
+    tsdb_cursor_seek(cursor, index, INT64_MIN, INT64_MAX);
+    for (;;) {
+        if (tsdb_cursor_next(cursor, &column, &err) != TW_OK)
+            return false;
+        if (column.count == 0)
+            break;
+        for (size_t j = 0; j < column.count; j++, samples++) {
+            char number[TW_DOUBLE_BYTES];
+            tw_double_format_general(column.values[j], number);
+            tw_buf_appendf(text, " %lld=%s", (long long)column.times_ms[j], number);
+        }
+    }
+    tw_buf_append_cstr(text, "\n");
+    if (samples == 0)
+        text->size = at;
+    return true;
+}
+
+/* In a child: its verdict as exit status. */
+static int read_all(const char *wanted)
+{
+    struct tsdb_db *db;
+    struct tw_context context = store_context();
+    struct tsdb_selection *selection;
+    struct tsdb_cursor *cursor;
+    struct tsdb_db_options options = {.folder = path, .manual = true};
+    if (tsdb_db_open(&options, &db, &err) != TW_OK ||
+        tsdb_select(tsdb_db_storage(db), &context, NULL, 0, INT64_MIN, INT64_MAX,
+                    &(struct tsdb_hints){0}, &selection, &err) != TW_OK ||
+        tsdb_cursor_open(selection, &cursor, &err) != TW_OK)
+        return ERROR;
+    struct tw_buf text;
+    tw_buf_init(&text, (size_t)1 << 26);
+    for (size_t i = 0; i < tsdb_selection_count(selection); i++)
+        if (!append_series(selection, cursor, i, &text))
+            return ERROR;
+    return strcmp(tw_buf_cstr(&text), wanted) == 0 ? SAME : WRONG;
+}
+
+static void flip(const char *file, long offset, int mask)
+{
+    FILE *stream = fopen(file, "r+b");
+    ck_assert(stream != NULL);
+    fseek(stream, offset, SEEK_SET);
+    int byte = fgetc(stream);
+    fseek(stream, offset, SEEK_SET);
+    fputc(byte ^ mask, stream);
+    fclose(stream);
+}
+
+/* Whether the offset is inside of a framed value. */
+static bool is_framed(struct tw_str content, size_t offset)
+{
+    for (size_t back = 0; back <= offset && back < 40000; back++) {
+        const char *at = content.data + (offset - back);
+        if (offset - back + 12 > content.size || memcmp(at, "TWv1", 4) != 0)
+            continue;
+        uint32_t size;
+        memcpy(&size, at + 4, sizeof size);
+        return back < size + 12;
+    }
+    return false;
+}
+
+static int child_verdict(const char *wanted)
+{
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        /* An assertion of the library is not to fill the test's output. */
+        if (!freopen("/dev/null", "w", stderr))
+            _exit(ERROR);
+        alarm(20);
+        _exit(read_all(wanted));
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void damage_file(const char *file, const char *wanted, uint64_t *seed)
+{
+    struct tw_buf content;
+    tw_buf_init(&content, (size_t)1 << 28);
+    unit_assert_ok(tw_file_read(file, &content, &err), &err);
+    size_t framed = 0;
+    for (int i = 0; i < FLIPS_A_FILE || (framed < 8 && i < 4000); i++) {
+        *seed = *seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        size_t offset = (size_t)((*seed >> 20) % content.size);
+        bool ours = is_framed(tw_buf_str(&content), offset);
+        if (!ours && i >= FLIPS_A_FILE)
+            continue;
+        framed += ours;
+        int mask = 1 << (*seed >> 61);
+        flip(file, (long)offset, mask);
+        int verdict = child_verdict(wanted);
+        flip(file, (long)offset, mask);
+        ck_assert_msg(verdict != WRONG, "%s: a flip at %zu gave other samples", file, offset);
+        if (ours)
+            ck_assert_msg(verdict == SAME || verdict == ERROR, "%s: a flip at %zu gave signal %d",
+                          file, offset, -verdict);
+    }
+    tw_buf_fini(&content);
+}
+
+START_TEST(never_other_samples)
+{
+    /* The store is made in a child that is not closed, so that its log is left. */
+    static char text_path[4200];
+    snprintf(path, sizeof path, "%s/damage", unit_folder());
+    snprintf(text_path, sizeof text_path, "%s.txt", path);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char *text = make_store();
+        _exit(tw_file_replace(text_path, tw_str(text), 0600, &err) == TW_OK ? 0 : 1);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    ck_assert_int_eq(status, 0);
+    struct tw_buf wanted;
+    tw_buf_init(&wanted, (size_t)1 << 26);
+    unit_assert_ok(tw_file_read(text_path, &wanted, &err), &err);
+    ck_assert_int_eq(child_verdict(tw_buf_cstr(&wanted)), SAME);
+    uint64_t seed = 7;
+    static const char *const folders[] = {"default/log", "default/partitions"};
+    for (int i = 0; i < 2; i++) {
+        char *below = tw_file_join(path, folders[i]);
+        char **names;
+        size_t count;
+        unit_assert_ok(tw_file_list(below, &names, &count, &err), &err);
+        for (size_t j = 0; j < count; j++) {
+            char *file = tw_file_join(below, names[j]);
+            /* Empty segments of earlier children hold nothing. */
+            if (!strstr(names[j], "-lock") && tw_file_exists(file) && (i == 1 || j == 0))
+                damage_file(file, tw_buf_cstr(&wanted), &seed);
+            free(file);
+        }
+        tw_file_list_free(names, count);
+        free(below);
+    }
+    tw_buf_fini(&wanted);
+}
+END_TEST
+
+int main(void)
+{
+    const struct unit_case cases[] = {UNIT_CASE_SLOW(never_other_samples, 600), {0}};
+    return unit_run("tsdb/damage", cases);
+}
