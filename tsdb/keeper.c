@@ -6,7 +6,7 @@
  */
 #include "config.h"
 
-#include <inttypes.h>
+#include <malloc.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -76,6 +76,7 @@ static enum tw_code flush_generation(struct tsdb_db *db, struct tsdb_generation 
     tw_lock_release(&db->lock);
     uint64_t number = tsdb_head_number(generation->head);
     tsdb_generation_free(generation);
+    malloc_trim(0); /* a head is large and rarely gone: give its memory back to the system */
     return tsdb_segment_remove(db->log_folder, number, err);
 }
 

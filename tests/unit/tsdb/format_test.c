@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * format_test: golden bytes of everything that is stored. What a version of the program wrote, all
+ * later ones read: a difference here is a new format version, not a new expectation.
+ */
+#include "config.h"
+
+#include "base/file.h"
+#include "tests/unit/tsdb/store.h"
+#include "tsdb/block.h"
+#include "tsdb/partition_int.h"
+#include "tsdb/record.h"
+#include "tsdb/state.h"
+
+static struct tw_err err;
+
+static void append_hex(struct tw_buf *text, struct tw_str bytes)
+{
+    for (size_t i = 0; i < bytes.size; i++)
+        tw_buf_appendf(text, "%02x", (unsigned char)bytes.data[i]);
+}
+
+static void assert_hex(struct tw_str bytes, const char *wanted)
+{
+    struct tw_buf text;
+    tw_buf_init(&text, (size_t)1 << 20);
+    append_hex(&text, bytes);
+    ck_assert_str_eq(tw_buf_cstr(&text), wanted);
+    tw_buf_fini(&text);
+}
+
+START_TEST(log_record)
+{
+    struct tsdb_head *head = tsdb_head_new(1);
+    struct wire_label items[8];
+    struct wire_labels labels = store_labels("up,job=a", items);
+    tsdb_head_add_series(head, labels, UINT64_C(0x1122334455667788));
+    labels = store_labels("up,job=b", items);
+    tsdb_head_add_series(head, labels, 2);
+    const struct tsdb_record_sample samples[] = {
+        {0, 1000, tw_double_bits(1)}, {1, 1000, tw_double_bits(0)}, {0, 2000, tw_double_bits(2)}};
+    struct tsdb_record_state state = {0};
+    struct tw_buf record;
+    tw_buf_init(&record, 65536);
+    tsdb_record_encode(head, &state, samples, 3, &record);
+    assert_hex(tw_buf_str(&record), "01"                           /* version */
+                                    "0102"                         /* two series */
+                                    "887766554433221102"           /* hash, two labels */
+                                    "00085f5f6e616d655f5f00027570" /* __name__, up */
+                                    "00036a6f620001"
+                                    "61" /* job, a */
+                                    "02000000000000000201"
+                                    "02030001"
+                                    "62"             /* b */
+                                    "0203"           /* three floats */
+                                    "0002d00f"       /* two from series 0 at 1000 */
+                                    "0301d00f"       /* one, back by two, 1000 later */
+                                    "05"             /* the first and the third changed */
+                                    "02f03f02f07f"); /* 1 against 0, 2 against 1: two bytes each */
+    tw_buf_fini(&record);
+    tsdb_head_unref(head);
+}
+END_TEST
+
+START_TEST(log_record_is_replayed)
+{
+    struct tsdb_head *head = tsdb_head_new(1), *back = tsdb_head_new(2);
+    struct wire_label items[8];
+    struct tsdb_record_state state = {0};
+    struct tw_buf record;
+    tw_buf_init(&record, 65536);
+    for (int round = 0; round < 20; round++) {
+        char name[32];
+        snprintf(name, sizeof name, "m%d,same=same,z=z%d", round / 3, round);
+        struct wire_labels labels = store_labels(name, items);
+        tsdb_head_add_series(head, labels, wire_labels_hash(labels));
+        struct tsdb_record_sample samples[40];
+        for (uint32_t i = 0; i < 40; i++)
+            samples[i] = (struct tsdb_record_sample){i * 7 % (uint32_t)(round + 1),
+                                                     1000 * round - (int64_t)i,
+                                                     tw_double_bits(i * 0.3 + round)};
+        tw_buf_clear(&record);
+        tsdb_record_encode(head, &state, samples, 40, &record);
+        for (size_t size = 0; size < record.size;
+             size++) { /* cut off: an error or a shorter record */
+            struct tsdb_head *scratch = tsdb_head_new(3);
+            (void)(tsdb_record_replay(scratch, (struct tw_str){record.data, size}, &err) == TW_OK);
+            tsdb_head_unref(scratch);
+        }
+        unit_assert_ok(tsdb_record_replay(back, tw_buf_str(&record), &err), &err);
+        for (uint32_t i = 0; i < 40; i++)
+            tsdb_head_append(head, samples[i].series, samples[i].time_ms, samples[i].bits);
+    }
+    ck_assert_uint_eq(tsdb_index_count(tsdb_head_index(back)), 20);
+    struct tsdb_points a = {0}, b = {0};
+    for (uint32_t id = 0; id < 20; id++) {
+        struct tsdb_point room[2][TSDB_HEAD_TAIL_MAX];
+        struct tsdb_head_view one = tsdb_head_view(head, id, room[0]);
+        struct tsdb_head_view other = tsdb_head_view(back, id, room[1]);
+        tsdb_head_view_points(&one, INT64_MIN, INT64_MAX, &a);
+        tsdb_head_view_points(&other, INT64_MIN, INT64_MAX, &b);
+        ck_assert_uint_eq(a.count, b.count);
+        ck_assert(memcmp(a.items, b.items, a.count * sizeof *a.items) == 0);
+    }
+    tsdb_points_fini(&a);
+    tsdb_points_fini(&b);
+    tw_buf_fini(&record);
+    tsdb_head_unref(head);
+    tsdb_head_unref(back);
+}
+END_TEST
+
+START_TEST(hostile_records_are_refused)
+{
+    uint64_t seed = 4711;
+    for (int round = 0; round < 20000; round++) {
+        char bytes[80];
+        seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        size_t size = 2 + (seed >> 33) % (sizeof bytes - 2);
+        for (size_t i = 0; i < size; i++) {
+            seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+            bytes[i] = (char)((seed >> 40) % (round % 2 ? 256 : 6));
+        }
+        bytes[0] = 1;
+        bytes[1] = (char)(1 + round % 2);
+        struct tsdb_head *head = tsdb_head_new(1);
+        (void)(tsdb_record_replay(head, (struct tw_str){bytes, size}, &err) == TW_OK);
+        tsdb_head_unref(head);
+    }
+}
+END_TEST
+
+START_TEST(block_bytes)
+{
+    struct tsdb_block_writer writer;
+    struct tw_buf bytes;
+    tsdb_block_writer_init(&writer);
+    tw_buf_init(&bytes, 65536);
+    const struct tsdb_block_entry entries[] = {{3, 5, 480, 0, TSDB_KIND_FLOAT, TW_STR_INIT("one")},
+                                               {3, 9, 480, 0, TSDB_KIND_FLOAT, TW_STR_INIT("two")},
+                                               {4, 1, 2, 1, TSDB_KIND_FLOAT, TW_STR_INIT("three")}};
+    for (int i = 0; i < 3; i++)
+        ck_assert(tsdb_block_writer_add(&writer, &entries[i]));
+    tsdb_block_writer_take(&writer, &bytes);
+    assert_hex(tw_buf_str(&bytes),
+               "0100"           /* version, not compressed */
+               "03"             /* entries */
+               "030501e0030003" /* metric 3, series 5, float, 480, column 0, 3 */
+               "000401e0030003" /* the same metric, series 5 + 4 */
+               "01010102"
+               "0105" /* metric 3 + 1, series 1, float, 2, column 1, 5 */
+               "6f6e6574776f7468726565");
+    struct tsdb_block block;
+    tsdb_block_init(&block);
+    ck_assert(tsdb_block_parse(&block, tw_buf_str(&bytes)));
+    ck_assert_uint_eq(block.count, 3);
+    unit_assert_str(tsdb_block_find(&block, 3, 9)->values, "two");
+    ck_assert(tsdb_block_find(&block, 3, 6) == NULL && tsdb_block_find(&block, 9, 9) == NULL);
+    for (size_t size = 0; size < bytes.size; size++)
+        ck_assert(!tsdb_block_parse(&block, (struct tw_str){bytes.data, size}));
+    tsdb_block_fini(&block);
+    tsdb_block_writer_fini(&writer);
+    tw_buf_fini(&bytes);
+}
+END_TEST
+
+static void dump_table(struct tsdb_env_txn *txn, const char *table, struct tw_buf *text)
+{
+    struct tsdb_env_cursor *cursor;
+    struct tw_str key = {0}, value;
+    unit_assert_ok(tsdb_env_cursor_open(txn, table, &cursor, &err), &err);
+    while (tsdb_env_cursor_move(cursor, TSDB_ENV_NEXT, &key, &value, &err) == TW_OK) {
+        tw_buf_appendf(text, "%s ", table);
+        append_hex(text, key);
+        tw_buf_append_cstr(text, " ");
+        append_hex(text, value);
+        tw_buf_append_cstr(text, "\n");
+    }
+    tsdb_env_cursor_close(cursor);
+}
+
+START_TEST(partition_bytes)
+{
+    char path[4096], file[4200];
+    struct tsdb_db *db;
+    snprintf(path, sizeof path, "%s/golden", unit_folder());
+    unit_assert_ok(
+        tsdb_db_open(&(struct tsdb_db_options){.folder = path, .manual = true}, &db, &err), &err);
+    unit_assert_ok(store_append(db, "up,job=a", 1000, 1, &err), &err);
+    unit_assert_ok(store_append(db, "up,job=a", 2000, 2, &err), &err);
+    unit_assert_ok(store_append(db, "up,job=b", 7200000, 0.5, &err), &err);
+    unit_assert_ok(tsdb_db_flush(db, &err), &err);
+    tsdb_db_close(db);
+    snprintf(file, sizeof file, "%s/default/partitions/day-0.mdb", path);
+    struct tsdb_env *env;
+    struct tsdb_env_txn *txn;
+    unit_assert_ok(tsdb_env_open(file, &tsdb_partition_format, TSDB_ENV_OPEN, &env, &err), &err);
+    unit_assert_ok(tsdb_env_begin(env, false, &txn, &err), &err);
+    struct tw_buf text;
+    tw_buf_init(&text, (size_t)1 << 20);
+    static const char *const tables[] = {"meta",     "runs",    "strings", "series",
+                                         "postings", "columns", "blocks"};
+    for (int i = 0; i < 7; i++)
+        dump_table(txn, tables[i], &text);
+    ck_assert_str_eq(tw_buf_cstr(&text),
+                     "meta 636f756e7473 0000000600000002\n"
+                     "meta 686561646572 545750415254000001000100\n"
+                     "runs 0000000000000001 0302\n"
+                     "strings 00000000 060008020301015f5f6e616d655f5f75706a6f626162\n"
+                     "series 00000000 020d0d9acb768d246e5627020102030447fae01e53464bec0201020305\n"
+                     "postings 0000000100000000000000013252f16400000000 e4e2cb92030202020001\n"
+                     "postings 0000000300000000000000011e964e1f00000000 "
+                     "9f9cd9f40104010100bf88e2a60405010101\n"
+                     "columns 8000000000000000000000000000000100000000 010209010001d00fe8070002\n"
+                     "columns 8000000000000001000000000000000100000000 0101040052dd6d\n"
+                     "blocks 800000000000000000000000000000010000000200000000 "
+                     "01000102000102000701000102010002\n"
+                     "blocks 800000000000000100000000000000010000000200000001 "
+                     "0100010201010100040002e03f\n");
+    tw_buf_fini(&text);
+    tsdb_env_abort(txn);
+    tsdb_env_close(env);
+}
+END_TEST
+
+/* Frame and header, as they lie in the file. */
+START_TEST(environment_bytes)
+{
+    char path[4096];
+    struct tsdb_state *state;
+    struct tsdb_state_txn *txn;
+    snprintf(path, sizeof path, "%s/state", unit_folder());
+    unit_assert_ok(tsdb_state_open(path, &state, &err), &err);
+    unit_assert_ok(tsdb_state_begin(state, true, &txn, &err), &err);
+    unit_assert_ok(tsdb_state_put(txn, "t", TW_STR("key"), TW_STR("value"), &err), &err);
+    unit_assert_ok(tsdb_state_commit(txn, &err), &err);
+    tsdb_state_close(state);
+    strcat(path, "/state.mdb");
+    struct tw_buf content;
+    tw_buf_init(&content, (size_t)1 << 24);
+    unit_assert_ok(tw_file_read(path, &content, &err), &err);
+    struct tw_str all = tw_buf_str(&content);
+    size_t at = tw_str_find(all, TW_STR("headerTWv1"));
+    ck_assert(at != SIZE_MAX);
+    assert_hex(tw_str_slice(all, at + 6, at + 30), "54577631"         /* TWv1 */
+                                                   "0c000000"         /* 12 bytes */
+                                                   "ab118168"         /* CRC32C */
+                                                   "5457535441544500" /* TWSTATE */
+                                                   "01000100");
+    at = tw_str_find(all, (struct tw_str){"t\0keyTWv1", 9});
+    ck_assert(at != SIZE_MAX);
+    assert_hex(tw_str_slice(all, at + 5, at + 22), "5457763105000000"
+                                                   "6507a50a"
+                                                   "76616c7565");
+    tw_buf_fini(&content);
+}
+END_TEST
+
+/* A file of another kind, or of a newer format, is refused with a reason. */
+START_TEST(versions_are_checked)
+{
+    char path[4096];
+    struct tsdb_env *env;
+    static const struct tsdb_env_format ours = {.magic = "TWTEST",
+                                                .version = 3,
+                                                .oldest_reader = 2,
+                                                .oldest_version = 2,
+                                                .map_bytes = 1 << 20,
+                                                .tables_max = 2};
+    struct tsdb_env_format other = ours;
+    snprintf(path, sizeof path, "%s/env", unit_folder());
+    unit_assert_code(tsdb_env_open(path, &ours, TSDB_ENV_OPEN, &env, &err), TW_NOT_FOUND);
+    unit_assert_ok(tsdb_env_open(path, &ours, TSDB_ENV_CREATE, &env, &err), &err);
+    tsdb_env_close(env);
+    unit_assert_code(tsdb_env_open(path, &ours, TSDB_ENV_CREATE, &env, &err), TW_CONFLICT);
+    other.version = 1;
+    unit_assert_code(tsdb_env_open(path, &other, TSDB_ENV_OPEN, &env, &err), TW_UNSUPPORTED);
+    unit_assert_contains(err.message, "newer Tidewatch");
+    other.version = 5;
+    other.oldest_version = 4;
+    unit_assert_code(tsdb_env_open(path, &other, TSDB_ENV_OPEN, &env, &err), TW_UNSUPPORTED);
+    other = ours;
+    memcpy(other.magic, "TWOTHER", 8);
+    unit_assert_code(tsdb_env_open(path, &other, TSDB_ENV_OPEN, &env, &err), TW_CORRUPT);
+    FILE *file = fopen(path, "wb");
+    fputs("this is a text, and no store at all", file);
+    fclose(file);
+    unit_assert_code(tsdb_env_open(path, &ours, TSDB_ENV_OPEN, &env, &err), TW_CORRUPT);
+    unit_assert_contains(err.message, path);
+}
+END_TEST
+
+int main(void)
+{
+    const struct unit_case cases[] = {UNIT_CASE(log_record),
+                                      UNIT_CASE(log_record_is_replayed),
+                                      UNIT_CASE(hostile_records_are_refused),
+                                      UNIT_CASE(block_bytes),
+                                      UNIT_CASE(partition_bytes),
+                                      UNIT_CASE(environment_bytes),
+                                      UNIT_CASE(versions_are_checked),
+                                      {0}};
+    return unit_run("tsdb/format", cases);
+}
