@@ -153,7 +153,7 @@ static const char *rule_state(const struct alert_rule_run *run)
         if (run->actives.items[i].record.state == ALERT_PENDING)
             state = "pending";
     }
-    return run->evaluated_ms == ALERT_TIME_NONE && run->actives.count == 0 ? "unknown" : state;
+    return state;
 }
 
 static void write_alert_members(struct tw_json_writer *w, const struct filter *filter,
@@ -257,8 +257,10 @@ static enum tw_code read_filter(struct tw_http_exchange *exchange, struct filter
     filter->alerts = type.size == 0 || tw_str_is(type, "alert");
     filter->records = type.size == 0 || tw_str_is(type, "record");
     if (!filter->alerts && !filter->records)
-        return tw_err_set(err, TW_BAD_DATA, "not supported value \"%.*s\" of type: alert or record",
-                          TW_STR_ARG(type));
+        return tw_err_set(
+            err, TW_BAD_DATA,
+            "invalid parameter \"type\": not supported value \"%.*s\", only alert and record",
+            TW_STR_ARG(type));
     filter->exclude_alerts = tw_str_is(exclude, "true") || tw_str_is(exclude, "1");
     if (exclude.size > 0 && !filter->exclude_alerts && !tw_str_is(exclude, "false") &&
         !tw_str_is(exclude, "0"))

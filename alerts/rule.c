@@ -133,7 +133,7 @@ static enum tw_code read_expr(struct reader *r, const struct tw_yaml *node, stru
         return tw_yaml_error(r->name, expr != NULL ? expr : node, r->err,
                              "expr is missing in rule '%.*s'", TW_STR_ARG(rule->name));
     TRY(expect_kind(r, expr, TW_YAML_SCALAR, "expr"));
-    rule->expr = expr->text;
+    rule->expr = tw_str_trim(expr->text);
     if (query_check(expr->text, r->err) == TW_OK)
         return TW_OK;
     return alert_place_error(r->name, r->text, expr, "expr", r->err);

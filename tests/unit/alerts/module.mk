@@ -5,7 +5,12 @@ ALERTS_UNIT_LDADD = alerts/libalerts.a $(UNIT_LIBS) tests/lib/libmemory_storage.
 ALERTS_WORLD = %D%/world.c %D%/world.h
 
 if BUILD_SERVER
-UNIT_TESTS += %D%/manager_test %D%/record_test %D%/routing_test %D%/rule_test %D%/template_test
+UNIT_TESTS += %D%/engine_test %D%/manager_test %D%/record_test %D%/routing_test %D%/rule_test %D%/template_test
+%C%_engine_test_SOURCES = %D%/engine_test.c
+%C%_engine_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_engine_test_LDADD = alerts/libalerts.a $(UNIT_LIBS) tests/lib/libmemory_storage.a \
+	query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 %C%_manager_test_SOURCES = %D%/manager_test.c $(ALERTS_WORLD)
 %C%_manager_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_manager_test_LDADD = $(ALERTS_UNIT_LDADD)

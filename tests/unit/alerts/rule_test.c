@@ -43,7 +43,7 @@ START_TEST(reads_all_that_a_file_may_say)
     ck_assert_int_eq(group->limit, 5);
     ck_assert_int_eq(group->query_offset_ms, 30000);
     ck_assert_int_eq(file->groups[1].query_offset_ms, -1);
-    unit_assert_str(group->rules[0].expr, "sum by (job) (x)\n");
+    unit_assert_str(group->rules[0].expr, "sum by (job) (x)");
     ck_assert_int_eq(group->rules[1].kind, ALERT_RULE_ALERT);
     ck_assert_int_eq(group->rules[1].for_ms, 300000);
     ck_assert_int_eq(group->rules[1].keep_firing_ms, 600000);
