@@ -41,7 +41,7 @@ struct scale_options {
     struct tsdb_storage *storage; /* receives the scalers' series */
     struct tsdb_state *state;     /* decisions, learned start-up times */
     struct tw_clock *clock;
-    struct tw_metrics *metrics;   /* may be NULL */
+    struct tw_metrics *metrics; /* may be NULL */
 };
 
 struct scale_manager *scale_manager_new(const struct scale_options *options);
@@ -63,7 +63,8 @@ void scale_manager_stop(struct scale_manager *manager); /* fine if not started *
  * INT64_MAX when there is none. What the thread does in a loop; simulations call it themselves. */
 int64_t scale_manager_round(struct scale_manager *manager);
 
-/* GET /api/v1/scalers, /api/v1/scalers/:name, /api/v1/scalers/:name/decisions (docs/api-scalers.md). */
+/* GET /api/v1/scalers, /api/v1/scalers/:name, /api/v1/scalers/:name/decisions
+ * (docs/api-scalers.md). */
 void scale_api_route(struct tw_http_router *router, struct scale_manager *manager);
 
 #endif

@@ -41,6 +41,8 @@ bool cli_parse(const struct cli_command *command, int argc, char **argv, int *re
 int cli_fail(const struct cli_command *command, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+int cli_autoscale(int argc, char **argv);
+int cli_forecast(int argc, char **argv);
 int cli_query(int argc, char **argv);
 int cli_check(int argc, char **argv);
 

@@ -25,8 +25,9 @@ tidewatchd_SOURCES = %D%/tidewatchd.c
 tidewatchd_LDADD = $(DAEMON_LIBS)
 
 bin_PROGRAMS += tidewatch
-tidewatch_SOURCES = %D%/tidewatch.c %D%/cli.c %D%/cli.h %D%/cli_query.c
-tidewatch_LDADD = $(DAEMON_LIBS)
+tidewatch_SOURCES = %D%/tidewatch.c %D%/cli.c %D%/cli.h %D%/cli_autoscale.c %D%/cli_forecast.c \
+	%D%/cli_query.c
+tidewatch_LDADD = autoscaler/libautoscaler.a forecast/libforecast.a $(DAEMON_LIBS)
 
 # The manual's options come from the same table as --help.
 man_MANS += docs/man/tidewatchd.8

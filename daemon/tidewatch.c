@@ -18,6 +18,8 @@ struct entry {
 };
 
 static const struct entry commands[] = {
+    {"autoscale", "Decide replicas from observations on standard input.", cli_autoscale},
+    {"forecast", "Forecast a series given as CSV.", cli_forecast},
     {"query", "Evaluate a PromQL expression on a server.", cli_query},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])

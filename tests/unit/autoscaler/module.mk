@@ -1,1 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
+if BUILD_SERVER
+AUTOSCALER_UNIT_LDADD = $(UNIT_LIBS) autoscaler/libautoscaler.a forecast/libforecast.a \
+	%D%/libscaler_fakes.a tests/lib/libmemory_storage.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
+
+# A query engine that says what a test wants, and a webhook's other end.
+check_LIBRARIES += %D%/libscaler_fakes.a
+%C%_libscaler_fakes_a_SOURCES = %D%/fake_engine.c %D%/fake_engine.h %D%/sink.c %D%/sink.h
+
+UNIT_TESTS += %D%/controller_test %D%/decision_test %D%/manager_test %D%/policy_test %D%/settings_test
+%C%_controller_test_SOURCES = %D%/controller_test.c
+%C%_controller_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_controller_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
+%C%_decision_test_SOURCES = %D%/decision_test.c
+%C%_decision_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_decision_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
+%C%_manager_test_SOURCES = %D%/manager_test.c
+%C%_manager_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_manager_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
+%C%_policy_test_SOURCES = %D%/policy_test.c
+%C%_policy_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_policy_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
+%C%_settings_test_SOURCES = %D%/settings_test.c
+%C%_settings_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_settings_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
+endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "autoscaler/scaler.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+#define BAND_MS 3600000
+#define FOLLOW_MS 120000 /* beyond the start-up time: by then the target should have followed */
+#define FAILED_PAUSE_MS 60000 /* after a final answer, before something new is sent */
+
+static struct tw_str copied(struct tw_arena *arena, struct tw_str text)
+{
+    return text.size ? tw_arena_str(arena, text) : (struct tw_str){0};
+}
+
+struct scaler *scaler_new(uint64_t id, const struct scale_settings *parsed,
+                          struct query_engine *engine)
+{
+    struct scaler *scaler = calloc(1, sizeof *scaler);
+    TW_ASSERT(scaler != NULL);
+    scaler->id = id;
+    scaler->arena = tw_arena_new(1024);
+    struct scale_settings *settings = &scaler->settings;
+    *settings = *parsed;
+    settings->name = copied(scaler->arena, parsed->name);
+    settings->load = copied(scaler->arena, parsed->load);
+    settings->replicas = copied(scaler->arena, parsed->replicas);
+    settings->ready = copied(scaler->arena, parsed->ready);
+    settings->utilisation = copied(scaler->arena, parsed->utilisation);
+    settings->url = parsed->url ? tw_arena_cstr(scaler->arena, tw_str(parsed->url)) : NULL;
+    for (size_t i = 0; i < parsed->header_count; i++) {
+        settings->headers[i].name = copied(scaler->arena, parsed->headers[i].name);
+        settings->headers[i].value = copied(scaler->arena, parsed->headers[i].value);
+    }
+    struct query_options options = {.lookback_ms = settings->late_ms};
+    scaler->fresh = query_engine_new(query_engine_storage(engine), &options);
+    int64_t band = BAND_MS / settings->step_ms;
+    scaler->controller = scale_controller_new(settings, (size_t)(band < 10    ? 10
+                                                                 : band > 240 ? 240
+                                                                              : band));
+    snprintf(scaler->quantile_text, sizeof scaler->quantile_text, "%.6g", settings->quantile);
+    scaler->attempt_ms = INT64_MAX;
+    return scaler;
+}
+
+struct scaler *scaler_free(struct scaler *scaler)
+{
+    if (!scaler)
+        return NULL;
+    scale_controller_free(scaler->controller);
+    query_engine_free(scaler->fresh);
+    tw_arena_free(scaler->arena);
+    free(scaler);
+    return NULL;
+}
+
+static void give_up_order(struct scaler *scaler, struct scale_decision *ret_superseded)
+{
+    if (scaler->order.key[0] && scaler->order.action == SCALE_ACTION_PENDING) {
+        scaler->order.action = SCALE_ACTION_SUPERSEDED;
+        *ret_superseded = scaler->order;
+        scaler->attempt_ms = INT64_MAX;
+    }
+}
+
+void scaler_order(struct scaler *scaler, struct scale_decision *decision,
+                  struct scale_decision *ret_superseded)
+{
+    struct scale_decision *order = &scaler->order;
+    int64_t now = decision->time_ms;
+    ret_superseded->key[0] = 0;
+    decision->action = SCALE_ACTION_NONE;
+    bool standing = order->key[0] && order->to == decision->to;
+    if (standing && order->action == SCALE_ACTION_PENDING && scaler->settings.mode == SCALE_ACT)
+        return; /* on its way already */
+    if (decision->to == decision->from) {
+        give_up_order(scaler, ret_superseded);
+        return;
+    }
+    if (scaler->settings.mode == SCALE_OBSERVE) {
+        give_up_order(scaler, ret_superseded);
+        decision->action = SCALE_ACTION_OBSERVED;
+        return;
+    }
+    if (standing && order->action == SCALE_ACTION_DELIVERED && decision->replicas >= 0 &&
+        now - order->action_ms < decision->startup_ms + FOLLOW_MS)
+        return; /* the target has been told and may still be at it */
+    if (order->key[0] && order->action == SCALE_ACTION_FAILED &&
+        now - order->action_ms < FAILED_PAUSE_MS)
+        return;
+    give_up_order(scaler, ret_superseded);
+    decision->action = SCALE_ACTION_PENDING;
+    scale_order_key(scaler->settings.name, decision);
+    *order = *decision;
+    scaler->attempt_ms = now;
+}
+
+const char *scaler_health(const struct scaler *scaler, const char **ret_error)
+{
+    *ret_error = "";
+    if (!scaler->decision.count)
+        return "starting";
+    if (scaler->order.key[0] && scaler->order.error[0] &&
+        (scaler->order.action == SCALE_ACTION_FAILED ||
+         scaler->order.action == SCALE_ACTION_PENDING)) {
+        *ret_error = scaler->order.error;
+        return "failed";
+    }
+    if (scaler->decision.data != SCALE_DATA_OK && scaler->decision.data != SCALE_DATA_PARTIAL) {
+        *ret_error = scaler->decision.reason;
+        return "hold";
+    }
+    return "ok";
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * scaler: one scaler of the server, between its queries and its target. Private to the manager and
+ * the API.
+ *
+ * Locks: what stands under "published" is guarded by the manager's lock; the rest belongs to
+ * whoever holds the manager's round (one at a time).
+ */
+#ifndef TW_AUTOSCALER_SCALER_H
+#define TW_AUTOSCALER_SCALER_H
+
+#include "autoscaler/actuator.h"
+#include "autoscaler/controller.h"
+#include "autoscaler/journal.h"
+#include "autoscaler/observation.h"
+
+struct scaler {
+    uint64_t id; /* never used again by another */
+    struct scale_settings settings;
+    struct query_engine *fresh; /* look-back = late_after */
+    struct tw_arena *arena;     /* behind settings */
+    char quantile_text[24];     /* of the label */
+    int64_t due_ms;             /* of the next decision */
+    bool begun;                 /* history and memory have been read */
+    /* ---- published ---- */
+    struct scale_controller *controller;
+    struct scale_decision decision; /* the last one; count 0 = none yet */
+    struct scale_decision order;    /* the last one that was to be sent; key empty = none */
+    bool under_way;                 /* an attempt is running */
+    int64_t attempt_ms;             /* when the next attempt is due; INT64_MAX = none */
+};
+
+/* parsed: its texts are copied. */
+struct scaler *scaler_new(uint64_t id, const struct scale_settings *parsed,
+                          struct query_engine *engine);
+struct scaler *scaler_free(struct scaler *scaler); /* returns NULL */
+
+/* What the decision means for the target, given what was sent before: sets action and key of the
+ * decision, and makes it the scaler's order when it is to be sent. ret_superseded: an older order
+ * that ended by it, to be recorded (key empty: none). */
+void scaler_order(struct scaler *scaler, struct scale_decision *decision,
+                  struct scale_decision *ret_superseded);
+/* "starting", "ok", "hold" or "failed"; *ret_error says why, in the scaler's memory. */
+const char *scaler_health(const struct scaler *scaler, const char **ret_error);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "autoscaler/settings.h"
+
+#include <math.h>
+
+void scale_settings_init(struct scale_settings *settings)
+{
+    *settings = (struct scale_settings){
+        .capacity = NAN,
+        .utilisation_max = 0.8,
+        .min = 1,
+        .max = -1, /* has to be given */
+        .mode = SCALE_OBSERVE,
+        .url_timeout_ms = 5000,
+        .startup_ms = 120000,
+        .tick_ms = 15000,
+        .step_ms = 60000,
+        .history_ms = 14 * INT64_C(86400000),
+        .late_ms = 120000,
+        .quantile = 0.95,
+        .up = {.limits = {{false, 4, 15000}, {true, 100, 15000}}, .limit_count = 2},
+        .down = {.window_ms = 300000, .limits = {{true, 100, 15000}}, .limit_count = 1},
+    };
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * settings: what a scaler is told, read from the `scalers:` list of the configuration.
+ *
+ *   scalers:
+ *     - name: web
+ *       load: sum(rate(http_requests_total{app="web"}[1m]))
+ *       capacity_per_replica: 80      # in the load's unit; or: learn
+ *       min: 2
+ *       max: 60
+ *       mode: observe                 # or: act
+ *       target: {webhook: {url: "http://deployer/scale", timeout: 5s, headers: {...}}}
+ *       replicas: sum(kube_deployment_spec_replicas{deployment="web"})     # asked for
+ *       ready: sum(kube_deployment_status_replicas_ready{deployment="web"})
+ *       utilisation: avg(...)         # busy share of a replica, 0 to 1
+ *       max_utilisation: 0.8
+ *       startup: 2m                   # until enough scale-outs were seen
+ *       quantile: 0.95
+ *       tick: 15s
+ *       step: 1m
+ *       history: 14d
+ *       late_after: 1m
+ *       behavior: {scaleUp: {...}, scaleDown: {...}}      # as in the HPA's v2
+ *
+ * Ownership: texts live in the arena given.
+ */
+#ifndef TW_AUTOSCALER_SETTINGS_H
+#define TW_AUTOSCALER_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/http.h"
+#include "base/yaml.h"
+
+#define SCALE_NAME_BYTES_MAX 128
+#define SCALE_REPLICAS_MAX 1000000
+#define SCALE_LIMITS_MAX 8               /* rate limits per direction */
+#define SCALE_HEADERS_MAX 8              /* extra headers of a webhook */
+#define SCALE_PERIOD_MS_MAX (30 * 60000) /* of a rate limit, as in the HPA */
+#define SCALE_WINDOW_MS_MAX (60 * 60000) /* of a stabilisation window, as in the HPA */
+
+/* At most value replicas, or value per cent of them, per period. */
+struct scale_limit {
+    bool percent;
+    int64_t value, period_ms;
+};
+
+struct scale_direction {
+    int64_t window_ms; /* stabilisation */
+    struct scale_limit limits[SCALE_LIMITS_MAX];
+    size_t limit_count;
+    bool select_min,
+        disabled; /* which limit holds when there are several: the widest, else the narrowest */
+};
+
+enum scale_mode { SCALE_OBSERVE, SCALE_ACT };
+
+struct scale_settings {
+    struct tw_str name, load, replicas, ready, utilisation; /* queries; empty = not given */
+    double capacity;                                        /* per replica; NaN = learn */
+    double utilisation_max;
+    int64_t min, max;
+    enum scale_mode mode;
+    const char *url; /* webhook; NULL = none */
+    int64_t url_timeout_ms;
+    struct tw_http_pair headers[SCALE_HEADERS_MAX];
+    size_t header_count;
+    int64_t startup_ms, tick_ms, step_ms, history_ms, late_ms;
+    double quantile;
+    struct scale_direction up, down;
+};
+
+/* Everything that has a default. */
+void scale_settings_init(struct scale_settings *settings);
+/* The whole list; scalers NULL or empty gives none. Mistakes are TW_CONFIG (TW_UNSUPPORTED for what
+ * is known but not there yet) with file, line, column and cure. */
+TW_MUST_CHECK enum tw_code scale_settings_parse(struct tw_arena *arena, const char *file,
+                                                const struct tw_yaml *scalers,
+                                                struct scale_settings **ret_items,
+                                                size_t *ret_count, struct tw_err *err);
+
+#endif

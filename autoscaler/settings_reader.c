@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "autoscaler/settings.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "autoscaler/manager.h"
+#include "base/number.h"
+#include "base/utf8.h"
+#include "query/engine.h"
+
+#define TICK_MS_MIN 5000
+#define TICK_MS_MAX (5 * 60000)
+#define STEP_MS_MIN 5000
+#define STEP_MS_MAX 3600000
+#define HISTORY_STEPS_MAX 100000
+#define STARTUP_MS_MAX (60 * 60000)
+
+/* The file and the item being read, which every message names. */
+struct reading {
+    struct tw_arena *arena;
+    const char *file;
+    struct tw_err *err;
+};
+
+/* ---- behavior: the words of the HPA v2 ---- */
+
+static enum tw_code parse_seconds(struct reading *in, const struct tw_yaml *map, const char *key,
+                                  int64_t min, int64_t max_ms, int64_t *ret_ms)
+{
+    int64_t seconds = *ret_ms / 1000;
+    enum tw_code code = tw_yaml_get_int(in->file, map, key, min, max_ms / 1000, &seconds, in->err);
+    if (code == TW_OK)
+        *ret_ms = seconds * 1000;
+    return code;
+}
+
+static enum tw_code parse_limit(struct reading *in, const struct tw_yaml *node,
+                                struct scale_limit *ret)
+{
+    static const char *const known[] = {"type", "value", "periodSeconds", NULL};
+    if (node->kind != TW_YAML_MAPPING)
+        return tw_yaml_error(in->file, node, in->err,
+                             "a policy is {type: Pods or Percent, value: N, periodSeconds: N}");
+    enum tw_code code = tw_yaml_check_keys(in->file, node, known, in->err);
+    struct tw_str type = {0};
+    struct scale_limit limit = {false, 0, 0};
+    if (code == TW_OK)
+        code = tw_yaml_get_str(in->file, node, "type", &type, in->err);
+    if (code == TW_OK && !tw_str_is(type, "Pods") && !tw_str_is(type, "Percent"))
+        code = tw_yaml_error(in->file, node, in->err,
+                             "the policy's type is '%.*s': use Pods or Percent", TW_STR_ARG(type));
+    if (code == TW_OK)
+        code =
+            tw_yaml_get_int(in->file, node, "value", 1, SCALE_REPLICAS_MAX, &limit.value, in->err);
+    if (code == TW_OK)
+        code = parse_seconds(in, node, "periodSeconds", 1, SCALE_PERIOD_MS_MAX, &limit.period_ms);
+    if (code == TW_OK && (!limit.value || !limit.period_ms))
+        code = tw_yaml_error(in->file, node, in->err, "a policy needs value and periodSeconds");
+    limit.percent = tw_str_is(type, "Percent");
+    if (code == TW_OK)
+        *ret = limit;
+    return code;
+}
+
+static enum tw_code parse_direction(struct reading *in, const struct tw_yaml *behavior,
+                                    const char *key, struct scale_direction *direction)
+{
+    static const char *const known[] = {"stabilizationWindowSeconds", "selectPolicy", "policies",
+                                        NULL};
+    const struct tw_yaml *node = NULL, *policies = NULL;
+    enum tw_code code = tw_yaml_get_node(in->file, behavior, key, TW_YAML_MAPPING, &node, in->err);
+    if (code != TW_OK || !node)
+        return code;
+    code = tw_yaml_check_keys(in->file, node, known, in->err);
+    if (code == TW_OK)
+        code = parse_seconds(in, node, "stabilizationWindowSeconds", 0, SCALE_WINDOW_MS_MAX,
+                             &direction->window_ms);
+    struct tw_str select = TW_STR_INIT("Max");
+    if (code == TW_OK)
+        code = tw_yaml_get_str(in->file, node, "selectPolicy", &select, in->err);
+    direction->select_min = tw_str_is(select, "Min");
+    direction->disabled = tw_str_is(select, "Disabled");
+    if (code == TW_OK && !direction->select_min && !direction->disabled &&
+        !tw_str_is(select, "Max"))
+        code =
+            tw_yaml_error(in->file, tw_yaml_member(node, "selectPolicy"), in->err,
+                          "selectPolicy is '%.*s': use Max, Min or Disabled", TW_STR_ARG(select));
+    if (code == TW_OK)
+        code = tw_yaml_get_node(in->file, node, "policies", TW_YAML_SEQUENCE, &policies, in->err);
+    if (code != TW_OK || !policies)
+        return code;
+    if (policies->count > SCALE_LIMITS_MAX)
+        return tw_yaml_error(in->file, policies, in->err,
+                             "%zu policies are given, at most %d are taken", policies->count,
+                             SCALE_LIMITS_MAX);
+    direction->limit_count = policies->count;
+    for (size_t k = 0; k < policies->count && code == TW_OK; k++)
+        code = parse_limit(in, policies->items[k], &direction->limits[k]);
+    return code;
+}
+
+static enum tw_code parse_behavior(struct reading *in, const struct tw_yaml *map,
+                                   struct scale_settings *settings)
+{
+    static const char *const known[] = {"scaleUp", "scaleDown", NULL};
+    const struct tw_yaml *node = NULL;
+    enum tw_code code =
+        tw_yaml_get_node(in->file, map, "behavior", TW_YAML_MAPPING, &node, in->err);
+    if (code != TW_OK || !node)
+        return code;
+    code = tw_yaml_check_keys(in->file, node, known, in->err);
+    if (code == TW_OK)
+        code = parse_direction(in, node, "scaleUp", &settings->up);
+    return code == TW_OK ? parse_direction(in, node, "scaleDown", &settings->down) : code;
+}
+
+/* ---- target ---- */
+
+static enum tw_code parse_headers(struct reading *in, const struct tw_yaml *webhook,
+                                  struct scale_settings *settings)
+{
+    const struct tw_yaml *node = NULL;
+    enum tw_code code =
+        tw_yaml_get_node(in->file, webhook, "headers", TW_YAML_MAPPING, &node, in->err);
+    if (code != TW_OK || !node)
+        return code;
+    if (node->count > SCALE_HEADERS_MAX)
+        return tw_yaml_error(in->file, node, in->err, "%zu headers are given, at most %d are taken",
+                             node->count, SCALE_HEADERS_MAX);
+    for (size_t k = 0; k < node->count; k++) {
+        const struct tw_yaml *key = node->pairs[k].key, *value = node->pairs[k].value;
+        if (value->kind != TW_YAML_SCALAR || tw_str_find(value->text, TW_STR("\n")) != SIZE_MAX ||
+            tw_str_find(value->text, TW_STR("\r")) != SIZE_MAX)
+            return tw_yaml_error(in->file, value, in->err, "header %.*s needs one line of text",
+                                 TW_STR_ARG(key->text));
+        settings->headers[k] = (struct tw_http_pair){tw_arena_str(in->arena, key->text),
+                                                     tw_arena_str(in->arena, value->text)};
+    }
+    settings->header_count = node->count;
+    return TW_OK;
+}
+
+static enum tw_code parse_webhook(struct reading *in, const struct tw_yaml *node,
+                                  struct scale_settings *settings)
+{
+    static const char *const known[] = {"url", "timeout", "headers", NULL};
+    struct tw_str url = {0};
+    if (node->kind != TW_YAML_MAPPING)
+        return tw_yaml_error(in->file, node, in->err, "a webhook is {url: \"http://...\"}");
+    enum tw_code code = tw_yaml_check_keys(in->file, node, known, in->err);
+    if (code == TW_OK)
+        code = tw_yaml_get_str(in->file, node, "url", &url, in->err);
+    if (code != TW_OK)
+        return code;
+    if (!tw_str_starts(url, TW_STR("http://")) && !tw_str_starts(url, TW_STR("https://")))
+        return tw_yaml_error(in->file, url.size ? tw_yaml_member(node, "url") : node, in->err,
+                             "the webhook needs a url that begins with http:// or https://");
+    settings->url = tw_arena_cstr(in->arena, url);
+    code = tw_yaml_get_duration(in->file, node, "timeout", &settings->url_timeout_ms, in->err);
+    if (code == TW_OK && (settings->url_timeout_ms < 100 || settings->url_timeout_ms > 30000))
+        code = tw_yaml_error(in->file, tw_yaml_member(node, "timeout"), in->err,
+                             "a webhook's timeout has to be from 100ms to 30s");
+    return code == TW_OK ? parse_headers(in, node, settings) : code;
+}
+
+static enum tw_code parse_target(struct reading *in, const struct tw_yaml *map,
+                                 struct scale_settings *settings)
+{
+    static const char *const known[] = {"webhook", "kubernetes", "exec",
+                                        "systemd", "process",    NULL};
+    const struct tw_yaml *node = NULL;
+    enum tw_code code = tw_yaml_get_node(in->file, map, "target", TW_YAML_MAPPING, &node, in->err);
+    if (code != TW_OK || !node)
+        return code;
+    code = tw_yaml_check_keys(in->file, node, known, in->err);
+    if (code != TW_OK)
+        return code;
+    for (size_t k = 1; known[k]; k++)
+        if (tw_yaml_member(node, known[k])) {
+            code = tw_yaml_error(in->file, tw_yaml_member(node, known[k]), in->err,
+                                 "target %s is not supported yet: use webhook", known[k]);
+            if (in->err)
+                in->err->code = TW_UNSUPPORTED;
+            return TW_UNSUPPORTED;
+        }
+    const struct tw_yaml *webhook = tw_yaml_member(node, "webhook");
+    if (!webhook)
+        return tw_yaml_error(in->file, node, in->err,
+                             "the target is empty: give webhook: {url: ...}");
+    return parse_webhook(in, webhook, settings);
+}
+
+/* ---- one scaler ---- */
+
+static enum tw_code parse_query(struct reading *in, const struct tw_yaml *map, const char *key,
+                                struct tw_str *ret)
+{
+    struct tw_str text = {0};
+    enum tw_code code = tw_yaml_get_str(in->file, map, key, &text, in->err);
+    if (code != TW_OK || !text.size)
+        return code;
+    struct tw_err query_err = {0};
+    if (query_check(text, &query_err) != TW_OK)
+        return tw_yaml_error(in->file, tw_yaml_member(map, key), in->err, "%s: %s", key,
+                             query_err.message);
+    *ret = tw_arena_str(in->arena, text);
+    return TW_OK;
+}
+
+static enum tw_code parse_capacity(struct reading *in, const struct tw_yaml *map,
+                                   struct scale_settings *settings)
+{
+    const struct tw_yaml *node = tw_yaml_member(map, "capacity_per_replica");
+    if (tw_yaml_is_null(node))
+        return tw_yaml_error(
+            in->file, map, in->err,
+            "capacity_per_replica is missing: say how much load one replica carries, or learn");
+    if (node->kind == TW_YAML_SCALAR && tw_str_is(node->text, "learn")) {
+        if (!settings->utilisation.size || !settings->replicas.size)
+            return tw_yaml_error(
+                in->file, node, in->err,
+                "to learn the capacity, the queries utilisation and replicas are needed");
+        return TW_OK;
+    }
+    enum tw_code code =
+        tw_yaml_get_double(in->file, map, "capacity_per_replica", &settings->capacity, in->err);
+    if (code == TW_OK && !(settings->capacity > 0 && isfinite(settings->capacity)))
+        code = tw_yaml_error(in->file, node, in->err, "capacity_per_replica has to be more than 0");
+    return code;
+}
+
+struct span {
+    const char *key;
+    int64_t *value_ms, min_ms, max_ms;
+    const char *range;
+};
+
+static enum tw_code parse_spans(struct reading *in, const struct tw_yaml *map,
+                                struct scale_settings *settings)
+{
+    const struct span spans[] = {
+        {"startup", &settings->startup_ms, 0, STARTUP_MS_MAX, "0s to 1h"},
+        {"tick", &settings->tick_ms, TICK_MS_MIN, TICK_MS_MAX, "5s to 5m"},
+        {"step", &settings->step_ms, STEP_MS_MIN, STEP_MS_MAX, "5s to 1h"},
+        {"history", &settings->history_ms, 600000, INT64_C(366) * 86400000, "10m to 1y"},
+        {"late_after", &settings->late_ms, 5000, 3600000, "5s to 1h"},
+    };
+    for (size_t k = 0; k < sizeof spans / sizeof *spans; k++) {
+        enum tw_code code =
+            tw_yaml_get_duration(in->file, map, spans[k].key, spans[k].value_ms, in->err);
+        if (code != TW_OK)
+            return code;
+        if (*spans[k].value_ms < spans[k].min_ms || *spans[k].value_ms > spans[k].max_ms)
+            return tw_yaml_error(in->file, tw_yaml_member(map, spans[k].key), in->err,
+                                 "%s has to be from %s", spans[k].key, spans[k].range);
+    }
+    if (settings->history_ms / settings->step_ms > HISTORY_STEPS_MAX)
+        return tw_yaml_error(in->file, map, in->err,
+                             "history is %lld steps long, at most %d are kept: use a longer step",
+                             (long long)(settings->history_ms / settings->step_ms),
+                             HISTORY_STEPS_MAX);
+    if (settings->history_ms / settings->step_ms < 10)
+        return tw_yaml_error(in->file, map, in->err, "history has to be at least ten steps long");
+    return TW_OK;
+}
+
+static enum tw_code parse_numbers(struct reading *in, const struct tw_yaml *map,
+                                  struct scale_settings *settings)
+{
+    enum tw_code code =
+        tw_yaml_get_int(in->file, map, "min", 0, SCALE_REPLICAS_MAX, &settings->min, in->err);
+    if (code == TW_OK)
+        code =
+            tw_yaml_get_int(in->file, map, "max", 1, SCALE_REPLICAS_MAX, &settings->max, in->err);
+    if (code == TW_OK && settings->max < 0)
+        code = tw_yaml_error(in->file, map, in->err,
+                             "max is missing: say how many replicas there may be");
+    if (code == TW_OK && settings->min > settings->max)
+        code = tw_yaml_error(in->file, tw_yaml_member(map, "min"), in->err,
+                             "min (%lld) is more than max (%lld)", (long long)settings->min,
+                             (long long)settings->max);
+    if (code == TW_OK)
+        code = tw_yaml_get_double(in->file, map, "quantile", &settings->quantile, in->err);
+    if (code == TW_OK && !(settings->quantile >= 0.5 && settings->quantile <= 0.999))
+        code = tw_yaml_error(in->file, tw_yaml_member(map, "quantile"), in->err,
+                             "quantile has to be from 0.5 to 0.999");
+    if (code == TW_OK)
+        code = tw_yaml_get_double(in->file, map, "max_utilisation", &settings->utilisation_max,
+                                  in->err);
+    if (code == TW_OK && !(settings->utilisation_max > 0 && settings->utilisation_max <= 1))
+        code = tw_yaml_error(in->file, tw_yaml_member(map, "max_utilisation"), in->err,
+                             "max_utilisation is a share: more than 0, at most 1");
+    return code;
+}
+
+static enum tw_code parse_mode(struct reading *in, const struct tw_yaml *map,
+                               struct scale_settings *settings)
+{
+    struct tw_str mode = TW_STR_INIT("observe");
+    enum tw_code code = tw_yaml_get_str(in->file, map, "mode", &mode, in->err);
+    if (code != TW_OK)
+        return code;
+    settings->mode = tw_str_is(mode, "act") ? SCALE_ACT : SCALE_OBSERVE;
+    if (settings->mode == SCALE_OBSERVE && !tw_str_is(mode, "observe"))
+        return tw_yaml_error(in->file, tw_yaml_member(map, "mode"), in->err,
+                             "mode is '%.*s': use observe or act", TW_STR_ARG(mode));
+    if (settings->mode == SCALE_ACT && !settings->url)
+        return tw_yaml_error(in->file, tw_yaml_member(map, "mode"), in->err,
+                             "to act, a target is needed: target: {webhook: {url: ...}}");
+    return TW_OK;
+}
+
+static enum tw_code parse_name(struct reading *in, const struct tw_yaml *map,
+                               struct scale_settings *settings)
+{
+    struct tw_str name = {0};
+    enum tw_code code = tw_yaml_get_str(in->file, map, "name", &name, in->err);
+    if (code != TW_OK)
+        return code;
+    if (!name.size || name.size > SCALE_NAME_BYTES_MAX || !tw_utf8_valid(name) ||
+        memchr(name.data, '/', name.size) || memchr(name.data, 0, name.size))
+        return tw_yaml_error(in->file, name.size ? tw_yaml_member(map, "name") : map, in->err,
+                             "a scaler needs a name of 1 to %d bytes without '/'",
+                             SCALE_NAME_BYTES_MAX);
+    settings->name = tw_arena_str(in->arena, name);
+    return TW_OK;
+}
+
+static enum tw_code parse_scaler(struct reading *in, const struct tw_yaml *map,
+                                 struct scale_settings *settings)
+{
+    static const char *const known[] = {"name",
+                                        "load",
+                                        "capacity_per_replica",
+                                        "min",
+                                        "max",
+                                        "mode",
+                                        "target",
+                                        "replicas",
+                                        "ready",
+                                        "utilisation",
+                                        "max_utilisation",
+                                        "startup",
+                                        "quantile",
+                                        "tick",
+                                        "step",
+                                        "history",
+                                        "late_after",
+                                        "behavior",
+                                        NULL};
+    if (map->kind != TW_YAML_MAPPING)
+        return tw_yaml_error(in->file, map, in->err,
+                             "a scaler is a mapping with name, load, capacity_per_replica, max");
+    scale_settings_init(settings);
+    enum tw_code code = tw_yaml_check_keys(in->file, map, known, in->err);
+    if (code == TW_OK)
+        code = parse_name(in, map, settings);
+    if (code == TW_OK && tw_yaml_is_null(tw_yaml_member(map, "load")))
+        code = tw_yaml_error(in->file, map, in->err,
+                             "load is missing: the PromQL query of what has to be carried");
+    if (code == TW_OK)
+        code = parse_query(in, map, "load", &settings->load);
+    if (code == TW_OK)
+        code = parse_query(in, map, "replicas", &settings->replicas);
+    if (code == TW_OK)
+        code = parse_query(in, map, "ready", &settings->ready);
+    if (code == TW_OK)
+        code = parse_query(in, map, "utilisation", &settings->utilisation);
+    if (code == TW_OK)
+        code = parse_capacity(in, map, settings);
+    if (code == TW_OK)
+        code = parse_numbers(in, map, settings);
+    if (code == TW_OK)
+        code = parse_target(in, map, settings);
+    if (code == TW_OK)
+        code = parse_mode(in, map, settings);
+    if (code == TW_OK)
+        code = parse_spans(in, map, settings);
+    return code == TW_OK ? parse_behavior(in, map, settings) : code;
+}
+
+enum tw_code scale_settings_parse(struct tw_arena *arena, const char *file,
+                                  const struct tw_yaml *scalers, struct scale_settings **ret_items,
+                                  size_t *ret_count, struct tw_err *err)
+{
+    struct tw_err own = {0};
+    struct reading in = {arena, file, err ? err : &own};
+    size_t count = 0;
+    struct scale_settings *items = NULL;
+    if (!tw_yaml_is_null(scalers)) {
+        if (scalers->kind != TW_YAML_SEQUENCE)
+            return tw_yaml_error(file, scalers, in.err,
+                                 "scalers is a list: put '- name: ...' below it");
+        count = scalers->count;
+        if (count > SCALE_SCALERS_MAX)
+            return tw_yaml_error(file, scalers, in.err,
+                                 "%zu scalers are given, at most %d are taken", count,
+                                 SCALE_SCALERS_MAX);
+        items = TW_ARENA_ARRAY(arena, struct scale_settings, count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        enum tw_code code = parse_scaler(&in, scalers->items[i], &items[i]);
+        if (code != TW_OK)
+            return code;
+        for (size_t j = 0; j < i; j++)
+            if (tw_str_equal(items[j].name, items[i].name))
+                return tw_yaml_error(file, tw_yaml_member(scalers->items[i], "name"), in.err,
+                                     "there are two scalers of the name '%.*s'",
+                                     TW_STR_ARG(items[i].name));
+    }
+    *ret_items = items;
+    *ret_count = count;
+    return TW_OK;
+}
