@@ -53,18 +53,20 @@ static void settle_locked(struct tsdb_db *db, struct tsdb_group *group, enum tw_
 {
     tw_lock_assert_held(&db->lock);
     struct tsdb_generation *generation = group->generation;
-    if (code == TW_OK)
+    if (code == TW_OK) {
+        generation->log_bytes += group->records.size;
         for (size_t i = 0; i < group->sample_count; i++)
             tsdb_head_append(generation->head, group->samples[i].series, group->samples[i].time_ms,
                              group->samples[i].bits);
-    else if (!generation->failed)
+    } else if (!generation->failed) {
         fail_generation_locked(db, generation, code, err);
+    }
     TW_ASSERT(generation->groups_pending > 0 && db->pending_samples >= group->sample_count);
     generation->groups_pending--;
     db->pending_samples -= group->sample_count;
     if (code == TW_OK && generation == db->active &&
         (tsdb_head_bytes(generation->head) > db->options.head_bytes_max ||
-         tsdb_segment_bytes(generation->segment) > db->options.log_bytes_max))
+         generation->log_bytes > db->options.log_bytes_max))
         tw_cond_signal(&db->keep);
     tw_cond_broadcast(&db->drained);
 }

@@ -32,6 +32,7 @@ struct tsdb_generation {
     struct tsdb_record_state record_state;
     int64_t born_ns;
     unsigned groups_pending;
+    uint64_t log_bytes; /* committed */
     bool sealed, failed;
 };
 

@@ -115,7 +115,7 @@ static bool rotation_is_due(struct tsdb_db *db)
         int64_t age_ns = tw_clock_mono_ns(db->clock) - active->born_ns;
         due = age_ns / 1000000 >= db->options.flush_interval_ms ||
               tsdb_head_bytes(active->head) > db->options.head_bytes_max ||
-              tsdb_segment_bytes(active->segment) > db->options.log_bytes_max;
+              active->log_bytes > db->options.log_bytes_max;
     }
     tw_lock_release(&db->lock);
     return due;

@@ -31,7 +31,7 @@ static const struct tsdb_env_format segment_format = {
 struct tsdb_segment {
     unsigned magic;
     struct tsdb_env *env;
-    uint64_t group_count, bytes;
+    uint64_t group_count;
     bool failed;
 };
 
@@ -103,13 +103,7 @@ enum tw_code tsdb_segment_append(struct tsdb_segment *segment, struct tw_str gro
         return code;
     }
     segment->group_count++;
-    segment->bytes += group.size;
     return TW_OK;
-}
-
-uint64_t tsdb_segment_bytes(const struct tsdb_segment *segment)
-{
-    return segment->bytes;
 }
 
 enum tw_code tsdb_segment_remove(const char *folder, uint64_t number, struct tw_err *err)

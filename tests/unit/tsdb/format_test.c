@@ -164,6 +164,31 @@ START_TEST(block_bytes)
 }
 END_TEST
 
+START_TEST(hostile_blocks_are_refused)
+{
+    uint64_t seed = 99;
+    struct tsdb_block block;
+    tsdb_block_init(&block);
+    for (int round = 0; round < 50000; round++) {
+        char bytes[60];
+        seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        size_t size = 3 + (seed >> 33) % (sizeof bytes - 3);
+        for (size_t i = 0; i < size; i++) {
+            seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+            bytes[i] = (char)((seed >> 40) % (round % 2 ? 256 : 4));
+        }
+        bytes[0] = 1;
+        bytes[1] = (char)(round % 3 == 0);
+        if (!tsdb_block_parse(&block, (struct tw_str){bytes, size}))
+            continue;
+        for (uint32_t i = 0; i < block.count; i++) /* what is accepted lies within the bytes */
+            ck_assert(tsdb_block_find(&block, block.entries[i].metric, block.entries[i].series) ==
+                      &block.entries[i]);
+    }
+    tsdb_block_fini(&block);
+}
+END_TEST
+
 static void dump_table(struct tsdb_env_txn *txn, const char *table, struct tw_buf *text)
 {
     struct tsdb_env_cursor *cursor;
@@ -296,6 +321,7 @@ int main(void)
                                       UNIT_CASE(log_record_is_replayed),
                                       UNIT_CASE(hostile_records_are_refused),
                                       UNIT_CASE(block_bytes),
+                                      UNIT_CASE(hostile_blocks_are_refused),
                                       UNIT_CASE(partition_bytes),
                                       UNIT_CASE(environment_bytes),
                                       UNIT_CASE(versions_are_checked),
