@@ -9,8 +9,8 @@
 #include "base/str.h"
 
 struct ui_file {
-    const char *path; /* "/" for the start page, which all addresses of pages give */
-    const char *type; /* Content-Type */
+    const char *path;          /* "/" for the start page, which all addresses of pages give */
+    const char *type;          /* Content-Type */
     struct tw_str plain, gzip; /* the same content twice */
 };
 

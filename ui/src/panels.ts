@@ -21,7 +21,7 @@ export interface Panel {
     lines: (grids: (Grid | undefined)[]) => ChartLine[];
 }
 
-export const handshakeMetric = "tidewatch_tcp_handshake_seconds";
+export const handshakeMetric = "tidewatch_tcp_handshake_rtt_seconds";
 
 /* Fixed places in the palette: a mode keeps its colour when others come and go. */
 const modes: [string, number][] = [
