@@ -17,7 +17,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/yaml_text.c %D%/yaml_text.h
 %C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(MICROHTTPD_CFLAGS) $(ZLIB_CFLAGS)
 
-DAEMON_LIBS = %D%/libdaemon.a query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+DAEMON_LIBS = %D%/libdaemon.a ui/libui.a query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
 	$(TSDB_LIBS) $(MICROHTTPD_LIBS) $(ZLIB_LIBS) $(SNAPPY_LIBS) $(BASE_LIBS)
 
 sbin_PROGRAMS += tidewatchd

@@ -23,6 +23,7 @@
 #include "tsdb/db.h"
 #include "tsdb/receiver.h"
 #include "tsdb/state.h"
+#include "ui/pages.h"
 
 #define SERVER_MAGIC 0x53525652u
 /* Below --data; "default" is the tenant. */
@@ -149,6 +150,7 @@ static void add_routes(struct daemon_server *server)
     daemon_inventory_route(server->router, server->db);
     tsdb_receiver_route(server->router, server->receiver);
     query_api_route(server->router, server->engine);
+    ui_pages_route(server->router);
 }
 
 static enum tw_code start_http(struct daemon_server *server, struct tw_err *err)
