@@ -105,7 +105,6 @@ static enum tw_http_verdict send_file(void *user, struct tw_http_exchange *excha
                        versioned ? TW_STR("public, max-age=31536000, immutable")
                                  : TW_STR("no-cache"));
     tw_http_add_header(response, "Content-Security-Policy", TW_STR(CONTENT_SECURITY_POLICY));
-    tw_http_add_header(response, "X-Content-Type-Options", TW_STR("nosniff"));
     tw_http_add_header(response, "Referrer-Policy", TW_STR("same-origin"));
     if (is_known(&exchange->request, etag)) {
         response->status = 304;
