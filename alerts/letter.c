@@ -7,6 +7,8 @@
 
 #include "base/utf8.h"
 
+#define SHARP_S 0xDF /* has no upper case of one letter */
+
 /* Lower-case letters first..last (every step-th) have their upper case at -delta. */
 static const struct range {
     uint16_t first, last, step;
@@ -60,7 +62,7 @@ void alert_letter_change_case(struct tw_str text, bool upper, struct tw_buf *out
 
 static bool is_cased(uint32_t rune)
 {
-    return alert_letter_upper(rune) != rune || alert_letter_lower(rune) != rune || rune == 0xDF;
+    return alert_letter_upper(rune) != rune || alert_letter_lower(rune) != rune || rune == SHARP_S;
 }
 
 /* Belongs to a word (Unicode's word boundaries, as far as names and sentences need them). */
@@ -93,6 +95,11 @@ void alert_letter_title(struct tw_str text, struct tw_buf *out)
         if (!joined && (!in_word(rune) || is_dash_or_space(rune)))
             titled = false;
         before = rune;
+        if (!titled && rune == SHARP_S) {
+            tw_buf_append_cstr(out, "Ss");
+            titled = true;
+            continue;
+        }
         if (!titled && is_cased(rune)) {
             rune = alert_letter_upper(rune);
             titled = true;

@@ -367,14 +367,18 @@ static void escape_html(struct tw_str text, struct tw_buf *out)
 
 static void escape_js(struct tw_str text, struct tw_buf *out)
 {
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c == '\\' || c == '\'' || c == '"')
-            tw_buf_appendf(out, "\\%c", c);
-        else if (c == '<' || c == '>' || c == '&' || c == '=' || c < 0x20 || c == 0x7F)
-            tw_buf_appendf(out, "\\u%04X", c);
+    for (size_t at = 0; at < text.size;) {
+        uint32_t rune = 0;
+        size_t size = tw_utf8_decode(tw_str_slice(text, at, text.size), &rune);
+        bool separator = rune == 0x2028 || rune == 0x2029;
+        if (rune == '\\' || rune == '\'' || rune == '"')
+            tw_buf_appendf(out, "\\%c", (char)rune);
+        else if (rune == '<' || rune == '>' || rune == '&' || rune == '=' || rune < 0x20 ||
+                 rune == 0x7F || separator)
+            tw_buf_appendf(out, "\\u%04X", rune);
         else
-            tw_buf_append_char(out, (char)c);
+            tw_buf_append(out, text.data + at, size);
+        at += size;
     }
 }
 

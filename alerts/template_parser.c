@@ -229,6 +229,12 @@ static enum tw_code parse_number(struct parser *p, struct alert_value *ret)
         *ret = alert_value_int(integer);
         return TW_OK;
     }
+    /* What looks like an integer but is none: 08, or one too large. */
+    bool fraction = false;
+    for (size_t i = 0; i < text.size; i++)
+        fraction = fraction || strchr(".eEpP", text.data[i]) != NULL;
+    if (!fraction)
+        return FAIL(p, text, "bad number syntax: \"%.*s\"", TW_STR_ARG(text));
     struct tw_buf plain;
     tw_buf_init(&plain, ALERT_TEMPLATE_BYTES_MAX);
     for (size_t i = 0; i < text.size; i++)
