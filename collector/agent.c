@@ -3,10 +3,11 @@
 
 #include "collector/agent.h"
 
-#include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -14,6 +15,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "collector/capture.h"
+#include "collector/flow.h"
+#include "collector/privilege.h"
 #include "collector/sampler.h"
 #include "collector/shipper.h"
 #include "collector/spool.h"
@@ -34,7 +38,9 @@ struct agent {
     struct agent_sampler *sampler;
     struct agent_spool *spool;
     struct agent_shipper *shipper;
-    struct tw_metric *rounds, *samples, *missed;
+    struct agent_flows *flows;
+    struct agent_capture *capture; /* NULL: none, or not any more */
+    struct tw_metric *rounds, *samples, *missed, *capturing;
 };
 
 /* ---- the agent's own metrics that are read when asked for ---- */
@@ -71,6 +77,8 @@ static void init_metrics(struct agent *agent)
     agent->rounds =
         tw_metrics_counter(m, "tidewatch_agent_rounds_total", "", "Rounds of sampling.");
     agent->samples = tw_metrics_counter(m, "tidewatch_agent_samples_total", "", "Samples taken.");
+    agent->capturing = tw_metrics_gauge(m, "tidewatch_capture_running", "",
+                                        "1 while packets are captured for latency.");
     agent->missed = tw_metrics_counter(m, "tidewatch_agent_rounds_missed_total", "",
                                        "Rounds left out because the one before took too long.");
     tw_metrics_callback(m, TW_METRIC_COUNTER, "tidewatch_agent_series_refused_total", "",
@@ -84,6 +92,66 @@ static void init_metrics(struct agent *agent)
     tw_metrics_callback(m, TW_METRIC_COUNTER, "tidewatch_agent_spool_files_damaged_total", "",
                         "Files of the spool whose rest could not be read.", spool_damaged,
                         agent->spool);
+}
+
+/* ---- capture ---- */
+
+/* Whether a socket of this process has the local port: asked for connections to the server's port
+ * only. */
+static bool is_own_port(uint16_t port)
+{
+    enum { DESCRIPTORS = 256 };
+    for (int fd = 3; fd < DESCRIPTORS; fd++) {
+        struct sockaddr_storage address;
+        socklen_t size = sizeof address;
+        uint16_t bound = 0;
+        if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+            continue;
+        if (address.ss_family == AF_INET)
+            bound = ((struct sockaddr_in *)&address)->sin_port;
+        else if (address.ss_family == AF_INET6)
+            bound = ((struct sockaddr_in6 *)&address)->sin6_port;
+        if (ntohs(bound) == port)
+            return true;
+    }
+    return false;
+}
+
+/* Without the privilege, or an interface, the agent goes on without latency, and says so once. */
+static void open_capture(struct agent *agent, const struct agent_setup *setup)
+{
+    const struct agent_flows_setup flows = {.roster = agent->roster,
+                                            .ports = setup->capture_ports,
+                                            .port_count = setup->capture_port_count,
+                                            .own_port = setup->server_port,
+                                            .is_own = is_own_port};
+    struct tw_err err;
+    if (!setup->capture)
+        return;
+    agent->flows = agent_flows_new(&flows);
+    if (agent_capture_open(setup->capture_interface, setup->capture_bytes, agent->roster,
+                           agent->flows, &agent->capture, &err) != TW_OK)
+        tw_log(TW_LOG_WARN, MODULE, "no latency from captured packets, going on without it",
+               "reason=%s", tw_log_quote(tw_str(err.message)));
+}
+
+static void read_capture(struct agent *agent)
+{
+    struct tw_err err;
+    if (agent->capture == NULL || agent_capture_read(agent->capture, &err) == TW_OK)
+        return;
+    tw_log(TW_LOG_WARN, MODULE, "capturing ended, going on without latency", "reason=%s",
+           tw_log_quote(tw_str(err.message)));
+    agent->capture = agent_capture_close(agent->capture);
+}
+
+static void put_capture(void *user, struct agent_round *round)
+{
+    struct agent *agent = user;
+    read_capture(agent);
+    tw_metric_set(agent->capturing, agent->capture != NULL);
+    if (agent->capture != NULL)
+        agent_capture_put(agent->capture, round, tw_clock_wall_ms(agent->clock) * 1000000);
 }
 
 static enum tw_code open_parts(struct agent *agent, const struct agent_setup *setup,
@@ -102,6 +170,10 @@ static enum tw_code open_parts(struct agent *agent, const struct agent_setup *se
     if (code != TW_OK)
         return code;
     init_metrics(agent);
+    open_capture(agent, setup);
+    code = agent_privilege_drop(setup->data_folder, err);
+    if (code != TW_OK)
+        return code;
 
     const struct agent_sampler_setup sampler = {.clock = agent->clock,
                                                 .roster = agent->roster,
@@ -110,6 +182,8 @@ static enum tw_code open_parts(struct agent *agent, const struct agent_setup *se
                                                 .proc = setup->proc,
                                                 .sys = setup->sys,
                                                 .etc = setup->etc,
+                                                .extra = put_capture,
+                                                .extra_user = agent,
                                                 .disabled = setup->disabled};
     agent->sampler = agent_sampler_new(&sampler);
     char user_agent[64];
@@ -129,6 +203,8 @@ static struct agent *free_agent(struct agent *agent)
 {
     agent->magic = 0;
     agent_sampler_free(agent->sampler);
+    agent_capture_close(agent->capture);
+    agent_flows_free(agent->flows);
     agent_spool_close(agent->spool);
     agent_roster_free(agent->roster);
     tw_metrics_free(agent->metrics);
@@ -186,14 +262,19 @@ static void tick(struct agent *agent, int64_t planned_ms)
 /* Until the wall clock shows planned_ms; true when stop_fd became readable before. */
 static bool wait_until(struct agent *agent, int64_t planned_ms, int stop_fd)
 {
-    struct pollfd fds[] = {{.fd = stop_fd, .events = POLLIN}};
     for (;;) {
+        struct pollfd fds[] = {
+            {.fd = stop_fd, .events = POLLIN},
+            {.fd = agent->capture != NULL ? agent_capture_fd(agent->capture) : -1,
+             .events = POLLIN}};
         int64_t left_ms = planned_ms - tw_clock_wall_ms(agent->clock);
         if (left_ms <= 0)
             left_ms = 0;
-        int ready = poll(fds, 1, (int)left_ms);
+        int ready = poll(fds, 2, (int)left_ms);
         if (ready > 0 && fds[0].revents != 0)
             return true;
+        if (ready > 0 && fds[1].revents != 0)
+            read_capture(agent);
         if (left_ms == 0)
             return false;
     }

@@ -25,8 +25,9 @@
 struct agent;
 
 struct agent_setup {
-    const char *version; /* "0.1.0" */
-    const char *url;     /* of the remote_write endpoint */
+    const char *version;  /* "0.1.0" */
+    const char *url;      /* of the remote_write endpoint */
+    uint16_t server_port; /* of the URL: own connections are not measured */
     const struct tw_http_pair *headers;
     size_t header_count;
     const char *data_folder; /* its spool/ holds what is not delivered */

@@ -5,13 +5,16 @@ noinst_LIBRARIES += %D%/libcollector.a
 endif
 %C%_libcollector_a_SOURCES = \
 	%D%/agent.c %D%/agent.h \
+	%D%/capture.c %D%/capture.h \
 	%D%/disk.c %D%/disk.h \
 	%D%/fields.c %D%/fields.h \
 	%D%/filesystem.c %D%/filesystem.h \
+	%D%/flow.c %D%/flow.h \
 	%D%/host.c %D%/host.h \
 	%D%/kernel.c %D%/kernel.h \
 	%D%/network.c %D%/network.h \
 	%D%/own.c %D%/own.h \
+	%D%/privilege.c %D%/privilege.h \
 	%D%/procfile.c %D%/procfile.h \
 	%D%/roster.c %D%/roster.h \
 	%D%/round.c %D%/round.h \
@@ -22,3 +25,4 @@ endif
 	%D%/spool.c %D%/spool.h \
 	%D%/spool_codec.c %D%/spool_codec.h \
 	%D%/table.c %D%/table.h
+%C%_libcollector_a_CPPFLAGS = $(AM_CPPFLAGS) $(PCAP_CFLAGS)

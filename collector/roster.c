@@ -60,11 +60,23 @@ struct agent_roster *agent_roster_free(struct agent_roster *roster)
     return NULL;
 }
 
+/* Metadata speaks of a histogram as a whole, its series of "..._bucket", "..._sum", "..._count". */
+static struct tw_str family_name(const struct agent_family *family)
+{
+    static const char *const suffixes[] = {"_bucket", "_sum", "_count"};
+    struct tw_str name = tw_str(family->name);
+    for (size_t i = 0; family->type == WIRE_TYPE_HISTOGRAM && i < 3; i++)
+        if (tw_str_ends(name, tw_str(suffixes[i])))
+            return tw_str_slice(name, 0, name.size - strlen(suffixes[i]));
+    return name;
+}
+
 static void note_family(struct agent_roster *roster, const struct agent_family *family)
 {
+    struct tw_str name = family_name(family);
     /* Newest first: the series of one family come together. */
     for (size_t i = roster->family_count; i-- > 0;)
-        if (strcmp(roster->families[i].name, family->name) == 0)
+        if (tw_str_is(name, roster->families[i].name))
             return;
     if (roster->family_count == roster->family_capacity) {
         roster->family_capacity = roster->family_capacity * 2 + 64;

@@ -36,6 +36,8 @@ struct agent_sampler {
     unsigned magic;
     struct agent_env env;
     struct tw_metrics *metrics;
+    void (*extra)(void *user, struct agent_round *round);
+    void *extra_user;
     struct slot *slots;
     size_t slot_count;
     struct agent_round round;
@@ -78,6 +80,8 @@ struct agent_sampler *agent_sampler_new(const struct agent_sampler_setup *setup)
     TW_ASSERT(sampler != NULL);
     sampler->magic = SAMPLER_MAGIC;
     sampler->metrics = setup->metrics;
+    sampler->extra = setup->extra;
+    sampler->extra_user = setup->extra_user;
     sampler->env = (struct agent_env){.roster = setup->roster,
                                       .clock = setup->clock,
                                       .proc = setup->proc != NULL ? setup->proc : "/proc",
@@ -224,6 +228,8 @@ const struct agent_round *agent_sampler_run(struct agent_sampler *sampler, int64
         agent_round_put(&sampler->round, slot->success_series, slot->success);
         agent_round_put(&sampler->round, slot->duration_series, slot->duration_s);
     }
+    if (sampler->extra != NULL)
+        sampler->extra(sampler->extra_user, &sampler->round);
     sampler->own_next = 0;
     if (sampler->metrics != NULL)
         tw_metrics_each(sampler->metrics, put_own, sampler);

@@ -28,6 +28,9 @@ struct agent_sampler_setup {
     struct tw_metrics *metrics;                /* the agent's own, sampled too; may be NULL */
     const struct agent_source *const *sources; /* ends with NULL */
     const char *proc, *sys, *etc;              /* NULL = the host's */
+    /* Puts further samples into each round, after the sources; may be NULL. */
+    void (*extra)(void *user, struct agent_round *round);
+    void *extra_user;
     const char *const *disabled; /* names of sources that do not run; NULL or ends with NULL */
 };
 

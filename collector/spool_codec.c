@@ -138,7 +138,7 @@ void agent_spool_encode(struct agent_spool_encoder *encoder, const struct agent_
     uint32_t roster_limit = agent_roster_limit(round->roster);
     if (roster_limit > limit)
         limit = roster_limit;
-    reserve_encoder(encoder, limit);
+    reserve_encoder(encoder, limit + 1); /* never none */
 
     size_t map_bytes = bitmap_bytes(limit);
     uint8_t *present = calloc(1, 2 * map_bytes + 1), *changed = present + map_bytes;
@@ -309,7 +309,7 @@ static bool take_values(struct agent_spool_decoder *decoder, struct cursor *curs
     if (!take_varint(cursor, &limit) || limit > AGENT_SERIES_MAX || !take(cursor, 1, &flags))
         return false;
     size_t map_bytes = bitmap_bytes((uint32_t)limit);
-    reserve_decoder(decoder, (uint32_t)limit);
+    reserve_decoder(decoder, (uint32_t)limit + 1); /* never none */
     if (!(*flags & FLAG_SAME_PRESENT)) {
         if (!take(cursor, map_bytes, &present))
             return false;

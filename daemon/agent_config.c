@@ -292,6 +292,19 @@ static enum tw_code read_file(struct reader *reader, struct tw_err *err)
 
 /* ---- the server's URL ---- */
 
+/* Of "host:port" or "[address]:port". */
+static uint16_t url_port(struct tw_str authority, uint16_t fallback)
+{
+    size_t at = authority.size, factor = 1, port = 0;
+    while (at > 0 && authority.data[at - 1] >= '0' && authority.data[at - 1] <= '9' &&
+           authority.size - at < 5) {
+        port += (size_t)(authority.data[--at] - '0') * factor;
+        factor *= 10;
+    }
+    bool given = at > 0 && authority.data[at - 1] == ':' && at < authority.size && port <= 65535;
+    return given ? (uint16_t)port : fallback;
+}
+
 static enum tw_code read_url(struct agent_config *config, struct tw_arena *arena, struct tw_str url,
                              struct tw_err *err)
 {
@@ -313,6 +326,7 @@ static enum tw_code read_url(struct agent_config *config, struct tw_arena *arena
             "the server '%.*s' is no URL: write http://HOST:PORT or https://HOST:PORT",
             TW_STR_ARG(tw_str_slice(url, 0, 200)));
     bool whole = end + 1 < url.size;
+    config->setup.server_port = url_port(tw_str_slice(url, host, end), scheme == 8 ? 443 : 80);
     config->setup.url =
         tw_arena_format(arena, "%.*s%s", TW_STR_ARG(tw_str_slice(url, 0, whole ? url.size : end)),
                         whole ? "" : WRITE_PATH)

@@ -44,7 +44,9 @@ endif
 if BUILD_AGENT
 sbin_PROGRAMS += tidewatch-agent
 tidewatch_agent_SOURCES = %D%/tidewatch-agent.c %D%/agent_config.c %D%/agent_config.h
-tidewatch_agent_LDADD = collector/libcollector.a wire/libwire.a base/libbase.a $(WIRE_LIBS) $(BASE_LIBS)
+tidewatch_agent_LDADD = collector/libcollector.a wire/libwire.a base/libbase.a $(PCAP_LIBS) \
+	$(WIRE_LIBS) $(BASE_LIBS)
+dist_man_MANS += docs/man/tidewatch-agent.8
 endif
 EXTRA_DIST += %D%/params.awk docs/man/tidewatchd.8.in
 dist_noinst_DATA += contrib/systemd/tidewatchd.service contrib/systemd/tidewatch-agent.service
