@@ -8,7 +8,8 @@ AUTOSCALER_UNIT_LDADD = $(UNIT_LIBS) autoscaler/libautoscaler.a forecast/libfore
 check_LIBRARIES += %D%/libscaler_fakes.a
 %C%_libscaler_fakes_a_SOURCES = %D%/fake_engine.c %D%/fake_engine.h %D%/sink.c %D%/sink.h
 
-UNIT_TESTS += %D%/controller_test %D%/decision_test %D%/manager_test %D%/policy_test %D%/settings_test
+UNIT_TESTS += %D%/controller_test %D%/decision_test %D%/manager_test %D%/policy_test %D%/settings_test \
+	%D%/observation_test
 %C%_controller_test_SOURCES = %D%/controller_test.c
 %C%_controller_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_controller_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
@@ -24,4 +25,9 @@ UNIT_TESTS += %D%/controller_test %D%/decision_test %D%/manager_test %D%/policy_
 %C%_settings_test_SOURCES = %D%/settings_test.c
 %C%_settings_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_settings_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
+%C%_observation_test_SOURCES = %D%/observation_test.c
+%C%_observation_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_observation_test_LDADD = $(UNIT_LIBS) autoscaler/libautoscaler.a forecast/libforecast.a \
+	query/libquery.a tests/lib/libmemory_storage.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 endif
