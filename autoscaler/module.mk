@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # autoscaler: L5, observation -> model -> policy -> decision -> actuator.
-dist_noinst_DATA += docs/api-scalers.md docs/scaling.md docs/format/state-scaler.md
+dist_noinst_DATA += docs/api-scalers.md docs/scaling.md docs/format/state-scaler.md \
+	tests/e2e/scaler_webhook.py
 if BUILD_SERVER
 noinst_LIBRARIES += %D%/libautoscaler.a
 endif
