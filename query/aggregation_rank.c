@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "query/grouping.h"
 
 struct ranked {
@@ -22,9 +23,10 @@ struct rank {
     struct query_op op;
     struct query_op *inner, *parameter;
     struct query_grouping grouping;
-    uint32_t *limits; /* k by step */
-    size_t limit_max; /* the largest of them: room of a heap */
-    uint32_t *sizes;  /* by group and step */
+    uint32_t *limits;           /* k by step */
+    const double *limit_values; /* as given */
+    size_t limit_max;           /* the largest of them: room of a heap */
+    uint32_t *sizes;            /* by group and step */
     struct ranked *heaps;
     struct query_matrix matrix;
     uint32_t *row_of; /* instant queries: series in the order of their rank */
@@ -73,6 +75,11 @@ static void sift_down(struct ranked *heap, size_t count, bool top)
 }
 
 /* ---- open ---- */
+static bool is_count(double value)
+{
+    return value >= -0x1p63 && value <= 0x1p63;
+}
+
 static enum tw_code read_limits(struct rank *rank, struct query_exec *exec, struct tw_err *err)
 {
     const double *row;
@@ -83,14 +90,13 @@ static enum tw_code read_limits(struct rank *rank, struct query_exec *exec, stru
     if (code)
         return code;
     rank->limits = memory;
+    rank->limit_values = row;
     rank->limit_max = 0;
     for (size_t s = 0; s < rank->op.grid.steps; s++) {
-        if (!(row[s] >= -0x1p63 && row[s] <= 0x1p63))
-            return query_exec_fail(exec, rank->op.node, err, "Scalar value %g overflows int64",
-                                   row[s]);
-        size_t limit = row[s] < 1 ? 0 : (size_t)row[s];
-        if (limit > rank->inner->series_count)
-            limit = rank->inner->series_count;
+        /* What is no number of series is an error once there is a series to rank (offer). */
+        size_t limit = is_count(row[s]) && row[s] >= 1 ? rank->inner->series_count : 0;
+        if (is_count(row[s]) && row[s] >= 1 && row[s] < (double)limit)
+            limit = (size_t)row[s];
         rank->limits[s] = (uint32_t)limit;
         if (limit > rank->limit_max)
             rank->limit_max = limit;
@@ -196,6 +202,14 @@ static enum tw_code order_series(struct rank *rank, struct query_exec *exec, str
     return TW_OK;
 }
 
+static enum tw_code fail_limit(const struct rank *rank, struct query_exec *exec, double limit,
+                               struct tw_err *err)
+{
+    char text[TW_DOUBLE_BYTES];
+    tw_double_format_general(limit, text);
+    return query_exec_fail(exec, rank->op.node, err, "Scalar value %s overflows int64", text);
+}
+
 static enum tw_code fill_heaps(struct rank *rank, struct query_exec *exec, struct tw_err *err)
 {
     struct query_tile tile = {.count = 1};
@@ -206,8 +220,12 @@ static enum tw_code fill_heaps(struct rank *rank, struct query_exec *exec, struc
         for (size_t row = 0; row < tile.count; row++) {
             size_t series = tile.first + row, group = rank->grouping.group_of[series];
             QUERY_EACH_STEP(s, tile.present + row * tile.words, tile.stride)
-            offer(rank, group, s,
-                  (struct ranked){tile.values[row * tile.stride + s], (uint32_t)series});
+            {
+                if (!is_count(rank->limit_values[s]))
+                    return fail_limit(rank, exec, rank->limit_values[s], err);
+                offer(rank, group, s,
+                      (struct ranked){tile.values[row * tile.stride + s], (uint32_t)series});
+            }
         }
     }
     rank->row_of = NULL;

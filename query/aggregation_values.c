@@ -103,9 +103,7 @@ static enum tw_code quantile_next(struct query_op *op, struct query_exec *exec,
             return code;
     }
     for (size_t s = 0; any && s < out.stride; s++)
-        if (!(quantile->q[s] >= 0 && quantile->q[s] <= 1))
-            query_annotate(exec->annotations, QUERY_WARNING, op->node->aggregate.parameter,
-                           "quantile value should be between 0 and 1, got %g", quantile->q[s]);
+        query_exec_check_quantile(exec, op->node->aggregate.parameter, quantile->q[s]);
     *ret_tile = (struct query_tile){.count = out.count,
                                     .stride = out.stride,
                                     .words = out.words,

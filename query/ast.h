@@ -72,7 +72,8 @@ struct query_node {
         double number;
         struct tw_str string;
         struct {
-            struct tw_str name;            /* before or, quoted, within the braces; may be empty */
+            struct tw_str name; /* before or, quoted, within the braces; may be empty */
+            bool name_quoted;
             struct tsdb_matcher *matchers; /* with the name's */
             size_t matcher_count;
             struct query_modifiers modifiers;

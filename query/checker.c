@@ -43,7 +43,7 @@ static enum tw_code check_selector(const struct checker *checker, const struct q
         }
         restricts = restricts || !tsdb_matcher_matches(matcher, (struct tw_str){0});
     }
-    if (node->selector.name.size > 0 && names > 1)
+    if (node->selector.name.size > 0 && !node->selector.name_quoted && names > 1)
         return FAIL(checker, node, err, "metric name must not be set twice: \"%.*s\" or \"%.*s\"",
                     TW_STR_ARG(node->selector.name),
                     TW_STR_ARG(other.size ? other : node->selector.name));

@@ -127,12 +127,9 @@ static void annotate_quantiles(struct histogram *histogram, struct query_exec *e
 {
     if (histogram->op.node->call.function->kind != QUERY_KIND_HISTOGRAM_QUANTILE)
         return;
-    for (size_t s = 0; s < histogram->op.grid.steps; s++) {
-        double q = histogram->parameter_rows[0][s];
-        if (!(q >= 0 && q <= 1))
-            query_annotate(exec->annotations, QUERY_WARNING, histogram->op.node->call.arguments[0],
-                           "quantile value should be between 0 and 1, got %g", q);
-    }
+    for (size_t s = 0; s < histogram->op.grid.steps; s++)
+        query_exec_check_quantile(exec, histogram->op.node->call.arguments[0],
+                                  histogram->parameter_rows[0][s]);
 }
 
 static enum tw_code histogram_next(struct query_op *op, struct query_exec *exec,

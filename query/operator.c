@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/number.h"
 
 /* How many values are worked on between two looks at the clock. */
 #define WORK_PER_CHECK 65536
@@ -76,6 +77,16 @@ enum tw_code query_exec_same_labels(struct query_exec *exec, const struct query_
                                     struct tw_err *err)
 {
     return query_exec_fail(exec, node, err, "vector cannot contain metrics with the same labelset");
+}
+
+void query_exec_check_quantile(struct query_exec *exec, const struct query_node *node, double q)
+{
+    if (q >= 0 && q <= 1)
+        return;
+    char text[TW_DOUBLE_BYTES];
+    tw_double_format_general(q, text);
+    query_annotate(exec->annotations, QUERY_WARNING, node,
+                   "quantile value should be between 0 and 1, got %s", text);
 }
 
 enum tw_code query_op_open(struct query_op *op, struct query_exec *exec, struct query_grid grid,

@@ -87,6 +87,9 @@ enum tw_code query_exec_fail(struct query_exec *exec, const struct query_node *n
 enum tw_code query_exec_same_labels(struct query_exec *exec, const struct query_node *node,
                                     struct tw_err *err);
 
+/* The warning about a quantile outside [0, 1]. */
+void query_exec_check_quantile(struct query_exec *exec, const struct query_node *node, double q);
+
 struct query_op;
 struct query_op_ops {
     const char *name;

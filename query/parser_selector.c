@@ -100,7 +100,7 @@ static enum tw_code push_matcher(struct query_parser *parser, struct matcher_lis
 }
 
 static enum tw_code parse_matcher(struct query_parser *parser, struct matcher_list *list,
-                                  struct tw_str *metric, struct tw_err *err)
+                                  struct tw_str *metric, bool named, struct tw_err *err)
 {
     uint32_t start = parser->token.start;
     struct tw_str name = query_parser_text(parser, &parser->token), value;
@@ -132,7 +132,7 @@ static enum tw_code parse_matcher(struct query_parser *parser, struct matcher_li
         if (!quoted)
             return query_parser_unexpected(parser, "label matching", "label matching operator",
                                            err);
-        if (metric->size > 0)
+        if (named)
             return SYNTAX(parser, start, parser->previous_end, err,
                           "metric name must not be set twice: \"%.*s\" or \"%.*s\"",
                           TW_STR_ARG(*metric), TW_STR_ARG(name));
@@ -162,9 +162,10 @@ static void remember_selector(struct query_parser *parser, struct query_node *no
 static enum tw_code parse_matchers(struct query_parser *parser, struct matcher_list *list,
                                    struct tw_str *metric, struct tw_err *err)
 {
+    bool named = metric->size > 0;
     query_parser_advance(parser);
     while (parser->token.type != QUERY_TOKEN_RIGHT_BRACE) {
-        enum tw_code code = parse_matcher(parser, list, metric, err);
+        enum tw_code code = parse_matcher(parser, list, metric, named, err);
         if (code)
             return code;
         if (parser->token.type == QUERY_TOKEN_COMMA)
@@ -195,6 +196,7 @@ enum tw_code query_parser_selector(struct query_parser *parser, struct query_nod
         code = push_matcher(parser, &list, TSDB_MATCH_EQUAL, TW_STR(WIRE_METRIC_NAME), metric,
                             node->start, err);
     node->selector.name = metric;
+    node->selector.name_quoted = !named;
     node->selector.matchers = list.items;
     node->selector.matcher_count = list.count;
     node->end = parser->previous_end;

@@ -193,9 +193,8 @@ static enum tw_code check_parameters(const struct range *range, struct query_exe
     for (size_t s = 0; s < range->op.grid.steps; s++) {
         double first = range->parameter_rows[0] ? range->parameter_rows[0][s] : 0;
         double second = range->parameter_rows[1] ? range->parameter_rows[1][s] : 0;
-        if (function == QUERY_FN_QUANTILE && !(first >= 0 && first <= 1))
-            query_annotate(exec->annotations, QUERY_WARNING, range->op.node->call.arguments[0],
-                           "quantile value should be between 0 and 1, got %g", first);
+        if (function == QUERY_FN_QUANTILE)
+            query_exec_check_quantile(exec, range->op.node->call.arguments[0], first);
         if (function != QUERY_FN_SMOOTHING)
             continue;
         if (!(first > 0 && first < 1))

@@ -38,6 +38,31 @@ check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 endif
 
+# Query scripts, over a store in memory.
+if BUILD_SERVER
+check_PROGRAMS += %D%/script/script_runner
+TESTS += %D%/script/run.sh
+endif
+%C%_script_script_runner_SOURCES = %D%/script/script_runner.c
+%C%_script_script_runner_LDADD = query/libquery.a %D%/lib/libmemory_storage.a tsdb/libtsdb.a \
+	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
+dist_check_SCRIPTS += %D%/script/run.sh
+EXTRA_DIST += %D%/script/aggregation.test %D%/script/errors.test %D%/script/functions.test \
+	%D%/script/operators.test %D%/script/selectors.test
+
+# The query parser's fuzzer, as a replayer of its corpus.
+if BUILD_SERVER
+check_PROGRAMS += %D%/fuzz/query_parser_fuzz
+TESTS += %D%/fuzz/query_parser.sh
+endif
+%C%_fuzz_query_parser_fuzz_SOURCES = %D%/fuzz/query_parser_fuzz.c
+%C%_fuzz_query_parser_fuzz_LDADD = query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
+dist_check_SCRIPTS += %D%/fuzz/query_parser.sh
+EXTRA_DIST += %D%/fuzz/corpus/query_parser/aggregate.promql \
+	%D%/fuzz/corpus/query_parser/matching.promql %D%/fuzz/corpus/query_parser/numbers.promql \
+	%D%/fuzz/corpus/query_parser/strings.promql %D%/fuzz/corpus/query_parser/subquery.promql
+
 # The order of the layers, and each outside library in its one place.
 TESTS += %D%/lint/layers.sh
 dist_check_SCRIPTS += %D%/lint/layers.sh

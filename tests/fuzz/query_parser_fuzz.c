@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * query_parser_fuzz: any bytes are parsed or refused with a place. Built with libFuzzer (clang
+ * -fsanitize=fuzzer -DTW_LIBFUZZER) it searches; else it replays the corpus given, its prefixes and
+ * its mutations of one byte, and hostile texts made here, and speaks TAP.
+ */
+#include "config.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/file.h"
+#include "query/parser.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct query_ast *ast;
+    struct tw_err err = {0};
+    struct tw_str text = {(const char *)data, size};
+    enum tw_code code = query_parse(text, QUERY_FEATURES_ALL, &ast, &err);
+    if (code == TW_OK) {
+        TW_ASSERT(ast->root != NULL && ast->root->start < ast->root->end);
+        TW_ASSERT(ast->root->end <= size);
+        query_ast_free(ast);
+        return 0;
+    }
+    TW_ASSERT(code == TW_SYNTAX || code == TW_UNSUPPORTED);
+    TW_ASSERT(err.message[0] != '\0');
+    TW_ASSERT(size > QUERY_TEXT_BYTES_MAX || (err.line > 0 && err.column > 0));
+    return 0;
+}
+
+#ifndef TW_LIBFUZZER
+static void run(const char *text, size_t size)
+{
+    /* A copy without room behind it, so that a sanitizer sees reads past the end. */
+    uint8_t *copy = malloc(size ? size : 1);
+    TW_ASSERT(copy != NULL);
+    memcpy(copy, text, size);
+    LLVMFuzzerTestOneInput(copy, size);
+    free(copy);
+}
+
+static void replay(const char *path)
+{
+    struct tw_buf text;
+    struct tw_err err;
+    tw_buf_init(&text, 1 << 20);
+    if (tw_file_read(path, &text, &err)) {
+        printf("Bail out! %s\n", err.message);
+        exit(1);
+    }
+    run(text.data, text.size);
+    for (size_t i = 0; i < text.size && text.size < 4096; i++) {
+        static const char others[] = "\0(){}[],:@\"'`\\#xe9~=!<-\xff\xc3";
+        char saved = text.data[i];
+        run(text.data, i);
+        for (size_t k = 0; k < sizeof others - 1; k++) {
+            text.data[i] = others[k];
+            run(text.data, text.size);
+        }
+        text.data[i] = saved;
+    }
+    tw_buf_fini(&text);
+}
+
+/* piece, repeated to about `bytes`. */
+static void repeat(const char *piece, size_t bytes)
+{
+    struct tw_buf text;
+    tw_buf_init(&text, 32 << 20);
+    while (text.size < bytes)
+        tw_buf_append_cstr(&text, piece);
+    run(text.data, text.size);
+    tw_buf_fini(&text);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const pieces[] = {
+        "(",  "-",    "sum(", "a[1m:",        "{a=\"", "1+",      "a or ",
+        "\"", "up{}", "9",    "{a=~\"(((\"}", "[",     "a^",      "\xff",
+        "#",  "1h",   "@",    "a offset 1m ", "by(",   "abs(-(-", "!"};
+    size_t count = sizeof pieces / sizeof *pieces;
+    printf("1..%zu\n", count + 1);
+    for (size_t i = 0; i < count; i++) {
+        static const size_t sizes[] = {100, 5000, 100000, 1000000, 10000000};
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+            repeat(pieces[i], sizes[k]);
+        printf("ok %zu - hostile repetition %zu\n", i + 1, i + 1);
+    }
+    for (int i = 1; i < argc; i++)
+        replay(argv[i]);
+    printf("ok %zu - %d corpus files\n", count + 1, argc - 1);
+    return 0;
+}
+#endif
