@@ -29,7 +29,8 @@ START_TEST(needs_no_file)
     daemon_configuration_free(configuration);
     unit_assert_ok(read_text("# only a remark\n", &configuration, &err), &err);
     daemon_configuration_free(configuration);
-    unit_assert_code(daemon_configuration_read("/nowhere/t.yml", &configuration, &err), TW_NOT_FOUND);
+    unit_assert_code(daemon_configuration_read("/nowhere/t.yml", &configuration, &err),
+                     TW_NOT_FOUND);
     unit_assert_contains(err.message, "/nowhere/t.yml");
 }
 END_TEST

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 if BUILD_SERVER
-UNIT_TESTS += %D%/configuration_test %D%/http_server_test %D%/listener_test %D%/params_test
+UNIT_TESTS += %D%/configuration_test %D%/http_server_test %D%/listener_test \
+	%D%/notify_test %D%/params_test %D%/self_test
 %C%_configuration_test_SOURCES = %D%/configuration_test.c
 %C%_configuration_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_configuration_test_LDADD = $(UNIT_LIBS) $(DAEMON_LIBS)
@@ -13,4 +14,10 @@ UNIT_TESTS += %D%/configuration_test %D%/http_server_test %D%/listener_test %D%/
 %C%_params_test_SOURCES = %D%/params_test.c
 %C%_params_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_params_test_LDADD = $(UNIT_LIBS) $(DAEMON_LIBS)
+%C%_notify_test_SOURCES = %D%/notify_test.c
+%C%_notify_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_notify_test_LDADD = $(UNIT_LIBS) $(DAEMON_LIBS)
+%C%_self_test_SOURCES = %D%/self_test.c
+%C%_self_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_self_test_LDADD = $(UNIT_LIBS) daemon/libdaemon.a tests/lib/libmemory_storage.a $(DAEMON_LIBS)
 endif
