@@ -15,9 +15,6 @@
 #define KEYS_MAX 64
 
 static const char *const own_keys[] = {"global", "scalers", "forward", "storage", NULL};
-static const char *const alert_keys[] = {
-    "rule_files",          "route",     "receivers",     "inhibit_rules",       "time_intervals",
-    "mute_time_intervals", "templates", "alertmanagers", "alertmanager_config", NULL};
 
 /* Keys of Prometheus's and Alertmanager's files that have another place here. */
 static const struct {
@@ -177,9 +174,9 @@ static enum tw_code check_top(const struct daemon_configuration *configuration, 
     size_t count = 0;
     for (size_t i = 0; own_keys[i]; i++)
         known[count++] = own_keys[i];
-    for (size_t i = 0; alert_keys[i]; i++) {
+    for (size_t i = 0; alert_config_keys[i]; i++) {
         TW_ASSERT(count + 1 < KEYS_MAX);
-        known[count++] = alert_keys[i];
+        known[count++] = alert_config_keys[i];
     }
     known[count] = NULL;
     if (root->kind != TW_YAML_MAPPING)

@@ -33,6 +33,7 @@
 #include "base/log.h"
 #include "base/number.h"
 #include "base/workers.h"
+#include "daemon/encoding.h"
 #include "daemon/hangup.h"
 #include "daemon/listener.h"
 
@@ -41,7 +42,6 @@
 #define LOOP_STACK_BYTES ((size_t)512 << 10)
 #define HEADERS_MAX 100
 #define BODY_EARLY_BYTES (64 << 10) /* from here on a body is refused before it is read */
-#define GZIP_BYTES_MIN 1400         /* below, the answer fits one packet anyway */
 #define GZIP_BYTES_MAX ((size_t)256 << 20)
 #define STREAM_BLOCK_BYTES 32768
 #define CANCEL_GRACE_MS 5000
@@ -216,55 +216,12 @@ static void set_exchange(struct session *session, struct tw_http_exchange *excha
 
 /* ---- answers ---- */
 
-static bool is_text(const char *content_type)
-{
-    static const char *const kinds[] = {
-        "text/",           "application/json", "application/javascript",
-        "application/xml", "image/svg",        "application/openmetrics"};
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (!strncmp(content_type, kinds[i], strlen(kinds[i])))
-            return true;
-    return false;
-}
-
-/* "gzip" or "*" in Accept-Encoding, unless with q=0. */
-static bool accepts_gzip(const struct tw_http_request *request)
-{
-    struct tw_str list, item;
-    if (!tw_http_header(request, "Accept-Encoding", &list))
-        return false;
-    while (tw_str_split(&list, ',', &item)) {
-        struct tw_str name;
-        if (!tw_str_split(&item, ';', &name))
-            continue;
-        name = tw_str_trim(name);
-        if (!tw_str_is(name, "gzip") && !tw_str_is(name, "*"))
-            continue;
-        item = tw_str_trim(item);
-        double quality;
-        return !(tw_str_starts(item, TW_STR("q=")) &&
-                 tw_double_parse(tw_str_slice(item, 2, item.size), &quality) && quality <= 0);
-    }
-    return false;
-}
-
-static bool has_header(const struct tw_http_response *response, const char *name)
-{
-    for (size_t i = 0; i < response->header_count; i++)
-        if (response->headers[i].name.size == strlen(name) &&
-            !strncasecmp(response->headers[i].name.data, name, strlen(name)))
-            return true;
-    return false;
-}
-
 /* Fastest level: query answers shrink tenfold with it already. The thread that finished pays. */
 static void compress_body(struct tw_http_exchange *exchange)
 {
     struct tw_http_response *response = &exchange->response;
     struct tw_buf *body = &response->body;
-    if (body->overflow || body->size < GZIP_BYTES_MIN || body->size > GZIP_BYTES_MAX ||
-        response->produce || response->constant.size > 0 || !is_text(response->content_type) ||
-        has_header(response, "Content-Encoding") || !accepts_gzip(&exchange->request))
+    if (body->size > GZIP_BYTES_MAX || !daemon_encoding_wants_gzip(exchange))
         return;
     z_stream stream = {0};
     if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) !=
@@ -287,7 +244,7 @@ static void compress_body(struct tw_http_exchange *exchange)
     tw_buf_fini(body);
     *body = packed;
     tw_http_add_header(response, "Content-Encoding", TW_STR("gzip"));
-    if (!has_header(response, "Vary"))
+    if (!daemon_encoding_has_header(response, "Vary"))
         tw_http_add_header(response, "Vary", TW_STR("Accept-Encoding"));
 }
 

@@ -12,7 +12,7 @@
 
 #define MINUTE_MS INT64_C(60000)
 #define HOUR_MS (60 * MINUTE_MS)
-#define HOSTS_MAX 20000 /* series; they are joined by comparing each with each */
+#define HOSTS_MAX 200000 /* series looked at */
 #define TOP_DEFAULT 10
 #define TOP_MAX 10000
 
@@ -57,18 +57,31 @@ static enum tw_code find_last(struct tsdb_cursor *cursor, size_t index, int64_t 
     return TW_OK;
 }
 
-static struct host *find_host(struct host *hosts, size_t *count, struct tw_str job,
-                              struct tw_str instance)
+/* Hosts in the order they come, found again through open addressing: index + 1, 0 = empty. */
+struct host_list {
+    struct host *items;
+    size_t count;
+    uint32_t *slots;
+    size_t slot_count; /* a power of two, at least twice the number of hosts there can be */
+};
+
+static struct host *find_host(struct host_list *list, struct tw_str job, struct tw_str instance)
 {
-    for (size_t i = 0; i < *count; i++)
-        if (tw_str_equal(hosts[i].job, job) && tw_str_equal(hosts[i].instance, instance))
-            return &hosts[i];
-    hosts[*count] = (struct host){.job = job, .instance = instance, .last_ms = INT64_MIN};
-    return &hosts[(*count)++];
+    uint64_t hash = tw_hash64_seeded(instance.data, instance.size, tw_hash64(job.data, job.size));
+    size_t slot = hash & (list->slot_count - 1);
+    for (; list->slots[slot]; slot = (slot + 1) & (list->slot_count - 1)) {
+        struct host *host = &list->items[list->slots[slot] - 1];
+        if (tw_str_equal(host->job, job) && tw_str_equal(host->instance, instance))
+            return host;
+    }
+    struct host *host = &list->items[list->count++];
+    *host = (struct host){.job = job, .instance = instance, .last_ms = INT64_MIN};
+    list->slots[slot] = (uint32_t)list->count;
+    return host;
 }
 
 static enum tw_code collect_hosts(struct tsdb_selection *selection, int64_t now_ms,
-                                  struct host *hosts, size_t *count, struct tw_err *err)
+                                  struct host_list *list, struct tw_err *err)
 {
     struct tsdb_cursor *cursor;
     enum tw_code code = tsdb_cursor_open(selection, &cursor, err);
@@ -76,7 +89,7 @@ static enum tw_code collect_hosts(struct tsdb_selection *selection, int64_t now_
         return code;
     for (size_t i = 0; i < tsdb_selection_count(selection) && code == TW_OK; i++) {
         struct wire_labels labels = tsdb_selection_labels(selection, i);
-        struct host *host = find_host(hosts, count, wire_labels_get(labels, TW_STR("job")),
+        struct host *host = find_host(list, wire_labels_get(labels, TW_STR("job")),
                                       wire_labels_get(labels, TW_STR("instance")));
         if (tw_str_is(wire_labels_get(labels, TW_STR(WIRE_METRIC_NAME)), "node_uname_info"))
             host->info = labels;
@@ -89,13 +102,14 @@ static enum tw_code collect_hosts(struct tsdb_selection *selection, int64_t now_
     return code;
 }
 
-static void write_hosts(struct tw_http_exchange *exchange, const struct host *hosts, size_t count)
+static void write_hosts(struct tw_http_exchange *exchange, const struct host_list *list)
 {
+    const struct host *hosts = list->items;
     static const char *const names[] = {"nodename", "sysname", "release", "version", "machine"};
     struct tw_json_writer writer;
     begin_success(exchange, &writer);
     tw_json_begin_array(&writer);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < list->count; i++) {
         if (hosts[i].last_ms == INT64_MIN)
             continue;
         tw_json_begin_object(&writer);
@@ -125,14 +139,17 @@ static enum tw_http_verdict hosts(void *user, struct tw_http_exchange *exchange)
                            now_ms - 24 * HOUR_MS, now_ms, NULL, &selection, &err);
         tsdb_matcher_fini(&matcher);
     }
-    size_t count = 0;
-    struct host *found = NULL;
+    struct host_list list = {.slot_count = 16};
     if (code == TW_OK) {
-        found = TW_ARENA_ARRAY(exchange->arena, struct host, tsdb_selection_count(selection));
-        code = collect_hosts(selection, now_ms, found, &count, &err);
+        size_t most = tsdb_selection_count(selection);
+        while (list.slot_count < 2 * most)
+            list.slot_count *= 2;
+        list.items = TW_ARENA_ARRAY(exchange->arena, struct host, most);
+        list.slots = TW_ARENA_ARRAY(exchange->arena, uint32_t, list.slot_count);
+        code = collect_hosts(selection, now_ms, &list, &err);
     }
     if (code == TW_OK)
-        write_hosts(exchange, found, count);
+        write_hosts(exchange, &list);
     else
         tw_http_error_api(exchange, &err);
     if (selection)

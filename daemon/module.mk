@@ -4,6 +4,7 @@ if BUILD_SERVER
 noinst_LIBRARIES += %D%/libdaemon.a
 %C%_libdaemon_a_SOURCES = \
 	%D%/configuration.c %D%/configuration.h \
+	%D%/encoding.c %D%/encoding.h \
 	%D%/hangup.c %D%/hangup.h \
 	%D%/http_server.c %D%/http_server.h \
 	%D%/inventory.c %D%/inventory.h \
@@ -17,7 +18,8 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/yaml_text.c %D%/yaml_text.h
 %C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(MICROHTTPD_CFLAGS) $(ZLIB_CFLAGS)
 
-DAEMON_LIBS = %D%/libdaemon.a ui/libui.a query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+DAEMON_LIBS = %D%/libdaemon.a ui/libui.a autoscaler/libautoscaler.a alerts/libalerts.a forecast/libforecast.a \
+	query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
 	$(TSDB_LIBS) $(MICROHTTPD_LIBS) $(ZLIB_LIBS) $(SNAPPY_LIBS) $(BASE_LIBS)
 
 sbin_PROGRAMS += tidewatchd
@@ -25,9 +27,9 @@ tidewatchd_SOURCES = %D%/tidewatchd.c
 tidewatchd_LDADD = $(DAEMON_LIBS)
 
 bin_PROGRAMS += tidewatch
-tidewatch_SOURCES = %D%/tidewatch.c %D%/cli.c %D%/cli.h %D%/cli_autoscale.c %D%/cli_forecast.c \
-	%D%/cli_query.c
-tidewatch_LDADD = autoscaler/libautoscaler.a forecast/libforecast.a $(DAEMON_LIBS)
+tidewatch_SOURCES = %D%/tidewatch.c %D%/cli.c %D%/cli.h %D%/cli_autoscale.c %D%/cli_check.c \
+	%D%/cli_forecast.c %D%/cli_query.c
+tidewatch_LDADD = $(DAEMON_LIBS)
 
 # The manual's options come from the same table as --help.
 man_MANS += docs/man/tidewatchd.8

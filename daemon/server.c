@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "alerts/manager.h"
+#include "autoscaler/manager.h"
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/lock.h"
@@ -38,11 +40,14 @@ struct daemon_server {
     struct tsdb_state *state;
     struct tsdb_receiver *receiver;
     struct query_engine *engine;
+    struct alert_manager *alerts;
+    struct scale_manager *scalers;
     struct daemon_self *self;
     struct daemon_status status;
     struct tw_http_router *router;
     struct daemon_http *http;
     struct tw_metric *reload_ok, *reload_time;
+    struct tw_buf external_url;
     struct tw_lock lock; /* guards configuration, and one reload at a time */
     struct daemon_configuration *configuration;
 };
@@ -53,8 +58,31 @@ static void show_config(void *owner, struct tw_buf *ret_yaml)
 {
     struct daemon_server *server = owner;
     tw_lock_take(&server->lock);
-    tw_buf_append_str(ret_yaml, server->configuration->shown);
+    if (server->configuration)
+        tw_buf_append_str(ret_yaml, server->configuration->shown);
     tw_lock_release(&server->lock);
+}
+
+/* The scalers are checked before anything changes; so their load fails only where the environment
+ * does, and then the alerts get back what they had. */
+static enum tw_code apply_locked(struct daemon_server *server,
+                                 const struct daemon_configuration *configuration,
+                                 struct tw_err *err)
+{
+    const char *url = tw_buf_cstr(&server->external_url);
+    struct alert_settings settings = daemon_configuration_alerts(configuration, url);
+    enum tw_code code = scale_manager_check(configuration->name, configuration->scalers, err);
+    if (code == TW_OK)
+        code = alert_manager_reload(server->alerts, &settings, err);
+    if (code != TW_OK)
+        return code;
+    code = scale_manager_load(server->scalers, configuration->name, configuration->scalers, err);
+    if (code != TW_OK && server->configuration) {
+        struct tw_err ignored;
+        settings = daemon_configuration_alerts(server->configuration, url);
+        (void)!alert_manager_reload(server->alerts, &settings, &ignored);
+    }
+    return code;
 }
 
 static enum tw_code load_locked(struct daemon_server *server, struct tw_err *err)
@@ -64,6 +92,11 @@ static enum tw_code load_locked(struct daemon_server *server, struct tw_err *err
     enum tw_code code = daemon_configuration_read(server->params->config, &configuration, err);
     if (code != TW_OK)
         return code;
+    code = apply_locked(server, configuration, err);
+    if (code != TW_OK) {
+        daemon_configuration_free(configuration);
+        return code;
+    }
     daemon_configuration_free(server->configuration);
     server->configuration = configuration;
     return TW_OK;
@@ -121,18 +154,31 @@ static enum tw_code open_store(struct daemon_server *server, struct tw_err *err)
     return code;
 }
 
-static void open_engine(struct daemon_server *server)
+static enum tw_code make_modules(struct daemon_server *server, struct tw_err *err)
 {
     const struct daemon_params *params = server->params;
-    const struct query_options options = {
-        .lookback_ms = params->query_lookback,
-        .timeout_ms = params->query_timeout,
-        .samples_max = (uint64_t)params->query_samples_max,
-        .bytes_max = (uint64_t)params->query_memory_max,
-        .features = query_features_parse(tw_str(params->enable_feature)),
-        .metrics = server->metrics,
-    };
-    server->engine = query_engine_new(tsdb_db_storage(server->db), &options);
+    struct tsdb_storage *storage = tsdb_db_storage(server->db);
+    const struct query_options query = {.lookback_ms = params->query_lookback,
+                                        .timeout_ms = params->query_timeout,
+                                        .samples_max = (uint64_t)params->query_samples_max,
+                                        .bytes_max = params->query_memory_max,
+                                        .features =
+                                            query_features_parse(tw_str(params->enable_feature)),
+                                        .metrics = server->metrics};
+    server->engine = query_engine_new(storage, &query);
+    server->receiver = tsdb_receiver_new(server->db, server->metrics);
+    const struct alert_manager_options alerts = {.engine = server->engine,
+                                                 .storage = storage,
+                                                 .state = server->state,
+                                                 .clock = server->clock,
+                                                 .metrics = server->metrics};
+    const struct scale_options scalers = {.engine = server->engine,
+                                          .storage = storage,
+                                          .state = server->state,
+                                          .clock = server->clock,
+                                          .metrics = server->metrics};
+    server->scalers = scale_manager_new(&scalers);
+    return alert_manager_new(&alerts, &server->alerts, err);
 }
 
 static void add_routes(struct daemon_server *server)
@@ -145,11 +191,12 @@ static void add_routes(struct daemon_server *server)
     server->status.quit = quit;
     server->status.owner = server;
     server->router = tw_http_router_new();
-    server->receiver = tsdb_receiver_new(server->db, server->metrics);
     daemon_status_route(server->router, &server->status);
     daemon_inventory_route(server->router, server->db);
     tsdb_receiver_route(server->router, server->receiver);
     query_api_route(server->router, server->engine);
+    alert_api_route(server->router, server->alerts);
+    scale_api_route(server->router, server->scalers);
     ui_pages_route(server->router);
 }
 
@@ -170,17 +217,42 @@ static enum tw_code start_http(struct daemon_server *server, struct tw_err *err)
     return daemon_http_start(&options, server->router, &server->http, err);
 }
 
+static void set_external_url(struct daemon_server *server)
+{
+    struct tw_str url = tw_str(server->params->external_url);
+    while (tw_str_ends(url, TW_STR("/")))
+        url.size--;
+    tw_buf_init(&server->external_url, 4096);
+    if (url.size > 0)
+        tw_buf_append_str(&server->external_url, url);
+    else
+        tw_buf_appendf(&server->external_url, "http://%s", daemon_http_address(server->http));
+}
+
 static enum tw_code start(struct daemon_server *server, struct tw_err *err)
 {
     const struct daemon_params *params = server->params;
-    enum tw_code code = daemon_server_reload(server, err);
-    if (code == TW_OK)
-        code = open_store(server, err);
+    struct daemon_configuration *configuration;
+    /* A mistake in the file is told before anything is opened. */
+    enum tw_code code = daemon_configuration_read(params->config, &configuration, err);
     if (code != TW_OK)
         return code;
-    open_engine(server);
+    daemon_configuration_free(configuration);
+    code = open_store(server, err);
+    if (code == TW_OK)
+        code = make_modules(server, err);
+    if (code != TW_OK)
+        return code;
     add_routes(server);
     code = start_http(server, err);
+    if (code != TW_OK)
+        return code;
+    set_external_url(server);
+    code = daemon_server_reload(server, err);
+    if (code == TW_OK)
+        code = alert_manager_start(server->alerts, err);
+    if (code == TW_OK)
+        code = scale_manager_start(server->scalers, err);
     if (code == TW_OK && params->self_interval > 0)
         code = daemon_self_start(server->metrics, tsdb_db_storage(server->db), server->clock,
                                  daemon_http_address(server->http), params->self_interval,
@@ -223,12 +295,15 @@ bool daemon_server_stop(struct daemon_server *server)
     server->self = daemon_self_stop(server->self);
     if (daemon_http_stop(server->http, server->params->stop_grace))
         return false;
+    scale_manager_free(server->scalers);
+    alert_manager_free(server->alerts);
     tw_http_router_free(server->router);
     tsdb_receiver_free(server->receiver);
     query_engine_free(server->engine);
     tsdb_state_close(server->state);
     tsdb_db_close(server->db);
     daemon_configuration_free(server->configuration);
+    tw_buf_fini(&server->external_url);
     tw_metrics_free(server->metrics);
     tw_lock_fini(&server->lock);
     server->magic = 0;

@@ -19,6 +19,7 @@ struct entry {
 
 static const struct entry commands[] = {
     {"autoscale", "Decide replicas from observations on standard input.", cli_autoscale},
+    {"check", "Check configurations and rule files.", cli_check},
     {"forecast", "Forecast a series given as CSV.", cli_forecast},
     {"query", "Evaluate a PromQL expression on a server.", cli_query},
 };
