@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * model_test: random writes, overwrites, flushes and reopenings, against a reference that is an
- * array of samples. TW_MODEL_SEED and TW_MODEL_ROUNDS choose another or a longer run.
+ * array of samples. TW_MODEL_SEED and TW_MODEL_ROUNDS choose another or a
+ * longer run, TW_LONG=1 the long one.
  */
 #include "config.h"
 
@@ -10,6 +11,7 @@
 
 #define SERIES_COUNT 24
 #define ROUNDS 250
+#define LONG_ROUNDS 2500
 #define DAY TSDB_DAY_MS
 
 struct sample {
@@ -232,7 +234,7 @@ START_TEST(agrees_with_the_reference)
 {
     if (getenv("TW_MODEL_SEED"))
         seed = strtoull(getenv("TW_MODEL_SEED"), NULL, 10);
-    int rounds = getenv("TW_MODEL_ROUNDS") ? atoi(getenv("TW_MODEL_ROUNDS")) : ROUNDS;
+    int rounds = store_rounds("TW_MODEL_ROUNDS", ROUNDS, LONG_ROUNDS);
     snprintf(path, sizeof path, "%s/model", unit_folder());
     open_db();
     for (int i = 0; i < rounds; i++) {

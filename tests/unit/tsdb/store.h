@@ -27,6 +27,15 @@ static inline struct wire_labels store_labels(const char *text, struct wire_labe
     return (struct wire_labels){items, count};
 }
 
+/* A number from the environment, else the long form's under TW_LONG=1, else the short one's. */
+static inline int store_rounds(const char *variable, int short_rounds, int long_rounds)
+{
+    const char *wanted = getenv(variable), *length = getenv("TW_LONG");
+    if (wanted)
+        return atoi(wanted);
+    return length && strcmp(length, "1") == 0 ? long_rounds : short_rounds;
+}
+
 static inline struct tw_context store_context(void)
 {
     struct tw_context context;
