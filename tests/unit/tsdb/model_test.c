@@ -11,7 +11,7 @@
 
 #define SERIES_COUNT 24
 #define ROUNDS 250
-#define LONG_ROUNDS 2500
+#define LONG_ROUNDS 1500
 #define DAY TSDB_DAY_MS
 
 struct sample {
