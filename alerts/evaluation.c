@@ -364,6 +364,8 @@ static void report(struct evaluation *x, enum tw_code code, double seconds)
 {
     struct alert_rule_run *run = x->run;
     struct alert_evaluator *evaluator = x->evaluator;
+    if (code == TW_CANCELLED && atomic_load(&evaluator->context.cancelled))
+        return; /* the program ends */
     tw_metric_add(evaluator->metrics.evaluations, 1);
     if (code != TW_OK) {
         tw_metric_add(evaluator->metrics.failures, 1);

@@ -330,6 +330,14 @@ static enum tw_code restore_all(struct restoring *r)
     TRY(tsdb_state_begin(r->evaluator->options.state, false, &txn, r->err));
     enum tw_code code = tsdb_state_each(txn, ALERT_TABLE_ACTIVE, TW_STR(""), TW_STR(""), false,
                                         restore_one, r, r->err);
+    /* A damaged record must not keep the others, nor the server, from starting. */
+    if (code == TW_CORRUPT) {
+        tw_metric_add(r->evaluator->metrics.dropped_states, 1);
+        tw_log(TW_LOG_ERROR, "alerts.evaluator",
+               "stored alerts are damaged, those behind the damage begin anew", "error=%s",
+               tw_log_quote(tw_str(r->err != NULL ? r->err->message : "")));
+        code = TW_OK;
+    }
     if (code == TW_OK)
         code = restore_groups(r, txn);
     tsdb_state_abort(txn);

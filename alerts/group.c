@@ -266,40 +266,6 @@ void alert_groups_rebuild(struct alert_notifier *n, int64_t now_ms)
     free(old);
 }
 
-/* ---- inhibition ---- */
-
-static bool inhibits(const struct alert_inhibition *rule, const struct alert_notice *source,
-                     const struct alert_notice *target)
-{
-    struct wire_labels from = source->record.labels, to = target->record.labels;
-    for (size_t i = 0; i < rule->equal_count; i++)
-        if (!tw_str_equal(wire_labels_get(from, rule->equal[i]),
-                          wire_labels_get(to, rule->equal[i])))
-            return false;
-    return true;
-}
-
-bool alert_notice_inhibited(const struct alert_notifier *n, const struct alert_notice *notice,
-                            int64_t now_ms)
-{
-    for (size_t r = 0; r < n->routing->inhibition_count; r++) {
-        const struct alert_inhibition *rule = &n->routing->inhibitions[r];
-        if (!alert_matchers_match(&rule->target, notice->record.labels))
-            continue;
-        /* What matches both sides cannot be muted by another that does: none would be left. */
-        bool both = alert_matchers_match(&rule->source, notice->record.labels);
-        for (size_t i = 0; i < n->count; i++) {
-            const struct alert_notice *source = n->entries[i]->notice;
-            if (alert_notice_resolved(source, now_ms) || !inhibits(rule, source, notice) ||
-                !alert_matchers_match(&rule->source, source->record.labels) ||
-                (both && alert_matchers_match(&rule->target, source->record.labels)))
-                continue;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- telling ---- */
 
 /* What a group has to say now. */
@@ -323,7 +289,7 @@ static int compare_hashes(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static struct content content_new(const struct alert_notifier *n, const struct alert_group *group,
+static struct content content_new(struct alert_notifier *n, const struct alert_group *group,
                                   int64_t now_ms)
 {
     struct content c = {.notices = calloc(group->count + 1, sizeof *c.notices),

@@ -9,6 +9,7 @@ noinst_LIBRARIES += %D%/libalerts.a
 	%D%/evaluator.c %D%/evaluator.h %D%/evaluator_int.h \
 	%D%/evaluator_state.c \
 	%D%/group.c \
+	%D%/inhibition.c \
 	%D%/labelset.c %D%/labelset.h \
 	%D%/letter.c %D%/letter.h \
 	%D%/link.c %D%/link.h \

@@ -82,6 +82,7 @@ struct alert_notifier *alert_notifier_free(struct alert_notifier *n)
         return NULL;
     TW_CHECK_MAGIC(n, NOTIFIER_MAGIC);
     alert_groups_free(n);
+    alert_inhibition_reset(n);
     for (size_t i = 0; i < n->count; i++) {
         alert_notice_free(n->entries[i]->notice);
         free(n->entries[i]);
@@ -212,6 +213,7 @@ static void take_notice(struct alert_notifier *n, struct alert_notice *notice, i
         entry = insert(n, notice);
     }
     entry->changed_ms = now_ms;
+    n->sources_stale = true;
     if (n->routing != NULL)
         alert_group_add(n, entry, now_ms);
 }
@@ -236,14 +238,13 @@ static void end_unseen(struct alert_notifier *n, const bool *seen, int64_t now_m
     struct tsdb_state_txn *txn = NULL;
     struct tw_err err = {0};
     enum tw_code code = TW_OK;
-    size_t ended = 0;
     for (size_t i = 0; i < n->count; i++) {
         struct alert_entry *entry = n->entries[i];
         if (seen[i] || entry->notice->record.ends_ms != ALERT_TIME_NONE)
             continue;
         entry->notice->record.ends_ms = now_ms;
         entry->changed_ms = now_ms;
-        ended++;
+        n->sources_stale = true;
         if (n->options.state == NULL || code != TW_OK)
             continue;
         if (txn == NULL)
@@ -325,6 +326,7 @@ static void adopt_routing(struct alert_notifier *n, int64_t now_ms)
         return;
     free_text(n->external_url);
     n->external_url = tw_str(url);
+    alert_inhibition_reset(n);
     n->routing = routing;
     alert_groups_rebuild(n, now_ms);
     alert_peers_reset(n);
@@ -382,6 +384,7 @@ static void let_go(struct alert_notifier *n, int64_t now_ms)
         }
     }
     n->count = kept;
+    n->sources_stale = true;
 }
 
 int64_t alert_notifier_step(struct alert_notifier *n)
@@ -429,6 +432,53 @@ static bool restore_notice(void *user, struct tw_str key, struct tw_str value)
     return true;
 }
 
+/* Keys of what was told so long ago that its group is gone for good (its route was removed). */
+struct expiring {
+    struct tw_arena *arena;
+    struct tw_str *keys;
+    size_t count;
+    int64_t before_ms;
+};
+
+static bool find_expired(void *user, struct tw_str key, struct tw_str value)
+{
+    struct expiring *e = user;
+    struct alert_sent_record record;
+    if (alert_sent_decode(value, e->arena, &record, NULL) != TW_OK ||
+        record.time_ms >= e->before_ms)
+        return true;
+    e->keys = tw_arena_grow(e->arena, e->keys, e->count * sizeof *e->keys,
+                            (e->count + 1) * sizeof *e->keys);
+    e->keys[e->count++] = tw_arena_str(e->arena, key);
+    return true;
+}
+
+static enum tw_code delete_expired(struct alert_notifier *n, struct expiring *e, struct tw_err *err)
+{
+    struct tsdb_state_txn *txn = NULL;
+    enum tw_code code = tsdb_state_begin(n->options.state, true, &txn, err);
+    if (code != TW_OK)
+        return code;
+    code =
+        tsdb_state_each(txn, ALERT_TABLE_SENT, TW_STR(""), TW_STR(""), false, find_expired, e, err);
+    for (size_t i = 0; code == TW_OK && i < e->count; i++)
+        code = tsdb_state_delete(txn, ALERT_TABLE_SENT, e->keys[i], err);
+    if (code == TW_OK)
+        return tsdb_state_commit(txn, err);
+    tsdb_state_abort(txn);
+    return code;
+}
+
+static void expire_sent(struct alert_notifier *n)
+{
+    struct tw_err err = {0};
+    struct expiring e = {.arena = tw_arena_new(4096),
+                         .before_ms = tw_clock_wall_ms(n->options.clock) - ALERT_SENT_KEPT_MS};
+    if (delete_expired(n, &e, &err) != TW_OK)
+        alert_notifier_state_failed(n, &err);
+    tw_arena_free(e.arena);
+}
+
 enum tw_code alert_notifier_restore(struct alert_notifier *n, struct tw_err *err)
 {
     struct tsdb_state_txn *txn = NULL;
@@ -442,6 +492,11 @@ enum tw_code alert_notifier_restore(struct alert_notifier *n, struct tw_err *err
                            &r, err);
     tsdb_state_abort(txn);
     tw_arena_free(r.arena);
+    if (code == TW_CORRUPT) { /* what could be read goes out, and the server starts */
+        r.broken++;
+        code = TW_OK;
+    }
+    expire_sent(n);
     if (r.broken > 0) {
         tw_metric_add(n->metrics.dropped, r.broken);
         tw_log(TW_LOG_ERROR, "alerts.notifier", "stored notifications cannot be read, dropped",

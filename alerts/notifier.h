@@ -23,6 +23,8 @@
 
 /* A resolved alert that nobody could be told of for so long is dropped, and counted. */
 #define ALERT_UNDELIVERED_MS_MAX (5 * 24 * 3600 * INT64_C(1000))
+/* What a webhook was told of a group is forgotten at a start after so long. */
+#define ALERT_SENT_KEPT_MS (30 * 24 * 3600 * INT64_C(1000))
 #define ALERT_NOTICES_MAX 100000 /* alerts held at once; more are refused, and counted */
 
 struct alert_notifier;

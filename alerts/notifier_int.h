@@ -36,6 +36,12 @@ struct alert_peer_state {
     struct alert_delivery retry; /* for its back-off only */
 };
 
+/* Firing alerts that an inhibition rule has as its sources. */
+struct alert_sources {
+    const struct alert_notice **notices;
+    size_t count;
+};
+
 struct alert_notifier {
     unsigned magic;
     struct alert_notifier_options options;
@@ -55,6 +61,8 @@ struct alert_notifier {
     struct alert_group **groups;
     size_t group_count;
     struct alert_peer_state *peers;
+    struct alert_sources *sources; /* one per inhibition rule; NULL: to be made */
+    bool sources_stale;
     struct {
         struct tw_metric *sent, *failed_network, *failed_refused, *retried, *dropped, *full;
         struct tw_metric *peer_sent, *peer_failed, *state_failures, *held;
@@ -67,8 +75,11 @@ void alert_groups_rebuild(struct alert_notifier *notifier, int64_t now_ms);
 void alert_groups_free(struct alert_notifier *notifier);
 /* Flushes and retries what is due; returns when something is due next. */
 int64_t alert_groups_step(struct alert_notifier *notifier, int64_t now_ms);
-bool alert_notice_inhibited(const struct alert_notifier *notifier,
-                            const struct alert_notice *notice, int64_t now_ms);
+
+/* inhibition.c */
+bool alert_notice_inhibited(struct alert_notifier *notifier, const struct alert_notice *notice,
+                            int64_t now_ms);
+void alert_inhibition_reset(struct alert_notifier *notifier); /* before the routing changes */
 
 /* peer.c */
 void alert_peers_reset(struct alert_notifier *notifier);

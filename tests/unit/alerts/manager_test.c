@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "alerts/record.h"
 #include "tests/unit/alerts/world.h"
 
 #define RULES                                                                                      \
@@ -383,6 +384,31 @@ START_TEST(resolves_what_vanished_while_down)
 }
 END_TEST
 
+START_TEST(starts_with_records_it_cannot_read)
+{
+    static const char *const tables[] = {ALERT_TABLE_ACTIVE, ALERT_TABLE_OUTBOX, ALERT_TABLE_SENT,
+                                         ALERT_TABLE_SEEN};
+    struct world *w = world_new(RULES, CONFIG);
+    struct tsdb_state_txn *txn = NULL;
+    struct tw_err err;
+    unit_assert_ok(tsdb_state_begin(w->state, true, &txn, &err), &err);
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        unit_assert_ok(tsdb_state_put(txn, tables[i], TW_STR("12345678"), TW_STR("\1x"), &err),
+                       &err);
+        unit_assert_ok(tsdb_state_put(txn, tables[i], TW_STR("123456781234567812345678"),
+                                      TW_STR("\7later"), &err),
+                       &err);
+    }
+    unit_assert_ok(tsdb_state_commit(txn, &err), &err);
+    world_restart(w, 1);
+    ck_assert_double_eq(world_metric(w, "tidewatch_alert_states_dropped_total", ""), 2);
+    world_answer("high", "a=5");
+    world_advance(w, 100);
+    ck_assert_uint_eq(w->post_count, 1);
+    world_free(w);
+}
+END_TEST
+
 START_TEST(routes_inhibits_and_shortens)
 {
     struct world *w = world_new(
@@ -525,6 +551,7 @@ int main(void)
                                       UNIT_CASE(refuses_a_bad_reload_whole),
                                       UNIT_CASE(keeps_and_resolves_over_reloads),
                                       UNIT_CASE(resolves_what_vanished_while_down),
+                                      UNIT_CASE(starts_with_records_it_cannot_read),
                                       UNIT_CASE(routes_inhibits_and_shortens),
                                       UNIT_CASE(sends_to_other_alertmanagers),
                                       UNIT_CASE(counts_missed_evaluations),
