@@ -21,6 +21,7 @@ export interface ChartLine {
     bandTo?: number; /* fills the room between this line and line number bandTo */
     stepped?: boolean; /* holds its value until the next one, as replicas do */
     width?: number;
+    faint?: boolean; /* an area that is only the background of the others */
 }
 
 export interface ChartData {
@@ -91,13 +92,18 @@ function lineOptions(line: ChartLine, n: number, props: Props): uPlot.Series {
     return {
         label: line.label,
         stroke,
-        width: line.width ?? 1.5,
+        /* Areas need no edge: that of a mode without any share would hide its neighbour's. */
+        width: props.stacked ? 0 : (line.width ?? 1.5),
         ...(line.dash ? { dash: [6, 4] } : {}),
-        ...(area && !faint ? { fill: translucent(color, props.stacked ? 0.4 : 0.12) } : {}),
+        ...(area && !faint ? { fill: translucent(color, props.stacked ? areaOpacity(line) : 0.12) } : {}),
         ...(line.stepped ? { paths: uPlot.paths.stepped!({ align: 1 }) } : {}),
         points: { show: showLonePoints, size: 4, fill: stroke },
         spanGaps: false,
     };
+}
+
+function areaOpacity(line: ChartLine): number {
+    return line.faint ? 0.14 : 0.72;
 }
 
 /* A sample without neighbours has no line: only a point shows it. */
@@ -113,7 +119,7 @@ function bands(props: Props): uPlot.Band[] {
     if (props.stacked)
         return props.data.lines.slice(1).map((line, at) => ({
             series: [at + 2, at + 1],
-            fill: translucent(line.color ?? seriesColor(at + 1), 0.4),
+            fill: translucent(line.color ?? seriesColor(at + 1), areaOpacity(line)),
         }));
     return props.data.lines.flatMap((line, n) =>
         line.bandTo === undefined
@@ -187,7 +193,7 @@ interface Handlers {
 /** What must be the same for a chart to be updated rather than drawn anew. */
 function shapeOf(props: Props): string {
     const lines = props.data.lines.map((line) => [
-        line.label, line.color, line.dash, line.fill, line.below, line.bandTo, line.stepped, line.width,
+        line.label, line.color, line.dash, line.fill, line.below, line.bandTo, line.stepped, line.width, line.faint,
     ]);
     return JSON.stringify([lines, props.unit, props.height, props.stacked, props.atLeast,
         props.emphasis, dark.value]);
@@ -253,7 +259,7 @@ export function Chart(props: Props) {
 
     return (
         <figure class="chart" aria-label={props.label}>
-            <div class="chart-plot" ref={box} style={{ height: props.height }}>
+            <div class="chart-plot" ref={box} style={{ height: `${props.height}px` }}>
                 <div class="chart-moment" ref={moment} hidden />
             </div>
             {props.legend !== "none" && (

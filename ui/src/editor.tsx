@@ -169,7 +169,7 @@ export function Editor(props: Props) {
                     autocapitalize="off"
                     aria-label="Expression"
                     aria-autocomplete="list"
-                    aria-controls={list}
+                    aria-controls={open ? list : undefined}
                     aria-activedescendant={open ? `${list}-${chosen}` : undefined}
                     placeholder="Expression, for example rate(node_network_receive_bytes_total[1m])"
                     onInput={(event) => {

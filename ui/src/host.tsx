@@ -90,9 +90,9 @@ function PanelCard(props: { panel: Panel; host: string; interval: number }) {
                 </a>
             </header>
             {state === "error" && <Failure error={error!} what="This chart cannot be shown." />}
-            {state === "loading" && <div class="chart-space" style={{ height: chartHeight }} />}
+            {state === "loading" && <div class="chart-space" style={{ height: `${chartHeight}px` }} />}
             {state === "empty" && (
-                <div class="chart-space chart-empty" style={{ height: chartHeight }}>
+                <div class="chart-space chart-empty" style={{ height: `${chartHeight}px` }}>
                     No samples in this range
                 </div>
             )}

@@ -29,8 +29,8 @@ const modes: [string, number][] = [
     ["system", 2],
     ["iowait", 1],
     ["nice", 3],
-    ["irq", 5],
     ["softirq", 6],
+    ["irq", 5],
     ["steal", 4],
 ];
 
@@ -76,7 +76,7 @@ function memoryLines([grid]: (Grid | undefined)[]): ChartLine[] {
             values: combine([available, free], ([usable, empty]) => Math.max(0, usable! - empty!)),
             color: seriesColor(2),
         },
-        { label: "free", values: free, color: seriesColor(9) },
+        { label: "free", values: free, color: seriesColor(9), faint: true },
     ];
 }
 

@@ -244,7 +244,7 @@ function ForecastCard(props: { curves: Curves | undefined }) {
             {data ? (
                 <Chart data={data} unit="none" height={240} label="Load and forecast band" />
             ) : (
-                <div class="chart-space chart-empty" style={{ height: 240 }}>
+                <div class="chart-space chart-empty" style={{ height: "240px" }}>
                     {state === "empty" && "No load was seen yet"}
                 </div>
             )}
@@ -267,7 +267,7 @@ function ReplicasCard({ scaler }: { scaler: Scaler }) {
                 <header>
                     <h2>Replicas</h2>
                 </header>
-                <div class="chart-space chart-empty" style={{ height: 240 }}>
+                <div class="chart-space chart-empty" style={{ height: "240px" }}>
                     {grid && "No decision in this range"}
                 </div>
             </section>

@@ -99,5 +99,5 @@ export function Sparkline(props: {
         if (visible.current) paint.current();
     }, [props.values, props.atLeast, isDark]);
 
-    return <canvas class="spark" ref={canvas} style={{ width, height }} aria-hidden="true" />;
+    return <canvas class="spark" ref={canvas} style={{ width: `${width}px`, height: `${height}px` }} aria-hidden="true" />;
 }

@@ -29,9 +29,9 @@ const binary: [number, string][] = [
 export function formatPlain(value: number): string {
     const size = Math.abs(value);
     if (value === 0) return "0";
-    if (size < 1e-3 || size >= 1e6) return trimExponent(value.toExponential(2));
-    const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : size >= 0.1 ? 3 : 4;
-    return trimZeros(value.toFixed(digits));
+    if (size < 1e-5 || size >= 1e6) return trimExponent(value.toExponential(2));
+    const digits = 2 - Math.floor(Math.log10(size));
+    return trimZeros(value.toFixed(Math.max(0, digits)));
 }
 
 function trimZeros(text: string): string {
