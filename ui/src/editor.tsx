@@ -118,12 +118,12 @@ export function Editor(props: Props) {
         const { from } = open!.context;
         const text = area.value.slice(0, from) + word.insert + area.value.slice(area.selectionStart);
         close();
-        props.onChange(text);
+        /* At once, so that the next key already finds the cursor in its place. */
+        area.value = text;
         const cursor = from + word.insert.length;
-        requestAnimationFrame(() => {
-            area.focus();
-            area.setSelectionRange(cursor, cursor);
-        });
+        area.setSelectionRange(cursor, cursor);
+        area.focus();
+        props.onChange(text);
     };
 
     const onKeyDown = (event: KeyboardEvent) => {
