@@ -342,22 +342,52 @@ static inline bool scan_sample(struct scan *scan, struct tw_str message, struct 
     return fail(scan, inner.at, inner.problem);
 }
 
+/* Skips the label fields at the start, of lengths below 128, as every sender writes them; what is
+ * different is left to the loop behind, which also names what is wrong. */
+static inline const uint8_t *skip_labels(const uint8_t *at, const uint8_t *limit,
+                                         uint32_t *ret_count)
+{
+    uint32_t count = 0;
+    while (limit - at >= 2 && at[0] == TAG(SERIES_LABELS, WIRE_BYTES) && at[1] < 0x80 &&
+           at[1] <= limit - at - 2) {
+        at += 2 + at[1];
+        count++;
+    }
+    *ret_count = count;
+    return at;
+}
+
+/* A sample field of the common form at `at`: its payload, and where the next field starts. */
+static inline bool take_sample_field(const uint8_t *at, const uint8_t *limit, struct tw_str *ret)
+{
+    if (limit - at < 2 || at[0] != TAG(SERIES_SAMPLES, WIRE_BYTES) || at[1] >= 0x80 ||
+        at[1] > limit - at - 2)
+        return false;
+    *ret = (struct tw_str){(const char *)at + 2, at[1]};
+    return true;
+}
+
 static bool scan_series(struct scan *scan, struct wire_write_series *series)
 {
-    const uint8_t *labels_start = NULL, *labels_end = NULL;
+    const uint8_t *labels_start = scan->at;
+    const uint8_t *labels_end = skip_labels(scan->at, scan->limit, &series->label_count);
     bool together = true;
+    scan->at = labels_end;
     while (scan->at != scan->limit) {
-        struct field field;
-        if (!scan_field(scan, &field))
+        struct field field = {.start = scan->at, .number = SERIES_SAMPLES};
+        if (take_sample_field(scan->at, scan->limit, &field.bytes)) {
+            scan->at = (const uint8_t *)field.bytes.data + field.bytes.size;
+        } else if (!scan_field(scan, &field)) {
             return false;
-        if (field.number > SERIES_HISTOGRAMS)
+        } else if (field.number > SERIES_HISTOGRAMS) {
             continue;
-        if (!expect(scan, &field, WIRE_BYTES))
+        } else if (!expect(scan, &field, WIRE_BYTES)) {
             return false;
+        }
         struct wire_sample sample;
         switch (field.number) {
         case SERIES_LABELS:
-            if (labels_start == NULL)
+            if (series->label_count == 0)
                 labels_start = field.start;
             else if (labels_end != field.start)
                 together = false;
@@ -377,7 +407,7 @@ static bool scan_series(struct scan *scan, struct wire_write_series *series)
             series->histogram_count++;
         }
     }
-    if (labels_start != NULL && together)
+    if (series->label_count > 0 && together)
         series->raw_labels =
             (struct tw_str){(const char *)labels_start, (size_t)(labels_end - labels_start)};
     series->samples_left = series->sample_count;
@@ -438,13 +468,13 @@ enum tw_code wire_write_reader_next(struct wire_write_reader *reader,
             return reader_error(reader, &scan, err);
         struct scan inner = scan_of(field.bytes);
         if (field.number == REQUEST_SERIES) {
-            struct wire_write_series series = {.message = field.bytes,
-                                               .message_offset = (size_t)(inner.at - reader->start),
-                                               .index = reader->series_count};
-            if (!scan_series(&inner, &series))
+            ret_entry->series =
+                (struct wire_write_series){.message = field.bytes,
+                                           .message_offset = (size_t)(inner.at - reader->start),
+                                           .index = reader->series_count};
+            if (!scan_series(&inner, &ret_entry->series))
                 return reader_error(reader, &inner, err);
             ret_entry->kind = WIRE_WRITE_SERIES;
-            ret_entry->series = series;
             reader->series_count++;
         } else {
             struct wire_metadata metadata = {.type = WIRE_TYPE_UNKNOWN};
@@ -517,11 +547,15 @@ bool wire_write_series_sample(struct wire_write_series *series, struct wire_samp
         return false;
     struct scan scan = scan_of(series->message);
     scan.at = series->sample_at;
-    struct field field;
-    do {
-        bool ok = scan_field(&scan, &field);
-        TW_ASSERT(ok); /* the series was scanned when it was read */
-    } while (field.number != SERIES_SAMPLES);
+    struct field field = {.number = SERIES_SAMPLES};
+    if (take_sample_field(scan.at, scan.limit, &field.bytes)) {
+        scan.at = (const uint8_t *)field.bytes.data + field.bytes.size;
+    } else {
+        do {
+            bool ok = scan_field(&scan, &field);
+            TW_ASSERT(ok); /* the series was scanned when it was read */
+        } while (field.number != SERIES_SAMPLES);
+    }
     bool ok = scan_sample(&scan, field.bytes, ret_sample);
     TW_ASSERT(ok);
     series->sample_at = scan.at;

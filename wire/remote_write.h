@@ -107,7 +107,8 @@ struct wire_write_reader {
 };
 
 void wire_write_reader_init(struct wire_write_reader *reader, struct tw_str body);
-/* The next entry. TW_BAD_DATA for a malformed body, then nothing more can be read. */
+/* The next entry. TW_BAD_DATA for a malformed body, then nothing more can be read and *ret_entry is
+ * not of use. */
 TW_MUST_CHECK enum tw_code wire_write_reader_next(struct wire_write_reader *reader,
                                                   struct wire_write_entry *ret_entry,
                                                   struct tw_err *err);

@@ -188,6 +188,7 @@ START_TEST(malformed_bodies_name_the_place)
     } cases[] = {
         {TW_STR_INIT("\x0a"), "byte 1 (series 0, metadata 0): a number is cut off"},
         {TW_STR_INIT("\x0a\x05x"), "byte 1 (series 0, metadata 0): a length goes past the end"},
+        {TW_STR_INIT("\x0a\x02x"), "byte 1 (series 0, metadata 0): a length goes past the end"},
         {TW_STR_INIT("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), "goes past the end"},
         {TW_STR_INIT("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), "more than 64 bits"},
         {TW_STR_INIT("\x0a\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"), "more than 64 bits"},
