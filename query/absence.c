@@ -16,7 +16,26 @@ struct absent {
     const struct query_node *argument;
 };
 
-/* A label matched twice, or not by equality, is left out. */
+/* Does any matcher ask that the label be there? */
+static bool must_be_set(const struct query_node *selector, struct tw_str name)
+{
+    for (size_t i = 0; i < selector->selector.matcher_count; i++) {
+        const struct tsdb_matcher *matcher = &selector->selector.matchers[i];
+        if (tw_str_equal(matcher->name, name) && !tsdb_matcher_matches(matcher, (struct tw_str){0}))
+            return true;
+    }
+    return false;
+}
+
+/* Matchers that take series away are looked at last, as Prometheus's store orders them. */
+static bool takes_away(const struct query_node *selector, const struct tsdb_matcher *matcher)
+{
+    bool negative = matcher->op == TSDB_MATCH_NOT_EQUAL || matcher->op == TSDB_MATCH_NOT_REGEX;
+    return !must_be_set(selector, matcher->name) ||
+           (negative && tsdb_matcher_matches(matcher, (struct tw_str){0}));
+}
+
+/* A label matched twice, or last not by equality, is left out. */
 static struct wire_labels labels_of(struct tw_arena *arena, const struct query_node *argument)
 {
     struct wire_labels labels = {0};
@@ -25,17 +44,21 @@ static struct wire_labels labels_of(struct tw_arena *arena, const struct query_n
         argument = argument->matrix.selector;
     if (argument->type != QUERY_NODE_SELECTOR)
         return labels;
-    for (size_t i = 0; i < argument->selector.matcher_count; i++) {
-        const struct tsdb_matcher *matcher = &argument->selector.matchers[i];
-        if (tw_str_is(matcher->name, WIRE_METRIC_NAME))
+    size_t count = argument->selector.matcher_count;
+    const struct tsdb_matcher **seen = TW_ARENA_ARRAY(arena, const struct tsdb_matcher *, count);
+    size_t seen_count = 0;
+    for (size_t i = 0; i < 2 * count; i++) {
+        const struct tsdb_matcher *matcher = &argument->selector.matchers[i % count];
+        if (tw_str_is(matcher->name, WIRE_METRIC_NAME) ||
+            takes_away(argument, matcher) != (i >= count))
             continue;
-        bool seen = false;
-        for (size_t k = 0; k < i; k++)
-            seen = seen || (argument->selector.matchers[k].op == TSDB_MATCH_EQUAL &&
-                            tw_str_equal(argument->selector.matchers[k].name, matcher->name));
-        bool set = matcher->op == TSDB_MATCH_EQUAL && !seen;
+        bool again = matcher->op != TSDB_MATCH_EQUAL;
+        for (size_t k = 0; k < seen_count && !again; k++)
+            again = tw_str_equal(seen[k]->name, matcher->name);
+        if (!again)
+            seen[seen_count++] = matcher;
         labels = query_labels_set(arena, labels, matcher->name,
-                                  set ? matcher->value : (struct tw_str){0});
+                                  again ? (struct tw_str){0} : matcher->value);
     }
     return labels;
 }

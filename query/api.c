@@ -66,7 +66,7 @@ static bool apply_timeout(struct tw_http_exchange *exchange)
     return true;
 }
 
-/* What all queries have in common: text, limit, timeout, stats, and no look-back of their own. */
+/* What all queries have in common: text, limit, timeout, stats. */
 static bool read_common(struct tw_http_exchange *exchange, struct tw_str *ret_text,
                         struct query_answer_options *ret_options)
 {
@@ -75,14 +75,27 @@ static bool read_common(struct tw_http_exchange *exchange, struct tw_str *ret_te
     *ret_options = (struct query_answer_options){0};
     struct tw_str text = {NULL, 0};
     ret_options->stats = tw_http_parameter(&exchange->request, "stats", &text) && text.size > 0;
-    if (tw_http_parameter(&exchange->request, "lookback_delta", &text) && text.size > 0) {
-        struct tw_err err;
-        (void)tw_err_set(&err, TW_UNSUPPORTED,
-                         "not supported yet; the server's look-back of 5m holds");
+    return query_api_limit(exchange, "limit", &ret_options->series_max) && apply_timeout(exchange);
+}
+
+/* The engine, or one with the request's own look-back (*ret_own, to be freed). False: the exchange
+ * is answered. */
+static bool choose_engine(struct tw_http_exchange *exchange, struct query_engine **engine,
+                          struct query_engine **ret_own)
+{
+    struct tw_str text;
+    int64_t lookback_ms;
+    struct tw_err err;
+    *ret_own = NULL;
+    if (!tw_http_parameter(&exchange->request, "lookback_delta", &text) || text.size == 0)
+        return true;
+    if (tw_duration_parse_parameter(text, &lookback_ms, &err) != TW_OK) {
         query_api_refuse(exchange, "lookback_delta", &err);
         return false;
     }
-    return query_api_limit(exchange, "limit", &ret_options->series_max) && apply_timeout(exchange);
+    if (lookback_ms > 0) /* 0: the server's */
+        *engine = *ret_own = query_engine_with_lookback(*engine, lookback_ms);
+    return true;
 }
 
 /* Mistakes in the query are mistakes in a parameter; the rest went wrong while it ran. */
@@ -103,9 +116,14 @@ static enum tw_http_verdict handle_query(void *user, struct tw_http_exchange *ex
     int64_t time_ms = tw_clock_wall_ms(exchange->context.clock);
     if (!query_api_time(exchange, "time", &time_ms) || !read_common(exchange, &text, &options))
         return TW_HTTP_DONE;
+    struct query_engine *own;
     struct query_result *result;
     struct tw_err err;
-    if (query_instant(engine, &exchange->context, text, time_ms, &result, &err) != TW_OK)
+    if (!choose_engine(exchange, &engine, &own))
+        return TW_HTTP_DONE;
+    enum tw_code code = query_instant(engine, &exchange->context, text, time_ms, &result, &err);
+    query_engine_free(own);
+    if (code != TW_OK)
         return answer_error(exchange, &err);
     query_answer_give(exchange, result, &options);
     return TW_HTTP_DONE;
@@ -164,10 +182,15 @@ static enum tw_http_verdict handle_range(void *user, struct tw_http_exchange *ex
     if (!read_range(exchange, &start_ms, &end_ms, &step_ms) ||
         !read_common(exchange, &text, &options))
         return TW_HTTP_DONE;
+    struct query_engine *own;
     struct query_result *result;
     struct tw_err err;
-    if (query_range(engine, &exchange->context, text, start_ms, end_ms, step_ms, &result, &err) !=
-        TW_OK)
+    if (!choose_engine(exchange, &engine, &own))
+        return TW_HTTP_DONE;
+    enum tw_code code =
+        query_range(engine, &exchange->context, text, start_ms, end_ms, step_ms, &result, &err);
+    query_engine_free(own);
+    if (code != TW_OK)
         return answer_error(exchange, &err);
     query_answer_give(exchange, result, &options);
     return TW_HTTP_DONE;

@@ -4,8 +4,46 @@
 #include "query/arithmetic.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/assert.h"
+
+/* As Go computes it: the whole part of the exponent by squaring, the rest by exp and log; so that
+ * the last digits, which may become labels, are the same. */
+static double go_pow(double x, double y)
+{
+    double whole, rest = modf(fabs(y), &whole), mantissa = 1;
+    int exponent = 0, x_exponent;
+    if (!isfinite(x) || !isfinite(y) || x == 0 || x == 1 || y == 0 || y == 1 || whole >= 0x1p62 ||
+        (rest != 0 && x < 0))
+        return pow(x, y);
+    if (fabs(y) == 0.5)
+        return y > 0 ? sqrt(x) : 1 / sqrt(x);
+    if (rest > 0.5) {
+        rest--;
+        whole++;
+    }
+    if (rest != 0)
+        mantissa = exp(rest * log(x));
+    double square = frexp(x, &x_exponent);
+    for (int64_t bits = (int64_t)whole; bits != 0; bits >>= 1) {
+        if (abs(x_exponent) > 1 << 12) { /* far beyond any double */
+            exponent += x_exponent;
+            break;
+        }
+        if (bits & 1) {
+            mantissa *= square;
+            exponent += x_exponent;
+        }
+        square *= square;
+        x_exponent *= 2;
+        if (square < 0.5) {
+            square += square;
+            x_exponent--;
+        }
+    }
+    return y < 0 ? ldexp(1 / mantissa, -exponent) : ldexp(mantissa, exponent);
+}
 
 double query_binary_value(enum query_token_type op, double left, double right)
 {
@@ -21,7 +59,7 @@ double query_binary_value(enum query_token_type op, double left, double right)
     case QUERY_TOKEN_MOD:
         return fmod(left, right);
     case QUERY_TOKEN_POW:
-        return pow(left, right);
+        return go_pow(left, right);
     case QUERY_TOKEN_ATAN2:
         return atan2(left, right);
     case QUERY_TOKEN_EQLC:

@@ -78,6 +78,17 @@ struct query_engine *query_engine_new(struct tsdb_storage *storage,
     return engine;
 }
 
+struct query_engine *query_engine_with_lookback(struct query_engine *engine, int64_t lookback_ms)
+{
+    TW_CHECK_MAGIC(engine, ENGINE_MAGIC);
+    TW_ASSERT(lookback_ms > 0);
+    struct query_engine *other = malloc(sizeof *other);
+    TW_ASSERT(other != NULL);
+    *other = *engine;
+    other->options.lookback_ms = lookback_ms;
+    return other;
+}
+
 struct query_engine *query_engine_free(struct query_engine *engine)
 {
     if (engine) {

@@ -42,6 +42,8 @@ struct query_options {
 
 struct query_engine *query_engine_new(struct tsdb_storage *storage,
                                       const struct query_options *options);
+/* The same engine with another look-back; freed on its own, before the engine. */
+struct query_engine *query_engine_with_lookback(struct query_engine *engine, int64_t lookback_ms);
 struct query_engine *query_engine_free(struct query_engine *engine); /* returns NULL */
 struct tsdb_storage *query_engine_storage(struct query_engine *engine);
 

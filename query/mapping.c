@@ -49,6 +49,21 @@ static double go_cosh(double v)
     return fabs(v) > 21 ? exp(fabs(v)) * 0.5 : cosh(v);
 }
 
+/* Go's: exact for powers of two; the decimal logarithm is made of it. */
+static double go_log2(double v)
+{
+    int exponent;
+    if (!(v > 0) || isinf(v))
+        return log2(v);
+    double fraction = frexp(v, &exponent);
+    return fraction == 0.5 ? exponent - 1 : log(fraction) * (1 / M_LN2) + exponent;
+}
+
+static double go_log10(double v)
+{
+    return go_log2(v) * (M_LN2 / M_LN10);
+}
+
 /* Go's: NaN wins over all but the infinity that is larger (smaller) anyway. */
 static double go_max(double a, double b)
 {
@@ -65,13 +80,13 @@ static double go_min(double a, double b)
 }
 
 static double (*const plain[])(double) = {
-    [QUERY_FN_ABS] = fabs,     [QUERY_FN_CEIL] = ceil,    [QUERY_FN_FLOOR] = floor,
-    [QUERY_FN_EXP] = exp,      [QUERY_FN_SQRT] = sqrt,    [QUERY_FN_LN] = log,
-    [QUERY_FN_LOG2] = log2,    [QUERY_FN_LOG10] = log10,  [QUERY_FN_SGN] = sign,
-    [QUERY_FN_ACOS] = acos,    [QUERY_FN_ACOSH] = acosh,  [QUERY_FN_ASIN] = asin,
-    [QUERY_FN_ASINH] = asinh,  [QUERY_FN_ATAN] = atan,    [QUERY_FN_ATANH] = atanh,
-    [QUERY_FN_COS] = cos,      [QUERY_FN_COSH] = go_cosh, [QUERY_FN_SIN] = sin,
-    [QUERY_FN_SINH] = go_sinh, [QUERY_FN_TAN] = tan,      [QUERY_FN_TANH] = tanh,
+    [QUERY_FN_ABS] = fabs,     [QUERY_FN_CEIL] = ceil,      [QUERY_FN_FLOOR] = floor,
+    [QUERY_FN_EXP] = exp,      [QUERY_FN_SQRT] = sqrt,      [QUERY_FN_LN] = log,
+    [QUERY_FN_LOG2] = go_log2, [QUERY_FN_LOG10] = go_log10, [QUERY_FN_SGN] = sign,
+    [QUERY_FN_ACOS] = acos,    [QUERY_FN_ACOSH] = acosh,    [QUERY_FN_ASIN] = asin,
+    [QUERY_FN_ASINH] = asinh,  [QUERY_FN_ATAN] = atan,      [QUERY_FN_ATANH] = atanh,
+    [QUERY_FN_COS] = cos,      [QUERY_FN_COSH] = go_cosh,   [QUERY_FN_SIN] = sin,
+    [QUERY_FN_SINH] = go_sinh, [QUERY_FN_TAN] = tan,        [QUERY_FN_TANH] = tanh,
     [QUERY_FN_DEG] = degrees,  [QUERY_FN_RAD] = radians,
 };
 

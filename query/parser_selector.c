@@ -4,7 +4,6 @@
 #include "query/parser_int.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "wire/labels.h"
 
@@ -57,7 +56,7 @@ enum tw_code query_parser_label_list(struct query_parser *parser, struct query_n
             if (!code && name.size == 0)
                 code = SYNTAX(parser, parser->previous_end - 2, parser->previous_end, err,
                               "unexpected \"\" in grouping opts, expected label");
-        } else if (names_label(parser->token.type) && !memchr(name.data, ':', name.size)) {
+        } else if (names_label(parser->token.type)) {
             query_parser_advance(parser);
         } else {
             return query_parser_unexpected(parser, "grouping opts", "label", err);

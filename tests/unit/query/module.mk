@@ -1,1 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
+if BUILD_SERVER
+QUERY_UNIT_LDADD = query/libquery.a $(UNIT_LIBS) tests/lib/libmemory_storage.a tsdb/libtsdb.a \
+	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
+
+UNIT_TESTS += %D%/engine_test %D%/parser_test
+%C%_engine_test_SOURCES = %D%/engine_test.c
+%C%_engine_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_engine_test_LDADD = $(QUERY_UNIT_LDADD)
+%C%_parser_test_SOURCES = %D%/parser_test.c
+%C%_parser_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_parser_test_LDADD = $(QUERY_UNIT_LDADD)
+
+# Benchmark: built by hand (make tests/bench/query_bench), run by hand.
+EXTRA_PROGRAMS += tests/bench/query_bench
+tests_bench_query_bench_SOURCES = tests/bench/query_bench.c
+tests_bench_query_bench_LDADD = query/libquery.a tests/lib/libmemory_storage.a tsdb/libtsdb.a \
+	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
+CLEANFILES += tests/bench/query_bench$(EXEEXT)
+endif
