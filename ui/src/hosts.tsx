@@ -31,7 +31,7 @@ const columns: Column[] = [
         unit: "percent",
         color: 0,
         atLeast: 0.2,
-        query: '1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[$w]))',
+        query: 'sum by (instance) (rate(node_cpu_seconds_total{mode!~"idle|iowait"}[$w])) / count by (instance) (node_cpu_seconds_total{mode="idle"})',
     },
     {
         id: "memory",
@@ -67,7 +67,7 @@ const columns: Column[] = [
     },
     {
         id: "pressure",
-        title: "CPU pressure",
+        title: "Pressure",
         unit: "percent",
         color: 6,
         atLeast: 0.1,
@@ -75,7 +75,7 @@ const columns: Column[] = [
     },
     {
         id: "handshake",
-        title: "Handshake p95",
+        title: "TCP p95",
         unit: "seconds",
         color: 4,
         atLeast: 0.001,
@@ -279,7 +279,7 @@ function HostRow({ row }: { row: Row }) {
     return (
         <tr>
             <th scope="row">
-                <a href={`/hosts/${encodeURIComponent(row.name)}`}>
+                <a title={row.name} href={`/hosts/${encodeURIComponent(row.name)}`}>
                     <span
                         class={status === "live" ? "dot dot-good" : "dot"}
                         role="img"

@@ -23,15 +23,13 @@ export interface Panel {
 
 export const handshakeMetric = "tidewatch_tcp_handshake_rtt_seconds";
 
-/* Fixed places in the palette: a mode keeps its colour when others come and go. */
-const modes: [string, number][] = [
-    ["user", 0],
-    ["system", 2],
-    ["iowait", 1],
-    ["nice", 3],
-    ["softirq", 6],
-    ["irq", 5],
-    ["steal", 4],
+/* What is shown of the kernel's modes; each keeps its colour when others come and go. */
+const modes: { label: string; of: string[]; color: number; always: boolean }[] = [
+    { label: "user", of: ["user", "nice"], color: 0, always: true },
+    { label: "system", of: ["system"], color: 2, always: true },
+    { label: "iowait", of: ["iowait"], color: 1, always: true },
+    { label: "irq", of: ["irq", "softirq"], color: 6, always: false },
+    { label: "steal", of: ["steal"], color: 4, always: false },
 ];
 
 function byLabel(grid: Grid | undefined, name: string): Map<string, GridSeries> {
@@ -40,12 +38,13 @@ function byLabel(grid: Grid | undefined, name: string): Map<string, GridSeries> 
 
 function cpuLines([grid]: (Grid | undefined)[]): ChartLine[] {
     const found = byLabel(grid, "mode");
-    return modes.flatMap(([mode, color]) => {
-        const series = found.get(mode);
+    return modes.flatMap(({ label, of, color, always }) => {
+        const rows = of.map((mode) => found.get(mode)?.values).filter((row) => row !== undefined);
+        if (rows.length === 0) return [];
+        const values = combine(rows, (shares) => shares.reduce((sum, share) => sum + share, 0));
         /* Modes that never happen here would only fill the legend. */
-        const rare = mode !== "user" && mode !== "system" && mode !== "iowait";
-        if (!series || (rare && series.values.every((value) => !value))) return [];
-        return [{ label: mode, values: series.values, color: seriesColor(color) }];
+        if (!always && values.every((value) => !value)) return [];
+        return [{ label, values, color: seriesColor(color) }];
     });
 }
 

@@ -6,7 +6,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { dark, seriesColor, translucent } from "./theme";
 
-const width = 96;
+const width = 76;
 const height = 26;
 
 const seen = new WeakMap<Element, (visible: boolean) => void>();

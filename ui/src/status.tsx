@@ -61,7 +61,7 @@ function facts(state: State): Fact[] {
     const add = (title: string, value: number | undefined, write: (value: number) => string) => {
         if (value !== undefined && Number.isFinite(value)) list.push([title, write(value)]);
     };
-    list.push(["Version", build["tidewatch_version"] ?? build["tidewatchVersion"] ?? build["version"] ?? "–"]);
+    list.push(["Version", build["applicationVersion"] ?? build["version"] ?? "–"]);
     const plain = (value: number) => formatValue(value);
     add("Series in memory", holdings?.headStats?.numSeries ?? metrics.get("tidewatch_head_series"), plain);
     add("Up for", metrics.get("process_start_time_seconds"), (value) => formatAge(Date.now() / 1000 - value));
@@ -90,7 +90,7 @@ export function StatusPage() {
                         ))}
                     </dl>
                     <div class="cards">
-                        <Pairs title="Build" pairs={state.build} />
+                        <Pairs title="Build" pairs={describeBuild(state.build)} />
                         {state.runtime && <Pairs title="Runtime" pairs={state.runtime} />}
                         <Largest counts={state.holdings?.seriesCountByMetricName ?? []} />
                         <section class="card">
@@ -107,6 +107,16 @@ export function StatusPage() {
             )}
         </>
     );
+}
+
+/** "version" is the Prometheus API level, for Grafana; here it would mislead. */
+function describeBuild({ version, application, applicationVersion, ...others }: Record<string, string>) {
+    if (!applicationVersion) return { ...others, version };
+    return {
+        [application ?? "application"]: applicationVersion,
+        "Prometheus API level": version,
+        ...others,
+    };
 }
 
 function Pairs(props: { title: string; pairs: Record<string, unknown> }) {
