@@ -108,7 +108,7 @@ def main():
     with lib.Run() as run:
         shots = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else run.path("screenshots")
         run.file("rules.yml", RULES)
-        server = run.server(config=CONFIG)
+        server = run.server()
         pages(server, shots, "nothing")
         run.agent(server.url)
         lib.wait_for(lambda: server.query("count_over_time(node_load1[1m]) > 5"), 20)
@@ -118,13 +118,10 @@ def main():
         pushed = [one for number in range(1, HOSTS + 1) for one in host_series(number, now)]
         pushed.append(history({"__name__": "web_requests_per_second"}, now, 6 * 3600, 15, load_at))
         lib.check_equal("thirty hosts are pushed", server.write(pushed).status, 204)
-        present = ["many", "query", "status"]
-        for path, name in (("rules", "alert"), ("scalers", "scaler")):
-            if server.get("/api/v1/" + path).status == 200:
-                present.append(name)
-            else:
-                lib.skip(name, "the server has no /api/v1/" + path)
-        pages(server, shots, *present)
+        # Rules and scalers come with a restart, so that the scaler's first look sees the six hours.
+        server.stop()
+        server = run.server(port=server.port, config=CONFIG)
+        pages(server, shots, "many", "query", "alert", "scaler", "status")
     lib.done()
 
 

@@ -3,7 +3,7 @@
  * alerts: what fires, what is about to, and the rules behind it.
  */
 import { useState } from "preact/hooks";
-import { fetchRules, parseValue, type ActiveAlert, type Rule, type RuleGroup } from "./api";
+import { fetchRules, formatSeries, parseValue, type ActiveAlert, type Rule, type RuleGroup } from "./api";
 import { usePoll } from "./live";
 import { Choice, Empty, ExpressionLink, Failure, LabelList, PageTitle, ShowMore, Since, useGrowing } from "./parts";
 import { formatDuration } from "./time";
@@ -30,7 +30,10 @@ function occurrences(groups: RuleGroup[]): Occurrence[] {
     );
     const since = ({ alert }: Occurrence) => new Date(alert.activeAt ?? 0).getTime();
     return found.sort(
-        (a, b) => stateRank(a.alert.state) - stateRank(b.alert.state) || since(b) - since(a),
+        (a, b) =>
+            stateRank(a.alert.state) - stateRank(b.alert.state) ||
+            since(b) - since(a) ||
+            formatSeries(a.alert.labels).localeCompare(formatSeries(b.alert.labels), "en", { numeric: true }),
     );
 }
 

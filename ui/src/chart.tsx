@@ -36,6 +36,7 @@ interface Props {
     height: number;
     stacked?: boolean;
     legend?: "line" | "none";
+    ahead?: boolean; /* reaches into the future: the past has ended before */
     label: string; /* for those who cannot see it */
     atLeast?: number; /* the value axis reaches at least here: noise stays small */
     emphasis?: number | undefined; /* one line in front, the others faint */
@@ -263,18 +264,22 @@ export function Chart(props: Props) {
                 <div class="chart-moment" ref={moment} hidden />
             </div>
             {props.legend !== "none" && (
-                <Legend lines={props.data.lines} unit={props.unit} at={cursor} />
+                <Legend {...props.data} unit={props.unit} at={cursor} ahead={props.ahead ?? false} />
             )}
         </figure>
     );
 }
 
-function Legend(props: { lines: ChartLine[]; unit: Unit; at: number | null }) {
+/** Values older than these steps are no present ones. */
+const freshSteps = 10;
+
+function Legend(props: { lines: ChartLine[]; unit: Unit; at: number | null; ahead: boolean }) {
+    const steps = props.ahead ? Infinity : freshSteps;
     return (
         <ul class="legend">
             {props.lines.map((line, n) => {
                 const value =
-                    props.at === null ? newest(line.values, 10) : (line.values[props.at] ?? null);
+                    props.at === null ? newest(line.values, steps) : (line.values[props.at] ?? null);
                 return (
                     <li key={line.label}>
                         <Swatch color={line.color ?? seriesColor(n)} dash={line.dash ?? false} />

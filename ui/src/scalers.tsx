@@ -223,7 +223,7 @@ export function forecastData(curves: Curves): ChartData | undefined {
     ];
     if (ahead.times.length > 0) {
         lines.push(
-            { label: "95 % peak", values: future("0.95"), color: seriesColor(1), width: 1, bandTo: 2 },
+            { label: "95 % high", values: future("0.95"), color: seriesColor(1), width: 1, bandTo: 3 },
             { label: "expected", values: future("0.5"), color: seriesColor(1), dash: true },
             { label: "5 % low", values: future("0.05"), color: seriesColor(9), width: 1 },
         );
@@ -242,7 +242,7 @@ function ForecastCard(props: { curves: Curves | undefined }) {
                 <span class="card-hint">the last hours, and the band in which it is expected</span>
             </header>
             {data ? (
-                <Chart data={data} unit="none" height={240} label="Load and forecast band" />
+                <Chart data={data} unit="none" height={240} ahead label="Load and forecast band" />
             ) : (
                 <div class="chart-space chart-empty" style={{ height: "240px" }}>
                     {state === "empty" && "No load was seen yet"}
