@@ -393,6 +393,9 @@ static void explain(struct scale_decision *decision, bool forecast, const char *
         used += (size_t)snprintf(out + used, room - used,
                                  ", for which %lld replicas of %.6g are enough.",
                                  (long long)decision->wanted, decision->capacity);
+    if (scale_decision_is_blind(decision) && used < room)
+        used += (size_t)snprintf(out + used, room - used,
+                                 " Nor are the replicas: nothing is scaled until one is.");
     for (size_t k = 0; k < decision->guard_count && used < room; k++)
         used +=
             (size_t)snprintf(out + used, room - used, " %s: %s.",
@@ -464,7 +467,8 @@ void scale_controller_decide(struct scale_controller *controller,
                           : -1;
     scale_policy_decide(&controller->policy, settings, trend, decision);
     explain(decision, forecast, observation->error);
-    controller->decided = decision->to;
+    if (!scale_decision_is_blind(decision))
+        controller->decided = decision->to;
 }
 
 /* ---- for drawing ---- */

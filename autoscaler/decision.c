@@ -14,6 +14,11 @@
 #define RECORD_MAGIC 0x53444331u /* "1CDS" on disk */
 #define RECORD_VERSION 1
 
+bool scale_decision_is_blind(const struct scale_decision *decision)
+{
+    return decision->from < 0 && isnan(decision->load);
+}
+
 const char *scale_data_name(enum scale_data data)
 {
     static const char *const names[] = {

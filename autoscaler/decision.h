@@ -8,6 +8,7 @@
 #ifndef TW_AUTOSCALER_DECISION_H
 #define TW_AUTOSCALER_DECISION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -98,6 +99,10 @@ struct scale_decision {
     char error[SCALE_ERROR_BYTES];
     char key[SCALE_KEY_BYTES]; /* of idempotency; empty when nothing is to be sent */
 };
+
+/* Neither the load nor the replicas are known: `to` is only a place to start from, and nobody is
+ * told of it, for it might be far below what runs. */
+bool scale_decision_is_blind(const struct scale_decision *decision);
 
 const char *scale_data_name(enum scale_data data);
 const char *scale_guard_name(enum scale_guard guard);

@@ -262,6 +262,8 @@ static void add_series(struct harvest *harvest, const struct scaler *scaler,
     add_sample(harvest, metric, "0.95", name, now, decision->q95);
     if (strcmp(scaler->quantile_text, "0.5") && strcmp(scaler->quantile_text, "0.95"))
         add_sample(harvest, metric, scaler->quantile_text, name, now, decision->used);
+    if (scale_decision_is_blind(decision))
+        return; /* another scaler may read the wanted replicas, and would go down to the minimum */
     add_sample(harvest, "tidewatch_scaler_desired_replicas", NULL, name, now, (double)decision->to);
     if (decision->replicas >= 0)
         add_sample(harvest, "tidewatch_scaler_replicas", NULL, name, now,

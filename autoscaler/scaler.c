@@ -78,7 +78,7 @@ void scaler_order(struct scaler *scaler, struct scale_decision *decision,
     bool standing = order->key[0] && order->to == decision->to;
     if (standing && order->action == SCALE_ACTION_PENDING && scaler->settings.mode == SCALE_ACT)
         return; /* on its way already */
-    if (decision->to == decision->from) {
+    if (decision->to == decision->from || scale_decision_is_blind(decision)) {
         give_up_order(scaler, ret_superseded);
         return;
     }

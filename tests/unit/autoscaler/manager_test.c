@@ -318,6 +318,25 @@ START_TEST(missing_and_failing_data_hold)
 }
 END_TEST
 
+START_TEST(without_any_knowledge_nobody_is_told)
+{
+    begin(monday + 12 * 3600000);
+    world.silent_since = 0;
+    configure(", mode: act");
+    run_until(monday + 12 * 3600000 + 300000);
+    ck_assert_uint_eq(sink_count(world.sink), 0);
+    const struct tw_json *decision = newest_decision();
+    unit_assert_str(text_of(tw_json_member(decision, "action"), "status"), "none");
+    /* The first load that comes is acted upon: 900 are there, the minimum is 2. */
+    world.silent_since = INT64_MAX / 2;
+    run_until(monday + 12 * 3600000 + 400000);
+    ck_assert_uint_eq(sink_count(world.sink), 1);
+    unit_assert_contains(sink_request(world.sink, 0), "\"from\":null");
+    ck_assert_int_ge(tw_json_int(tw_json_member(newest_decision(), "to"), -1), 9);
+    end();
+}
+END_TEST
+
 START_TEST(nothing_is_sent_that_is_not_stored) /* I1 */
 {
     begin(monday + 12 * 3600000);
@@ -443,6 +462,7 @@ int main(void)
         UNIT_CASE_SLOW(refusal_is_final_but_not_forgotten, 120),
         UNIT_CASE_SLOW(a_target_that_does_not_follow_is_told_again, 120),
         UNIT_CASE_SLOW(missing_and_failing_data_hold, 180),
+        UNIT_CASE(without_any_knowledge_nobody_is_told),
         UNIT_CASE_SLOW(nothing_is_sent_that_is_not_stored, 120),
         UNIT_CASE_SLOW(bad_reload_changes_nothing, 120),
         UNIT_CASE_SLOW(api_shape, 120),
