@@ -38,7 +38,7 @@ scalers:
     min: 1
     max: 10
     mode: act
-    tick: 1s
+    tick: 5s
     target: {webhook: {url: "http://127.0.0.1:%(port)d/scale"}}
 """
 
