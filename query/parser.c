@@ -13,6 +13,21 @@
 static enum tw_code parse_expression(struct query_parser *parser, int precedence_min,
                                      struct query_node **ret_node, struct tw_err *err);
 
+/* Words of Prometheus's language that are not known here yet: whoever writes them is told so,
+ * rather than that there is a mistake. */
+static const char *const later_words[] = {
+    "anchored", "smoothed", "fill",   "fill_left",           "fill_right", "start",           "end",
+    "step",     "range",    "min_of", "histogram_quantiles", "max_of",     "start_timestamp",
+};
+
+static bool is_later(struct tw_str word)
+{
+    for (size_t i = 0; i < sizeof later_words / sizeof *later_words; i++)
+        if (tw_str_is(word, later_words[i]))
+            return true;
+    return false;
+}
+
 /* ---- shared helpers ---- */
 struct tw_str query_parser_text(const struct query_parser *parser, const struct query_token *token)
 {
@@ -33,6 +48,10 @@ enum tw_code query_parser_unexpected(struct query_parser *parser, const char *co
     const struct query_token *token = &parser->token;
     if (token->type == QUERY_TOKEN_ERROR)
         return SYNTAX(parser, token->start, token->end, err, "%s", token->problem);
+    struct tw_str text = query_parser_text(parser, token);
+    if (token->type == QUERY_TOKEN_IDENTIFIER && is_later(text))
+        return query_error_at(err, TW_UNSUPPORTED, parser->ast->text, token->start, token->end,
+                              "%.*s is not supported yet", TW_STR_ARG(text));
     char shown[QUERY_TOKEN_DESCRIPTION_BYTES];
     query_token_describe(token, parser->ast->text, shown);
     return SYNTAX(parser, token->start, token->end, err, "unexpected %s%s%s%s%s", shown,
@@ -117,6 +136,9 @@ static enum tw_code parse_call(struct query_parser *parser, struct query_node **
         query_parser_node(parser, QUERY_NODE_CALL, QUERY_TYPE_NONE, name.start);
     struct tw_str text = query_parser_text(parser, &name);
     node->call.function = query_function_find(text);
+    if (!node->call.function && is_later(text))
+        return query_error_at(err, TW_UNSUPPORTED, parser->ast->text, name.start, name.end,
+                              "the function %.*s is not supported yet", TW_STR_ARG(text));
     if (!node->call.function)
         return SYNTAX(parser, name.start, name.end, err, "unknown function with name \"%.*s\"",
                       TW_STR_ARG(text));

@@ -31,6 +31,10 @@ struct query_node *query_parser_node(struct query_parser *parser, enum query_nod
 TW_MUST_CHECK enum tw_code query_parser_number(struct query_parser *parser, double *ret,
                                                struct tw_err *err);
 /* A duration or a number of seconds, in milliseconds. */
+/* Where a duration should be: an expression of durations, known and not supported yet, or a
+ * mistake. */
+enum tw_code query_parser_no_duration(struct query_parser *parser, const char *context,
+                                      struct tw_err *err);
 TW_MUST_CHECK enum tw_code query_parser_duration(struct query_parser *parser, int64_t *ret_ms,
                                                  struct tw_err *err);
 TW_MUST_CHECK enum tw_code query_parser_string(struct query_parser *parser, struct tw_str *ret,

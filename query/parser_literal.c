@@ -75,6 +75,21 @@ enum tw_code query_parser_number(struct query_parser *parser, double *ret, struc
     return TW_OK;
 }
 
+enum tw_code query_parser_no_duration(struct query_parser *parser, const char *context,
+                                      struct tw_err *err)
+{
+    static const char *const functions[] = {"step", "range", "min_of", "max_of"};
+    const struct query_token *token = &parser->token;
+    bool expression = token->type == QUERY_TOKEN_LEFT_PAREN;
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+        expression |= parser->next.type == QUERY_TOKEN_LEFT_PAREN &&
+                      tw_str_is(query_parser_text(parser, token), functions[i]);
+    if (expression)
+        return query_error_at(err, TW_UNSUPPORTED, parser->ast->text, token->start, token->end,
+                              "duration expressions are not supported yet");
+    return query_parser_unexpected(parser, context, "number, duration, or step()", err);
+}
+
 enum tw_code query_parser_duration(struct query_parser *parser, int64_t *ret_ms, struct tw_err *err)
 {
     uint32_t start = parser->token.start, end = parser->token.end;

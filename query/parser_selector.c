@@ -223,7 +223,7 @@ static enum tw_code parse_offset(struct query_parser *parser, struct query_node 
         query_parser_advance(parser);
     int64_t ms;
     if (parser->token.type != QUERY_TOKEN_DURATION && parser->token.type != QUERY_TOKEN_NUMBER)
-        return query_parser_unexpected(parser, "offset", "number, duration, or step()", err);
+        return query_parser_no_duration(parser, "offset", err);
     enum tw_code code = query_parser_duration(parser, &ms, err);
     if (code)
         return code;
@@ -299,8 +299,7 @@ static enum tw_code parse_positive(struct query_parser *parser, int64_t *ret_ms,
     uint32_t start = parser->token.start;
     if (parser->token.type != QUERY_TOKEN_DURATION && parser->token.type != QUERY_TOKEN_NUMBER &&
         parser->token.type != QUERY_TOKEN_SUB && parser->token.type != QUERY_TOKEN_ADD)
-        return query_parser_unexpected(parser, "subquery or range selector",
-                                       "number, duration, or step()", err);
+        return query_parser_no_duration(parser, "subquery or range selector", err);
     bool negative = parser->token.type == QUERY_TOKEN_SUB;
     if (negative || parser->token.type == QUERY_TOKEN_ADD)
         query_parser_advance(parser);
