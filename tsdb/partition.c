@@ -353,8 +353,9 @@ enum tw_code tsdb_partitions_drop(struct tsdb_partitions *partitions, int64_t be
         tsdb_env_close(partition->env);
         free(partition);
     }
-    memmove(partitions->items, partitions->items + dropped,
-            (partitions->count - dropped) * sizeof *partitions->items);
+    if (dropped > 0) /* there may be no array at all */
+        memmove(partitions->items, partitions->items + dropped,
+                (partitions->count - dropped) * sizeof *partitions->items);
     partitions->count -= dropped;
     tw_lock_release(&partitions->lock);
     if (dropped > 0 && code == TW_OK)
