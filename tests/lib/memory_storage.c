@@ -4,6 +4,7 @@
 #include "tests/lib/memory_storage.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ struct memory_storage {
     struct tsdb_metadata *metadata; /* sorted by metric */
     size_t metadata_count;
     size_t column_max;
-    enum tw_code fail_select, fail_append;
+    atomic_int fail_select, fail_append; /* enum tw_code; set while others read and write */
 };
 
 struct memory_selection {
@@ -104,8 +105,9 @@ static enum tw_code append(struct tsdb_storage *base, const struct tw_context *c
 {
     struct memory_storage *storage = (struct memory_storage *)base;
     (void)context;
-    if (storage->fail_append)
-        return tw_err_set(err, storage->fail_append, "appending was made to fail");
+    enum tw_code fail = (enum tw_code)storage->fail_append;
+    if (fail)
+        return tw_err_set(err, fail, "appending was made to fail");
     tw_lock_take(&storage->lock);
     for (size_t i = 0; i < count; i++)
         store_sample(find_or_insert(storage, samples[i].labels), samples[i].time_ms,
@@ -205,8 +207,9 @@ static enum tw_code open_selection(struct tsdb_storage *base, const struct tw_co
 {
     struct memory_storage *storage = (struct memory_storage *)base;
     (void)hints;
-    if (storage->fail_select)
-        return tw_err_set(err, storage->fail_select, "selecting was made to fail");
+    enum tw_code fail = (enum tw_code)storage->fail_select;
+    if (fail)
+        return tw_err_set(err, fail, "selecting was made to fail");
     struct memory_selection *selection = calloc(1, sizeof *selection);
     TW_ASSERT(selection != NULL);
     selection->base.ops = base->ops;
