@@ -173,7 +173,7 @@ static struct tsdb_run_column *number_columns(struct flush *flush)
     TW_ASSERT(columns != NULL && numbers != NULL);
     for (size_t i = 0; i < flush->column_count; i++) {
         columns[i] = flush->columns[i].run;
-        columns[i].column = (uint32_t)i; /* for now: where it comes from */
+        columns[i].column = (uint32_t)i; /* its place before the sort, until it is numbered below */
     }
     qsort(columns, flush->column_count, sizeof *columns, compare_columns);
     for (size_t i = 0; i < flush->column_count; i++) {
