@@ -24,6 +24,7 @@ endif
 	%D%/points.c %D%/points.h \
 	%D%/receiver.c %D%/receiver.h \
 	%D%/record.c %D%/record.h \
+	%D%/run.c %D%/run.h \
 	%D%/selection.c \
 	%D%/state.c %D%/state.h \
 	%D%/storage.c %D%/storage.h
