@@ -32,6 +32,7 @@ include tests/unit/alerts/module.mk
 include tests/unit/autoscaler/module.mk
 include tests/unit/ui/module.mk
 include tests/unit/daemon/module.mk
+include tests/torture/module.mk
 
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)

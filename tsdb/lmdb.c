@@ -14,6 +14,7 @@
 #include <lmdb.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/file.h"
 #include "base/lock.h"
@@ -30,6 +31,11 @@
 #define MAP_BYTES_MAX ((size_t)1 << 44)
 #define READERS_MAX_DEFAULT 126
 #define READER_BYTES 64 /* a slot of LMDB's reader table, one cache line; its head takes two */
+/* How long a new transaction waits for one that wants the environment for itself (which waits for
+ * those that are open). Then it passes: its thread may be the one that is waited for. */
+#define GATE_WAIT_NS INT64_C(200000000)
+/* How long that one waits for the others, when it need not succeed. */
+#define REOPEN_WAIT_NS INT64_C(2000000000)
 
 struct table {
     char name[32];
@@ -40,14 +46,16 @@ struct tsdb_env {
     unsigned magic;
     MDB_env *mdb;
     char *path;
+    const struct tsdb_env_format *format;
     size_t map_bytes;
     bool single_thread;
     /* Guards what follows: the table of tables, and the gate that keeps transactions out while the
-     * map is moved. */
+     * map is moved or the file is opened again. */
     struct tw_lock lock;
     struct tw_cond idle;
-    unsigned readers;
-    bool growing;
+    unsigned readers;  /* open transactions */
+    bool closing_gate; /* somebody waits for readers to become 0 */
+    bool broken; /* a commit failed: LMDB gives no transaction any more until it is opened again */
     struct table tables[TABLES_MAX]; /* committed ones; only ever added to */
     unsigned table_count;
 };
@@ -168,14 +176,17 @@ static enum tw_code open_mdb(struct tsdb_env *env, const char *path,
                              const struct tsdb_env_format *format, struct tw_err *err)
 {
     unsigned readers_max = format->readers_max ? format->readers_max : READERS_MAX_DEFAULT;
+    env->mdb = NULL;
     if (!format->single_thread) {
         enum tw_code code = reserve_readers(path, readers_max, err);
         if (code != TW_OK)
             return code;
     }
     int number = mdb_env_create(&env->mdb);
-    if (number)
+    if (number) {
+        env->mdb = NULL;
         return fail(env, number, "cannot make an environment", err);
+    }
     mdb_env_set_maxdbs(env->mdb, format->tables_max + 1);
     mdb_env_set_maxreaders(env->mdb, readers_max);
     struct stat status;
@@ -202,6 +213,7 @@ static enum tw_code load_tables(struct tsdb_env *env, struct tw_err *err)
     MDB_txn *txn;
     MDB_dbi root;
     MDB_cursor *cursor = NULL;
+    env->table_count = 0;
     int number = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
     if (number)
         return fail(env, number, "cannot begin", err);
@@ -293,6 +305,7 @@ static struct tsdb_env *env_new(const char *path, const struct tsdb_env_format *
     TW_ASSERT(env != NULL);
     env->magic = ENV_MAGIC;
     env->path = tw_str_dup(tw_str(path));
+    env->format = format;
     env->single_thread = format->single_thread;
     tw_lock_init(&env->lock, TW_RANK_LEAF, "tsdb.env");
     tw_cond_init(&env->idle);
@@ -410,22 +423,41 @@ uint64_t tsdb_env_bytes(const struct tsdb_env *env)
     return stat(env->path, &status) == 0 ? (uint64_t)status.st_blocks * 512 : 0;
 }
 
+/* Waits until no transaction is open, keeping new ones out meanwhile. False when the time is up;
+ * else the gate is to be opened again, the lock held in between. */
+static bool close_gate_locked(struct tsdb_env *env, int64_t wait_ns)
+{
+    tw_lock_assert_held(&env->lock);
+    int64_t start_ns = tw_clock_mono_ns(tw_clock_system());
+    while (env->closing_gate || env->readers > 0) {
+        bool mine = !env->closing_gate;
+        env->closing_gate = true;
+        tw_cond_wait_ns(&env->idle, &env->lock, GATE_WAIT_NS);
+        if (mine)
+            env->closing_gate = false;
+        if (tw_clock_mono_ns(tw_clock_system()) - start_ns > wait_ns)
+            return false;
+    }
+    return true;
+}
+
+static void open_gate_locked(struct tsdb_env *env)
+{
+    tw_lock_assert_held(&env->lock);
+    tw_cond_broadcast(&env->idle);
+}
+
 enum tw_code tsdb_env_grow(struct tsdb_env *env, struct tw_err *err)
 {
     TW_CHECK_MAGIC(env, ENV_MAGIC);
     if (env->map_bytes > MAP_BYTES_MAX / 2)
         return tw_err_set(err, TW_TOO_LARGE, "'%s' reached its largest size", env->path);
     tw_lock_take(&env->lock);
-    while (env->growing)
-        tw_cond_wait(&env->idle, &env->lock);
-    env->growing = true;
-    while (env->readers > 0)
-        tw_cond_wait(&env->idle, &env->lock);
-    int number = mdb_env_set_mapsize(env->mdb, env->map_bytes * 2);
+    close_gate_locked(env, INT64_MAX);
+    int number = env->mdb ? mdb_env_set_mapsize(env->mdb, env->map_bytes * 2) : MDB_PANIC;
     if (!number)
         env->map_bytes *= 2;
-    env->growing = false;
-    tw_cond_broadcast(&env->idle);
+    open_gate_locked(env);
     tw_lock_release(&env->lock);
     return number ? fail(env, number, "cannot grow the map", err) : TW_OK;
 }
@@ -433,11 +465,59 @@ enum tw_code tsdb_env_grow(struct tsdb_env *env, struct tw_err *err)
 void tsdb_env_check_readers(struct tsdb_env *env)
 {
     int dead;
-    if (!env->single_thread)
+    tw_lock_take(&env->lock);
+    if (!env->single_thread && env->mdb)
         mdb_reader_check(env->mdb, &dead);
+    tw_lock_release(&env->lock);
 }
 
 /* ---- transactions ---- */
+
+/* After a commit that failed LMDB refuses all transactions ("environment had fatal error"), though
+ * what was committed before is whole: the file is closed and opened again. */
+static enum tw_code reopen_locked(struct tsdb_env *env, struct tw_err *err)
+{
+    if (!close_gate_locked(env, REOPEN_WAIT_NS))
+        return tw_err_set(err, TW_UNAVAILABLE,
+                          "'%s': a write failed, and readers keep the file from being opened again",
+                          env->path);
+    enum tw_code code = TW_OK;
+    if (env->broken) { /* nobody else has done it meanwhile */
+        if (env->mdb)
+            mdb_env_close(env->mdb);
+        code = open_mdb(env, env->path, env->format, err);
+        if (code == TW_OK)
+            code = load_tables(env, err);
+        env->broken = code != TW_OK;
+    }
+    open_gate_locked(env);
+    return code;
+}
+
+/* Counts the transaction in; those that want the environment for themselves go first. */
+static enum tw_code enter_locked(struct tsdb_env *env, struct tw_err *err)
+{
+    tw_lock_assert_held(&env->lock);
+    if (env->broken) {
+        enum tw_code code = reopen_locked(env, err);
+        if (code != TW_OK)
+            return code;
+    }
+    if (env->closing_gate)
+        tw_cond_wait_ns(&env->idle, &env->lock, GATE_WAIT_NS);
+    if (env->broken)
+        return tw_err_set(err, TW_UNAVAILABLE, "'%s': a write to it failed just now", env->path);
+    env->readers++;
+    return TW_OK;
+}
+
+static void leave_locked(struct tsdb_env *env)
+{
+    tw_lock_assert_held(&env->lock);
+    TW_ASSERT(env->readers > 0);
+    if (--env->readers == 0)
+        tw_cond_broadcast(&env->idle);
+}
 
 enum tw_code tsdb_env_begin(struct tsdb_env *env, bool write, struct tsdb_env_txn **ret_txn,
                             struct tw_err *err)
@@ -446,28 +526,29 @@ enum tw_code tsdb_env_begin(struct tsdb_env *env, bool write, struct tsdb_env_tx
     struct tsdb_env_txn *txn = calloc(1, sizeof *txn);
     TW_ASSERT(txn != NULL);
     *txn = (struct tsdb_env_txn){.magic = TXN_MAGIC, .env = env, .write = write};
+    tw_lock_take(&env->lock);
+    enum tw_code code = enter_locked(env, err);
+    if (code != TW_OK) {
+        tw_lock_release(&env->lock);
+        free(txn);
+        return code;
+    }
     int number;
     if (write) {
         /* Waits for the other writer outside the gate's lock; tables cannot change meanwhile, as
          * only writers add them. */
-        tw_lock_take(&env->lock);
-        while (env->growing)
-            tw_cond_wait(&env->idle, &env->lock);
-        env->readers++;
         tw_lock_release(&env->lock);
         number = mdb_txn_begin(env->mdb, NULL, 0, &txn->mdb);
         tw_lock_take(&env->lock);
         txn->table_count = env->table_count;
     } else {
-        tw_lock_take(&env->lock);
-        while (env->growing)
-            tw_cond_wait(&env->idle, &env->lock);
-        env->readers++;
         txn->table_count = env->table_count; /* before the snapshot: it knows all of these */
         number = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn->mdb);
     }
-    if (number && --env->readers == 0)
-        tw_cond_broadcast(&env->idle);
+    if (number) {
+        env->broken |= number == MDB_PANIC;
+        leave_locked(env);
+    }
     tw_lock_release(&env->lock);
     if (number) {
         free(txn);
@@ -477,7 +558,8 @@ enum tw_code tsdb_env_begin(struct tsdb_env *env, bool write, struct tsdb_env_tx
     return TW_OK;
 }
 
-static void end(struct tsdb_env_txn *txn, bool committed)
+/* number: what the commit said, or 0. */
+static void end(struct tsdb_env_txn *txn, bool committed, int number)
 {
     struct tsdb_env *env = txn->env;
     tw_lock_take(&env->lock);
@@ -486,8 +568,9 @@ static void end(struct tsdb_env_txn *txn, bool committed)
             TW_ASSERT(env->table_count < TABLES_MAX);
             env->tables[env->table_count++] = txn->fresh[i];
         }
-    if (--env->readers == 0)
-        tw_cond_broadcast(&env->idle);
+    if (number && number != MDB_MAP_FULL && number != MDB_TXN_FULL)
+        env->broken = true;
+    leave_locked(env);
     tw_lock_release(&env->lock);
     txn->magic = 0;
     free(txn);
@@ -498,7 +581,7 @@ enum tw_code tsdb_env_commit(struct tsdb_env_txn *txn, struct tw_err *err)
     TW_CHECK_MAGIC(txn, TXN_MAGIC);
     struct tsdb_env *env = txn->env;
     int number = mdb_txn_commit(txn->mdb);
-    end(txn, number == 0);
+    end(txn, number == 0, number);
     return number ? fail(env, number, "cannot commit", err) : TW_OK;
 }
 
@@ -508,7 +591,7 @@ void tsdb_env_abort(struct tsdb_env_txn *txn)
         return;
     TW_CHECK_MAGIC(txn, TXN_MAGIC);
     mdb_txn_abort(txn->mdb);
-    end(txn, false);
+    end(txn, false, 0);
 }
 
 /* False if the table is not there (and create is not asked for); *ret_number an LMDB code. */

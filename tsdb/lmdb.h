@@ -15,6 +15,8 @@
  *       wait). A read transaction may move between threads, but is used by one at a time.
  *   I4  The map grows between transactions only: a full map fails the write transaction with
  *       TW_BUSY, the owner calls tsdb_env_grow and repeats it.
+ *   I5  After a commit that failed the environment works on: the next transaction opens the file
+ *       again when no other is open (TW_UNAVAILABLE when readers do not leave in time).
  *
  * Borrowed values live until their transaction ends (or, in a write transaction, the next write).
  */

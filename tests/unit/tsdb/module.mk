@@ -38,10 +38,3 @@ endif
 tests_bench_tsdb_bench_SOURCES = tests/bench/tsdb_bench.c
 tests_bench_tsdb_bench_LDADD = tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/libbase.a \
 	$(TSDB_LIBS) $(BASE_LIBS)
-
-if BUILD_SERVER
-UNIT_TESTS += tests/torture/kill_test
-endif
-tests_torture_kill_test_SOURCES = tests/torture/kill_test.c %D%/store.h
-tests_torture_kill_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
-tests_torture_kill_test_LDADD = $(TSDB_UNIT_LDADD)
