@@ -132,3 +132,33 @@ enum tw_code tsdb_append_metadata(struct tsdb_storage *storage, const struct tw_
 {
     return storage->ops->append_metadata(storage, context, items, count, err);
 }
+
+enum tw_code tsdb_append_histograms(struct tsdb_storage *storage, const struct tw_context *context,
+                                    const struct tsdb_histogram_sample *samples, size_t count,
+                                    struct tw_err *err)
+{
+    if (!storage->ops->append_histograms)
+        return tw_err_set(err, TW_UNSUPPORTED, "this storage does not keep native histograms");
+    return storage->ops->append_histograms(storage, context, samples, count, err);
+}
+
+enum tw_code tsdb_append_exemplars(struct tsdb_storage *storage, const struct tw_context *context,
+                                   const struct tsdb_exemplar_sample *samples, size_t count,
+                                   struct tw_err *err)
+{
+    if (!storage->ops->append_exemplars)
+        return tw_err_set(err, TW_UNSUPPORTED, "this storage does not keep exemplars");
+    return storage->ops->append_exemplars(storage, context, samples, count, err);
+}
+
+enum tw_code tsdb_exemplars_select(struct tsdb_storage *storage, const struct tw_context *context,
+                                   const struct tsdb_selector *selectors, size_t selector_count,
+                                   int64_t start_ms, int64_t end_ms, struct tw_arena *arena,
+                                   struct tsdb_exemplars **ret_items, size_t *ret_count,
+                                   struct tw_err *err)
+{
+    if (!storage->ops->exemplars_select)
+        return tw_err_set(err, TW_UNSUPPORTED, "this storage does not keep exemplars");
+    return storage->ops->exemplars_select(storage, context, selectors, selector_count, start_ms,
+                                          end_ms, arena, ret_items, ret_count, err);
+}

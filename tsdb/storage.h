@@ -28,6 +28,8 @@
 #include "base/context.h"
 #include "base/err.h"
 #include "base/regex.h"
+#include "wire/exemplar.h"
+#include "wire/histogram.h"
 #include "wire/labels.h"
 
 /* ---- matchers ---- */
@@ -56,13 +58,17 @@ bool tsdb_matcher_matches(const struct tsdb_matcher *matcher, struct tw_str valu
 /* ---- samples as columns ---- */
 enum tsdb_kind { TSDB_KIND_FLOAT = 1, TSDB_KIND_HISTOGRAM = 2, TSDB_KIND_FLOAT_HISTOGRAM = 3 };
 
-/* A run of samples in strictly ascending time; runs of one cursor follow each other in time and do
- * not overlap. Stale markers are values like any other (base/number.h). */
+/* A run of samples of one kind in strictly ascending time; runs of one cursor follow each other in
+ * time and do not overlap. A series may change its kind from one run to the next. Stale markers are
+ * values like any other (base/number.h, wire_histogram_is_stale). */
 struct tsdb_column {
     enum tsdb_kind kind;
     size_t count; /* 0 = the end */
     const int64_t *times_ms;
     const double *values; /* TSDB_KIND_FLOAT */
+    /* The two other kinds: one per time, all with is_float as the kind says; they live as long as
+     * the column. */
+    const struct wire_histogram *const *histograms;
     /* Equal non-zero ids = the same array of timestamps, so that work on them can be shared. */
     uint64_t times_id;
 };
@@ -141,6 +147,20 @@ TW_MUST_CHECK enum tw_code tsdb_metadata_list(struct tsdb_storage *storage,
                                               struct tsdb_metadata **ret_items, size_t *ret_count,
                                               struct tw_err *err);
 
+/* ---- exemplars ---- */
+struct tsdb_exemplars {
+    struct wire_labels labels;         /* of the series */
+    const struct wire_exemplar *items; /* ascending by time */
+    size_t count;
+};
+/* The exemplars in the range of all series that any selector matches, ordered by
+ * wire_labels_compare; series without any are left out. In the arena. */
+TW_MUST_CHECK enum tw_code
+tsdb_exemplars_select(struct tsdb_storage *storage, const struct tw_context *context,
+                      const struct tsdb_selector *selectors, size_t selector_count,
+                      int64_t start_ms, int64_t end_ms, struct tw_arena *arena,
+                      struct tsdb_exemplars **ret_items, size_t *ret_count, struct tw_err *err);
+
 /* ---- writing ---- */
 struct tsdb_sample {
     struct wire_labels labels; /* canonical */
@@ -158,6 +178,29 @@ TW_MUST_CHECK enum tw_code tsdb_append_metadata(struct tsdb_storage *storage,
                                                 const struct tw_context *context,
                                                 const struct tsdb_metadata *items, size_t count,
                                                 struct tw_err *err);
+
+/* A native histogram at its own time_ms. Same contract as tsdb_append; one that breaks the rules
+ * (wire_histogram_check) is refused and counted. At one time of a series the last write wins,
+ * whatever the kinds, except that a stale marker of any kind never replaces a number or histogram.
+ */
+struct tsdb_histogram_sample {
+    struct wire_labels labels; /* canonical */
+    const struct wire_histogram *histogram;
+};
+TW_MUST_CHECK enum tw_code tsdb_append_histograms(struct tsdb_storage *storage,
+                                                  const struct tw_context *context,
+                                                  const struct tsdb_histogram_sample *samples,
+                                                  size_t count, struct tw_err *err);
+/* The series exists already or comes to exist. An exemplar that is there is no error; one that is
+ * too long or older than the oldest that is kept is refused and counted. */
+struct tsdb_exemplar_sample {
+    struct wire_labels labels; /* of the series, canonical */
+    struct wire_exemplar exemplar;
+};
+TW_MUST_CHECK enum tw_code tsdb_append_exemplars(struct tsdb_storage *storage,
+                                                 const struct tw_context *context,
+                                                 const struct tsdb_exemplar_sample *samples,
+                                                 size_t count, struct tw_err *err);
 
 /* ---- for implementations ---- */
 /* Embedded as the first member of an implementation, its selection and its cursor. */
@@ -195,6 +238,16 @@ struct tsdb_storage_ops {
                            const struct tsdb_sample *, size_t, struct tw_err *);
     enum tw_code (*append_metadata)(struct tsdb_storage *, const struct tw_context *,
                                     const struct tsdb_metadata *, size_t, struct tw_err *);
+    /* What follows may be NULL: TW_UNSUPPORTED. */
+    enum tw_code (*append_histograms)(struct tsdb_storage *, const struct tw_context *,
+                                      const struct tsdb_histogram_sample *, size_t,
+                                      struct tw_err *);
+    enum tw_code (*append_exemplars)(struct tsdb_storage *, const struct tw_context *,
+                                     const struct tsdb_exemplar_sample *, size_t, struct tw_err *);
+    enum tw_code (*exemplars_select)(struct tsdb_storage *, const struct tw_context *,
+                                     const struct tsdb_selector *, size_t, int64_t, int64_t,
+                                     struct tw_arena *, struct tsdb_exemplars **, size_t *,
+                                     struct tw_err *);
 };
 
 #endif

@@ -2,7 +2,10 @@
 # wire: L1, what travels between agent, server and other programs: encode and decode side by side.
 noinst_LIBRARIES += %D%/libwire.a
 %C%_libwire_a_SOURCES = \
+	%D%/exemplar.c %D%/exemplar.h \
+	%D%/histogram.c %D%/histogram.h %D%/histogram_message.c \
 	%D%/labels.c %D%/labels.h \
+	%D%/protobuf.c %D%/protobuf.h \
 	%D%/remote_write.c %D%/remote_write.h \
 	%D%/snappy.c %D%/snappy.h
 

@@ -17,7 +17,10 @@ struct stored {
     struct wire_labels labels;
     int64_t *times_ms;
     double *values;
+    const struct wire_histogram **histograms; /* NULL: a float */
     size_t count, capacity;
+    struct wire_exemplar *exemplars; /* ascending */
+    size_t exemplar_count;
 };
 
 struct memory_storage {
@@ -78,25 +81,33 @@ static struct stored *find_or_insert(struct memory_storage *storage, struct wire
     return &storage->series[low];
 }
 
-static void store_sample(struct stored *series, int64_t time_ms, double value)
+/* histogram NULL: a float; it lives as long as the storage. */
+static void store_sample(struct stored *series, int64_t time_ms, double value,
+                         const struct wire_histogram *histogram)
 {
     size_t at = series->count;
     while (at > 0 && series->times_ms[at - 1] > time_ms)
         at--;
     if (at > 0 && series->times_ms[at - 1] == time_ms) {
         series->values[at - 1] = value;
+        series->histograms[at - 1] = histogram;
         return;
     }
     if (series->count == series->capacity) {
         series->capacity = series->capacity ? series->capacity * 2 : 16;
         series->times_ms = grow(series->times_ms, series->capacity * sizeof(int64_t));
         series->values = grow(series->values, series->capacity * sizeof(double));
+        series->histograms =
+            grow(series->histograms, series->capacity * sizeof *series->histograms);
     }
     memmove(series->times_ms + at + 1, series->times_ms + at,
             (series->count - at) * sizeof(int64_t));
     memmove(series->values + at + 1, series->values + at, (series->count - at) * sizeof(double));
+    memmove(series->histograms + at + 1, series->histograms + at,
+            (series->count - at) * sizeof *series->histograms);
     series->times_ms[at] = time_ms;
     series->values[at] = value;
+    series->histograms[at] = histogram;
     series->count++;
 }
 
@@ -111,9 +122,76 @@ static enum tw_code append(struct tsdb_storage *base, const struct tw_context *c
     tw_lock_take(&storage->lock);
     for (size_t i = 0; i < count; i++)
         store_sample(find_or_insert(storage, samples[i].labels), samples[i].time_ms,
-                     samples[i].value);
+                     samples[i].value, NULL);
     tw_lock_release(&storage->lock);
     return TW_OK;
+}
+
+static enum tw_code append_histograms(struct tsdb_storage *base, const struct tw_context *context,
+                                      const struct tsdb_histogram_sample *samples, size_t count,
+                                      struct tw_err *err)
+{
+    struct memory_storage *storage = (struct memory_storage *)base;
+    (void)context;
+    enum tw_code code = (enum tw_code)storage->fail_append;
+    if (code)
+        return tw_err_set(err, code, "appending was made to fail");
+    tw_lock_take(&storage->lock);
+    for (size_t i = 0; i < count; i++) {
+        struct tw_err why;
+        if (wire_histogram_check(samples[i].histogram, &why) != TW_OK) {
+            if (code == TW_OK && err)
+                *err = why;
+            code = TW_BAD_DATA;
+            continue;
+        }
+        store_sample(find_or_insert(storage, samples[i].labels), samples[i].histogram->time_ms, 0,
+                     wire_histogram_copy(storage->arena, samples[i].histogram));
+    }
+    tw_lock_release(&storage->lock);
+    return code;
+}
+
+static void store_exemplar(struct memory_storage *storage, struct stored *series,
+                           const struct wire_exemplar *exemplar)
+{
+    size_t at = series->exemplar_count;
+    while (at > 0 && wire_exemplar_compare(&series->exemplars[at - 1], exemplar) > 0)
+        at--;
+    if (at > 0 && wire_exemplar_equal(&series->exemplars[at - 1], exemplar))
+        return;
+    series->exemplars =
+        grow(series->exemplars, (series->exemplar_count + 1) * sizeof *series->exemplars);
+    memmove(series->exemplars + at + 1, series->exemplars + at,
+            (series->exemplar_count - at) * sizeof *series->exemplars);
+    series->exemplars[at] = *exemplar;
+    series->exemplars[at].labels = wire_labels_copy(storage->arena, exemplar->labels);
+    series->exemplar_count++;
+}
+
+static enum tw_code append_exemplars(struct tsdb_storage *base, const struct tw_context *context,
+                                     const struct tsdb_exemplar_sample *samples, size_t count,
+                                     struct tw_err *err)
+{
+    struct memory_storage *storage = (struct memory_storage *)base;
+    (void)context;
+    enum tw_code code = (enum tw_code)storage->fail_append;
+    if (code)
+        return tw_err_set(err, code, "appending was made to fail");
+    tw_lock_take(&storage->lock);
+    for (size_t i = 0; i < count; i++) {
+        struct tw_err why;
+        if (wire_exemplar_check(&samples[i].exemplar, &why) == TW_OK) {
+            store_exemplar(storage, find_or_insert(storage, samples[i].labels),
+                           &samples[i].exemplar);
+            continue;
+        }
+        if (code == TW_OK && err)
+            *err = why;
+        code = TW_BAD_DATA;
+    }
+    tw_lock_release(&storage->lock);
+    return code;
 }
 
 static enum tw_code append_metadata(struct tsdb_storage *base, const struct tw_context *context,
@@ -198,6 +276,12 @@ static void copy_series(struct memory_selection *selection, const struct stored 
     target->values = TW_ARENA_ARRAY(selection->arena, double, target->count);
     memcpy(target->times_ms, source->times_ms + first, target->count * sizeof(int64_t));
     memcpy(target->values, source->values + first, target->count * sizeof(double));
+    target->histograms =
+        TW_ARENA_ARRAY(selection->arena, const struct wire_histogram *, target->count);
+    for (size_t i = 0; i < target->count; i++)
+        if (source->histograms[first + i])
+            target->histograms[i] =
+                wire_histogram_copy(selection->arena, source->histograms[first + i]);
 }
 
 static enum tw_code open_selection(struct tsdb_storage *base, const struct tw_context *context,
@@ -267,6 +351,14 @@ static void cursor_seek(struct tsdb_cursor *base, size_t series_index, int64_t s
                &cursor->limit);
 }
 
+static enum tsdb_kind kind_at(const struct stored *series, size_t at)
+{
+    const struct wire_histogram *histogram = series->histograms[at];
+    return !histogram            ? TSDB_KIND_FLOAT
+           : histogram->is_float ? TSDB_KIND_FLOAT_HISTOGRAM
+                                 : TSDB_KIND_HISTOGRAM;
+}
+
 static enum tw_code cursor_next(struct tsdb_cursor *base, struct tsdb_column *ret_column,
                                 struct tw_err *err)
 {
@@ -276,10 +368,17 @@ static enum tw_code cursor_next(struct tsdb_cursor *base, struct tsdb_column *re
     size_t count = cursor->limit - cursor->at;
     if (cursor->selection->column_max && count > cursor->selection->column_max)
         count = cursor->selection->column_max;
-    *ret_column = (struct tsdb_column){.kind = TSDB_KIND_FLOAT,
-                                       .count = count,
-                                       .times_ms = series->times_ms + cursor->at,
-                                       .values = series->values + cursor->at};
+    enum tsdb_kind kind = count ? kind_at(series, cursor->at) : TSDB_KIND_FLOAT;
+    for (size_t i = 1; i < count; i++)
+        if (kind_at(series, cursor->at + i) != kind)
+            count = i;
+    bool is_float = kind == TSDB_KIND_FLOAT;
+    *ret_column =
+        (struct tsdb_column){.kind = kind,
+                             .count = count,
+                             .times_ms = series->times_ms + cursor->at,
+                             .values = is_float ? series->values + cursor->at : NULL,
+                             .histograms = is_float ? NULL : series->histograms + cursor->at};
     cursor->at += count;
     return TW_OK;
 }
@@ -384,6 +483,55 @@ static enum tw_code metadata_list(struct tsdb_storage *base, const struct tw_con
     return TW_OK;
 }
 
+/* ---- exemplars ---- */
+static bool is_chosen(const struct stored *series, const struct tw_context *context,
+                      const struct tsdb_selector *selectors, size_t selector_count)
+{
+    if (!matches(series->labels, context->scope, context->scope_count))
+        return false;
+    bool chosen = selector_count == 0;
+    for (size_t i = 0; i < selector_count && !chosen; i++)
+        chosen = matches(series->labels, selectors[i].matchers, selectors[i].count);
+    return chosen;
+}
+
+static enum tw_code exemplars_select(struct tsdb_storage *base, const struct tw_context *context,
+                                     const struct tsdb_selector *selectors, size_t selector_count,
+                                     int64_t start_ms, int64_t end_ms, struct tw_arena *arena,
+                                     struct tsdb_exemplars **ret_items, size_t *ret_count,
+                                     struct tw_err *err)
+{
+    struct memory_storage *storage = (struct memory_storage *)base;
+    enum tw_code fail = (enum tw_code)storage->fail_select;
+    if (fail)
+        return tw_err_set(err, fail, "selecting was made to fail");
+    tw_lock_take(&storage->lock);
+    struct tsdb_exemplars *items = TW_ARENA_ARRAY(arena, struct tsdb_exemplars, storage->count);
+    size_t count = 0;
+    for (size_t i = 0; i < storage->count; i++) {
+        const struct stored *series = &storage->series[i];
+        if (!is_chosen(series, context, selectors, selector_count))
+            continue;
+        struct wire_exemplar *copies =
+            TW_ARENA_ARRAY(arena, struct wire_exemplar, series->exemplar_count);
+        size_t kept = 0;
+        for (size_t j = 0; j < series->exemplar_count; j++) {
+            const struct wire_exemplar *exemplar = &series->exemplars[j];
+            if (exemplar->time_ms < start_ms || exemplar->time_ms > end_ms)
+                continue;
+            copies[kept] = *exemplar;
+            copies[kept++].labels = wire_labels_copy(arena, exemplar->labels);
+        }
+        if (kept > 0)
+            items[count++] =
+                (struct tsdb_exemplars){wire_labels_copy(arena, series->labels), copies, kept};
+    }
+    tw_lock_release(&storage->lock);
+    *ret_items = items;
+    *ret_count = count;
+    return TW_OK;
+}
+
 static const struct tsdb_storage_ops memory_ops = {
     .select = open_selection,
     .selection_close = selection_close,
@@ -398,6 +546,9 @@ static const struct tsdb_storage_ops memory_ops = {
     .metadata_list = metadata_list,
     .append = append,
     .append_metadata = append_metadata,
+    .append_histograms = append_histograms,
+    .append_exemplars = append_exemplars,
+    .exemplars_select = exemplars_select,
 };
 
 /* ---- life ---- */
@@ -418,6 +569,8 @@ void memory_storage_clear(struct tsdb_storage *base)
     for (size_t i = 0; i < storage->count; i++) {
         free(storage->series[i].times_ms);
         free(storage->series[i].values);
+        free(storage->series[i].histograms);
+        free(storage->series[i].exemplars);
     }
     storage->count = 0;
     storage->metadata_count = 0;
@@ -477,6 +630,6 @@ void memory_storage_add(struct tsdb_storage *base, int64_t time_ms, double value
     struct tw_err err;
     TW_ASSERT(wire_labels_canonical(items, &count, &err) == TW_OK);
     tw_lock_take(&storage->lock);
-    store_sample(find_or_insert(storage, (struct wire_labels){items, count}), time_ms, value);
+    store_sample(find_or_insert(storage, (struct wire_labels){items, count}), time_ms, value, NULL);
     tw_lock_release(&storage->lock);
 }

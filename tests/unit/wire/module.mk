@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 WIRE_UNIT_LDADD = $(UNIT_LIBS) wire/libwire.a base/libbase.a $(WIRE_LIBS) $(BASE_LIBS)
 
-UNIT_TESTS += %D%/labels_test %D%/snappy_test %D%/remote_write_test
+UNIT_TESTS += %D%/histogram_test %D%/labels_test %D%/snappy_test %D%/remote_write_test
 %C%_labels_test_SOURCES = %D%/labels_test.c
 %C%_labels_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_labels_test_LDADD = $(WIRE_UNIT_LDADD)
@@ -12,3 +12,7 @@ UNIT_TESTS += %D%/labels_test %D%/snappy_test %D%/remote_write_test
 	tests/fuzz/remote_write_fuzz.c tests/fuzz/remote_write_fuzz.h
 %C%_remote_write_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_remote_write_test_LDADD = $(WIRE_UNIT_LDADD)
+%C%_histogram_test_SOURCES = %D%/histogram_test.c tests/lib/histograms.c tests/lib/histograms.h \
+	tests/fuzz/histogram_fuzz.c tests/fuzz/histogram_fuzz.h
+%C%_histogram_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_histogram_test_LDADD = $(WIRE_UNIT_LDADD)
