@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -249,6 +250,15 @@ static int add_bytes(const char *path, const struct stat *status, int type, stru
     if (type == FTW_F)
         walk_bytes += (uint64_t)status->st_blocks * 512;
     return 0;
+}
+
+enum tw_code tw_file_free_bytes(const char *path, uint64_t *ret_bytes, struct tw_err *err)
+{
+    struct statvfs status;
+    if (statvfs(path, &status) != 0)
+        return tw_err_errno(err, errno, "cannot ask for the space left at '%s'", path);
+    *ret_bytes = (uint64_t)status.f_bavail * status.f_frsize;
+    return TW_OK;
 }
 
 enum tw_code tw_file_folder_bytes(const char *folder, uint64_t *ret_bytes, struct tw_err *err)

@@ -35,6 +35,9 @@ void tw_file_list_free(char **names, size_t count);
 /* Bytes of all files below, as they occupy the disk (st_blocks). */
 TW_MUST_CHECK enum tw_code tw_file_folder_bytes(const char *folder, uint64_t *ret_bytes,
                                                 struct tw_err *err);
+/* Bytes that the file system of path has left for this process. */
+TW_MUST_CHECK enum tw_code tw_file_free_bytes(const char *path, uint64_t *ret_bytes,
+                                              struct tw_err *err);
 /* Removes a folder and all below it; fine if it is not there. */
 TW_MUST_CHECK enum tw_code tw_file_remove_folder(const char *path, struct tw_err *err);
 bool tw_file_exists(const char *path);

@@ -23,6 +23,7 @@ enum tw_lock_rank {
     TW_RANK_QUERY = 40,   /* running queries */
     TW_RANK_STORE = 50,   /* tsdb: partitions, catalog */
     TW_RANK_HEAD = 60,    /* tsdb: head and series */
+    TW_RANK_PARTITION = 65, /* tsdb: one writer or exchange of a partition at a time */
     TW_RANK_LOG = 70,     /* tsdb: log and committer */
     TW_RANK_STATE = 80,   /* tsdb: state store */
     TW_RANK_WORKERS = 90, /* base: thread pools */

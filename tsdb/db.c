@@ -98,6 +98,7 @@ static void register_metrics(struct tsdb_db *db)
     to->partitions_dropped =
         tw_metrics_counter(metrics, "tidewatch_tsdb_partitions_dropped_total", "",
                            "Partitions deleted because they are older than the retention.");
+    tsdb_renewal_register(db, metrics);
     tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_head_series", "",
                         "Series in the heads.", read_head_series, db);
     tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_head_bytes", "",
@@ -248,6 +249,8 @@ static enum tw_code open_parts(struct tsdb_db *db, struct tw_err *err)
         code = tw_thread_start(&db->committer, "tsdb-commit", tsdb_committer_body, db, err);
     if (code == TW_OK && !db->options.manual)
         code = tw_thread_start(&db->keeper, "tsdb-keep", tsdb_keeper_body, db, err);
+    if (code == TW_OK && !db->options.manual)
+        code = tw_thread_start(&db->renewal, "tsdb-renew", tsdb_renewal_body, db, err);
     return code;
 }
 
@@ -273,10 +276,12 @@ enum tw_code tsdb_db_open(const struct tsdb_db_options *options, struct tsdb_db 
     db->options.folder = db->folder;
     db->lock_fd = -1;
     tw_lock_init(&db->keeping, TW_RANK_STORE, "tsdb.keeping");
+    tw_lock_init(&db->renewing, TW_RANK_STORE, "tsdb.renewing");
     tw_lock_init(&db->lock, TW_RANK_HEAD, "tsdb.db");
     tw_cond_init(&db->work);
     tw_cond_init(&db->drained);
     tw_cond_init(&db->keep);
+    tw_cond_init(&db->renew);
     tw_buf_init(&db->scratch, RECORD_BYTES_MAX);
     enum tw_code code = open_parts(db, err);
     if (code != TW_OK) {
@@ -303,7 +308,10 @@ static void stop_threads(struct tsdb_db *db)
     db->closing = true;
     db->keeper_ends = true;
     tw_cond_signal(&db->keep);
+    atomic_store(&db->renewal_ends, true);
+    tw_cond_signal(&db->renew);
     tw_lock_release(&db->lock);
+    tw_thread_join(&db->renewal);
     tw_thread_join(&db->keeper);
     if (db->committer.running) {
         struct tw_err ignored; /* what cannot be flushed stays in the log */
@@ -346,10 +354,12 @@ struct tsdb_db *tsdb_db_close(struct tsdb_db *db)
     tw_buf_fini(&db->scratch);
     if (db->lock_fd >= 0)
         close(db->lock_fd);
+    tw_cond_fini(&db->renew);
     tw_cond_fini(&db->keep);
     tw_cond_fini(&db->drained);
     tw_cond_fini(&db->work);
     tw_lock_fini(&db->lock);
+    tw_lock_fini(&db->renewing);
     tw_lock_fini(&db->keeping);
     free(db->partition_folder);
     free(db->log_folder);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * db_int: the inside of a store, for the files of this folder that make it up: db (life), ingest
- * (admission), committer, keeper (flush, retention), selection (reading).
+ * (admission), committer, keeper (flush, retention), renewal (rewriting), selection (reading).
  *
  * A generation is a head with its segment of the log. The newest takes samples (`active`); older
  * ones are sealed and wait for their flush, oldest first. Each request is encoded into the group
@@ -15,6 +15,8 @@
  */
 #ifndef TW_TSDB_DB_INT_H
 #define TW_TSDB_DB_INT_H
+
+#include <stdatomic.h>
 
 #include "base/lock.h"
 #include "base/thread.h"
@@ -51,10 +53,21 @@ struct tsdb_group {
     size_t waiter_count, waiter_capacity;
 };
 
+/* Why a partition is rewritten; the label `cause` of tidewatch_tsdb_rewrites_total. */
+#define TSDB_REWRITE_TABLE(CAUSE) CAUSE(MERGE, "merge")
+enum tsdb_rewrite_cause {
+#define TSDB_REWRITE_ENUM(name, text) TSDB_REWRITE_##name,
+    TSDB_REWRITE_TABLE(TSDB_REWRITE_ENUM)
+#undef TSDB_REWRITE_ENUM
+        TSDB_REWRITE_COUNT
+};
+
 struct tsdb_db_metrics {
     struct tw_metric *appended, *refused[TSDB_REFUSAL_COUNT], *commits, *commit_failures,
         *commit_seconds, *log_bytes, *flushes, *flush_failures, *flush_seconds, *blocks,
         *flushed_samples, *partitions_dropped, *series_created;
+    struct tw_metric *rewrites[TSDB_REWRITE_COUNT], *rewrite_failures, *rewrite_seconds,
+        *rewrite_read, *rewrite_written, *rewrite_samples, *rewriting;
 };
 
 struct tsdb_db {
@@ -85,7 +98,11 @@ struct tsdb_db {
     /* Held for a whole flush or retention round, so that there is one at a time. Taken before
      * `lock`. */
     struct tw_lock keeping;
-    struct tw_thread committer, keeper;
+    /* Held for a round of rewrites; the same order. */
+    struct tw_lock renewing;
+    struct tw_cond renew; /* with lock: something is due, or the end */
+    atomic_bool renewal_ends;
+    struct tw_thread committer, keeper, renewal;
 };
 
 /* ---- ingest.c ---- */
@@ -115,6 +132,12 @@ struct tsdb_generation *tsdb_generation_free(struct tsdb_generation *generation)
 void tsdb_db_append_generation_locked(struct tsdb_db *db, struct tsdb_generation *generation);
 /* Seals the active generation; there is none until a new one is put in its place. */
 void tsdb_db_retire_active_locked(struct tsdb_db *db);
+
+/* ---- renewal.c ---- */
+void tsdb_renewal_body(void *db);
+/* Rewrites all that is due; says the first failure, after which others were still tried. */
+enum tw_code tsdb_renewal_round(struct tsdb_db *db, struct tw_err *err);
+void tsdb_renewal_register(struct tsdb_db *db, struct tw_metrics *metrics);
 
 /* ---- selection.c ---- */
 enum tw_code tsdb_db_select(struct tsdb_storage *storage, const struct tw_context *context,

@@ -151,6 +151,8 @@ enum tw_code tsdb_db_keep(struct tsdb_db *db, struct tw_err *err)
     tw_lock_release(&db->keeping);
     if (code != TW_OK)
         tw_metric_add(db->metrics.flush_failures, 1);
+    if (db->options.manual && code == TW_OK)
+        code = tsdb_renewal_round(db, err);
     return code;
 }
 

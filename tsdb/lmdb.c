@@ -312,6 +312,25 @@ static struct tsdb_env *env_new(const char *path, const struct tsdb_env_format *
     return env;
 }
 
+enum tw_code tsdb_env_rename(const char *from, const char *to, struct tw_err *err)
+{
+    size_t size = strlen(from) + sizeof "-lock";
+    char *lock_path = malloc(size);
+    TW_ASSERT(lock_path != NULL);
+    snprintf(lock_path, size, "%s-lock", from);
+    unlink(lock_path);
+    free(lock_path);
+    if (rename(from, to) != 0)
+        return tw_err_errno(err, errno, "cannot rename '%s' to '%s'", from, to);
+    char *folder = tw_str_dup(tw_str(to));
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        *slash = '\0';
+    enum tw_code code = tw_file_sync_folder(slash ? folder : ".", err);
+    free(folder);
+    return code;
+}
+
 /* I1: the file appears under its name when it is complete. */
 static enum tw_code create(const char *path, const struct tsdb_env_format *format,
                            struct tw_err *err)
@@ -328,23 +347,8 @@ static enum tw_code create(const char *path, const struct tsdb_env_format *forma
             code = write_header(env, format, err);
         tsdb_env_close(env);
     }
-    if (code == TW_OK) {
-        char *lock_path = malloc(size + 5);
-        TW_ASSERT(lock_path != NULL);
-        snprintf(lock_path, size + 5, "%s-lock", temporary);
-        unlink(lock_path);
-        free(lock_path);
-        if (rename(temporary, path) != 0)
-            code = tw_err_errno(err, errno, "cannot rename '%s' to '%s'", temporary, path);
-    }
-    if (code == TW_OK) {
-        char *folder = tw_str_dup(tw_str(path));
-        char *slash = strrchr(folder, '/');
-        if (slash)
-            *slash = '\0';
-        code = tw_file_sync_folder(slash ? folder : ".", err);
-        free(folder);
-    }
+    if (code == TW_OK)
+        code = tsdb_env_rename(temporary, path, err);
     if (code != TW_OK) {
         struct tw_err ignored; /* the first failure is the one to tell */
         (void)(tsdb_env_remove(temporary, &ignored) == TW_OK);

@@ -70,6 +70,9 @@ struct tsdb_env *tsdb_env_close(struct tsdb_env *env); /* no transaction is open
 /* Unlinks a closed environment and its lock file; fine if it is not there. The folder is not
  * synced. */
 TW_MUST_CHECK enum tw_code tsdb_env_remove(const char *path, struct tw_err *err);
+/* Gives a closed environment its final name, durably: what was committed into it shows under that
+ * name at once or not at all. Something of that name is replaced. */
+TW_MUST_CHECK enum tw_code tsdb_env_rename(const char *from, const char *to, struct tw_err *err);
 const char *tsdb_env_path(const struct tsdb_env *env);
 /* Bytes that the file occupies on disk. */
 uint64_t tsdb_env_bytes(const struct tsdb_env *env);

@@ -20,10 +20,13 @@ endif
 	%D%/partition.c %D%/partition.h %D%/partition_int.h \
 	%D%/partition_index.c \
 	%D%/partition_reader.c \
+	%D%/partition_runs.c \
 	%D%/partition_writer.c \
 	%D%/points.c %D%/points.h \
 	%D%/receiver.c %D%/receiver.h \
 	%D%/record.c %D%/record.h \
+	%D%/renewal.c \
+	%D%/rewriter.c %D%/rewriter.h \
 	%D%/run.c %D%/run.h \
 	%D%/selection.c \
 	%D%/state.c %D%/state.h \

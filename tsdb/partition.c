@@ -25,7 +25,7 @@
 #if TW_SANITIZED
 #define MAP_BYTES ((size_t)1 << 28)
 #else
-#define MAP_BYTES ((size_t)1 << 32) /* of address space, not of memory */
+#define MAP_BYTES ((size_t)1 << 34) /* of address space, not of memory */
 #endif
 
 const struct tsdb_env_format tsdb_partition_format = {
@@ -44,17 +44,32 @@ struct tsdb_partitions {
     char *folder;
     /* Guards the list, references and which environments are open. */
     struct tw_lock lock;
+    /* Held while a run is written, and while a rewritten partition takes its place, so that no run
+     * gets lost between the two. */
+    struct tw_lock writing;
+    bool unsynced; /* a new name may not be durable: sync the folder before writing behind it */
     struct tsdb_partition **items; /* ascending by day */
     size_t count, capacity;
     size_t open_count;
     uint64_t tick;
 };
 
-static char *day_path(const struct tsdb_partitions *partitions, int64_t day)
+/* day-N.mdb, once it was rewritten day-N.GENERATION.mdb. */
+static char *file_path(const struct tsdb_partitions *partitions, int64_t day, uint32_t generation,
+                       const char *suffix)
 {
-    char name[48];
-    snprintf(name, sizeof name, "day-%" PRId64 ".mdb", day);
+    char name[80];
+    if (generation)
+        snprintf(name, sizeof name, "day-%" PRId64 ".%" PRIu32 ".mdb%s", day, generation, suffix);
+    else
+        snprintf(name, sizeof name, "day-%" PRId64 ".mdb%s", day, suffix);
     return tw_file_join(partitions->folder, name);
+}
+
+static char *path_of(const struct tsdb_partitions *partitions,
+                     const struct tsdb_partition *partition)
+{
+    return file_path(partitions, partition->day, partition->generation, "");
 }
 
 /* Position of the day, or where it belongs. */
@@ -92,13 +107,58 @@ static struct tsdb_partition *insert(struct tsdb_partitions *partitions, int64_t
     return partition;
 }
 
-static bool parse_name(const char *name, int64_t *ret_day)
+static bool parse_name(const char *name, int64_t *ret_day, uint32_t *ret_generation)
 {
     char *end;
     if (strncmp(name, "day-", 4) != 0)
         return false;
     *ret_day = strtoll(name + 4, &end, 10);
-    return end != name + 4 && strcmp(end, ".mdb") == 0;
+    if (end == name + 4)
+        return false;
+    *ret_generation = 0;
+    if (end[0] == '.' && end[1] >= '1' && end[1] <= '9') {
+        unsigned long generation = strtoul(end + 1, &end, 10);
+        if (generation > UINT32_MAX)
+            return false;
+        *ret_generation = (uint32_t)generation;
+    }
+    return strcmp(end, ".mdb") == 0;
+}
+
+/* I3: of two files of a day the lower generation is what a rewrite did not come to remove. */
+static enum tw_code add_file(struct tsdb_partitions *partitions, int64_t day, uint32_t generation,
+                             struct tw_err *err)
+{
+    size_t count = partitions->count;
+    struct tsdb_partition *partition = insert(partitions, day);
+    if (partitions->count > count) {
+        partition->generation = generation;
+        return TW_OK;
+    }
+    uint32_t leftover = partition->generation < generation ? partition->generation : generation;
+    if (partition->generation < generation)
+        partition->generation = generation;
+    char *path = file_path(partitions, day, leftover, "");
+    enum tw_code code = tsdb_env_remove(path, err);
+    free(path);
+    return code;
+}
+
+/* Takes up a partition's file; removes what an interrupted step left. */
+static enum tw_code meet_file(struct tsdb_partitions *partitions, const char *name,
+                              struct tw_err *err)
+{
+    int64_t day;
+    uint32_t generation;
+    if (parse_name(name, &day, &generation))
+        return add_file(partitions, day, generation, err);
+    if (!tw_str_ends(tw_str(name), TW_STR(".tmp")) &&
+        !tw_str_ends(tw_str(name), TW_STR(".tmp-lock")))
+        return TW_OK;
+    char *path = tw_file_join(partitions->folder, name);
+    enum tw_code code = tsdb_env_remove(path, err);
+    free(path);
+    return code;
 }
 
 enum tw_code tsdb_partitions_open(const char *folder, struct tsdb_partitions **ret_partitions,
@@ -114,16 +174,9 @@ enum tw_code tsdb_partitions_open(const char *folder, struct tsdb_partitions **r
     partitions->magic = PARTITIONS_MAGIC;
     partitions->folder = tw_str_dup(tw_str(folder));
     tw_lock_init(&partitions->lock, TW_RANK_LOG, "tsdb.partitions");
-    for (size_t i = 0; i < count && code == TW_OK; i++) {
-        int64_t day;
-        if (parse_name(names[i], &day)) {
-            insert(partitions, day);
-        } else if (tw_str_ends(tw_str(names[i]), TW_STR(".mdb.tmp"))) {
-            char *path = tw_file_join(folder, names[i]);
-            code = tsdb_env_remove(path, err);
-            free(path);
-        }
-    }
+    tw_lock_init(&partitions->writing, TW_RANK_PARTITION, "tsdb.writing");
+    for (size_t i = 0; i < count && code == TW_OK; i++)
+        code = meet_file(partitions, names[i], err);
     tw_file_list_free(names, count);
     if (code != TW_OK) {
         tsdb_partitions_close(partitions);
@@ -146,6 +199,7 @@ struct tsdb_partitions *tsdb_partitions_close(struct tsdb_partitions *partitions
     free(partitions->items);
     free(partitions->folder);
     tw_lock_fini(&partitions->lock);
+    tw_lock_fini(&partitions->writing);
     partitions->magic = 0;
     free(partitions);
     return NULL;
@@ -184,7 +238,7 @@ static enum tw_code ref_locked(struct tsdb_partitions *partitions, struct tsdb_p
 {
     tw_lock_assert_held(&partitions->lock);
     if (!partition->env) {
-        char *path = day_path(partitions, partition->day);
+        char *path = path_of(partitions, partition);
         enum tw_code code = tsdb_env_open(path, &tsdb_partition_format, mode, &partition->env, err);
         free(path);
         if (code != TW_OK)
@@ -298,15 +352,19 @@ enum tw_code tsdb_partitions_newest_run(struct tsdb_partitions *partitions, uint
     return code;
 }
 
-enum tw_code tsdb_partitions_write(struct tsdb_partitions *partitions, int64_t day,
-                                   struct tsdb_run *run, size_t *ret_blocks, struct tw_err *err)
+static enum tw_code write_held(struct tsdb_partitions *partitions, int64_t day,
+                               struct tsdb_run *run, size_t *ret_blocks, struct tw_err *err)
 {
-    TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
+    tw_lock_assert_held(&partitions->writing);
+    enum tw_code code = partitions->unsynced ? tw_file_sync_folder(partitions->folder, err) : TW_OK;
+    if (code != TW_OK)
+        return code;
+    partitions->unsynced = false;
     tw_lock_take(&partitions->lock);
     struct tsdb_partition *partition = insert(partitions, day);
-    enum tw_code code = ref_locked(partitions, partition, TSDB_ENV_OPEN_OR_CREATE, err);
+    code = ref_locked(partitions, partition, TSDB_ENV_OPEN_OR_CREATE, err);
     if (code != TW_OK && !partition->env) {
-        char *path = day_path(partitions, day);
+        char *path = path_of(partitions, partition);
         if (!tw_file_exists(path)) { /* it could not be made: forget it */
             size_t at = find_day(partitions, day);
             memmove(partitions->items + at, partitions->items + at + 1,
@@ -323,8 +381,139 @@ enum tw_code tsdb_partitions_write(struct tsdb_partitions *partitions, int64_t d
             break;
     tsdb_env_check_readers(partition->env);
     tw_lock_take(&partitions->lock);
+    partition->info_known = false;
     unref_locked(partitions, partition);
     tw_lock_release(&partitions->lock);
+    return code;
+}
+
+enum tw_code tsdb_partitions_write(struct tsdb_partitions *partitions, int64_t day,
+                                   struct tsdb_run *run, size_t *ret_blocks, struct tw_err *err)
+{
+    tsdb_partitions_hold(partitions);
+    enum tw_code code = write_held(partitions, day, run, ret_blocks, err);
+    tsdb_partitions_release(partitions);
+    return code;
+}
+
+/* ---- one partition ---- */
+
+void tsdb_partitions_hold(struct tsdb_partitions *partitions)
+{
+    TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
+    tw_lock_take(&partitions->writing);
+}
+
+void tsdb_partitions_release(struct tsdb_partitions *partitions)
+{
+    tw_lock_release(&partitions->writing);
+}
+
+enum tw_code tsdb_partitions_ref(struct tsdb_partitions *partitions, int64_t day,
+                                 struct tsdb_partition **ret_partition, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
+    tw_lock_take(&partitions->lock);
+    size_t at = find_day(partitions, day);
+    enum tw_code code =
+        at < partitions->count && partitions->items[at]->day == day
+            ? ref_locked(partitions, partitions->items[at], TSDB_ENV_OPEN, err)
+            : tw_err_set(err, TW_NOT_FOUND, "there is no partition of day %" PRId64, day);
+    if (code == TW_OK)
+        *ret_partition = partitions->items[at];
+    tw_lock_release(&partitions->lock);
+    return code;
+}
+
+void tsdb_partitions_unref(struct tsdb_partitions *partitions, struct tsdb_partition *partition)
+{
+    tw_lock_take(&partitions->lock);
+    unref_locked(partitions, partition);
+    tw_lock_release(&partitions->lock);
+}
+
+enum tw_code tsdb_partitions_info(struct tsdb_partitions *partitions, int64_t day,
+                                  struct tsdb_partition_info *ret, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
+    tw_lock_take(&partitions->lock);
+    size_t at = find_day(partitions, day);
+    struct tsdb_partition *partition =
+        at < partitions->count && partitions->items[at]->day == day ? partitions->items[at] : NULL;
+    enum tw_code code =
+        partition ? TW_OK
+                  : tw_err_set(err, TW_NOT_FOUND, "there is no partition of day %" PRId64, day);
+    if (code == TW_OK && !partition->info_known) {
+        code = ref_locked(partitions, partition, TSDB_ENV_OPEN, err);
+        if (code == TW_OK) {
+            code = tsdb_partition_read_info(partition->env, &partition->info, err);
+            partition->info_known = code == TW_OK;
+            unref_locked(partitions, partition);
+        }
+    }
+    if (code == TW_OK)
+        *ret = partition->info;
+    tw_lock_release(&partitions->lock);
+    return code;
+}
+
+void tsdb_partitions_days(struct tsdb_partitions *partitions, int64_t **ret_days, size_t *ret_count)
+{
+    TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
+    tw_lock_take(&partitions->lock);
+    int64_t *days = malloc((partitions->count + 1) * sizeof *days);
+    TW_ASSERT(days != NULL);
+    for (size_t i = 0; i < partitions->count; i++)
+        days[i] = partitions->items[i]->day;
+    *ret_days = days;
+    *ret_count = partitions->count;
+    tw_lock_release(&partitions->lock);
+}
+
+char *tsdb_partitions_next_path(struct tsdb_partitions *partitions,
+                                const struct tsdb_partition *partition)
+{
+    return file_path(partitions, partition->day, partition->generation + 1, ".tmp");
+}
+
+/* The new one in the old one's place in the list; the old one goes with its last reader. */
+static void exchange_locked(struct tsdb_partitions *partitions, size_t at)
+{
+    struct tsdb_partition *old = partitions->items[at];
+    struct tsdb_partition *partition = calloc(1, sizeof *partition);
+    TW_ASSERT(partition != NULL && old->references > 0); /* whoever rewrote it has one */
+    partition->day = old->day;
+    partition->generation = old->generation + 1;
+    partitions->items[at] = partition;
+    old->doomed = true;
+}
+
+enum tw_code tsdb_partitions_replace(struct tsdb_partitions *partitions,
+                                     struct tsdb_partition *partition, struct tw_err *err)
+{
+    tw_lock_assert_held(&partitions->writing);
+    char *from = tsdb_partitions_next_path(partitions, partition);
+    char *to = file_path(partitions, partition->day, partition->generation + 1, "");
+    char *old = path_of(partitions, partition);
+    tw_lock_take(&partitions->lock);
+    enum tw_code code = partition->doomed
+                            ? tw_err_set(err, TW_NOT_FOUND, "'%s' was dropped meanwhile", old)
+                            : TW_OK;
+    if (code == TW_OK)
+        code = tsdb_env_rename(from, to, err);
+    /* When only the sync of the folder failed, the name is there, and may be gone after a power
+     * cut; then the old file counts again, so nothing may be written into the new one before. */
+    if (code == TW_OK || (!partition->doomed && tw_file_exists(to))) {
+        partitions->unsynced = code != TW_OK;
+        exchange_locked(partitions, find_day(partitions, partition->day));
+        struct tw_err ignored; /* the next start removes it */
+        if (code == TW_OK)
+            (void)(tsdb_env_remove(old, &ignored) == TW_OK);
+    }
+    tw_lock_release(&partitions->lock);
+    free(from);
+    free(to);
+    free(old);
     return code;
 }
 
@@ -339,7 +528,7 @@ enum tw_code tsdb_partitions_drop(struct tsdb_partitions *partitions, int64_t be
     while (code == TW_OK && dropped < partitions->count &&
            partitions->items[dropped]->day < first_kept) {
         struct tsdb_partition *partition = partitions->items[dropped];
-        char *path = day_path(partitions, partition->day);
+        char *path = path_of(partitions, partition);
         code = tsdb_env_remove(path, err);
         free(path);
         if (code != TW_OK)

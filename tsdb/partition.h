@@ -5,11 +5,15 @@
  * block.md draw the bytes.
  *
  * A flush writes one run: all that a head has of the day, in one transaction. Runs are numbered as
- * the heads are, a higher one is newer. Nothing is changed in place; a reader merges the runs.
+ * the heads are, a higher one is newer. Nothing is changed in place; a reader merges the runs. A
+ * rewrite (rewriter.h) makes a new file of the next generation, with one run, that takes the place
+ * of the old one.
  *
  *   I1  A run is in a partition as a whole or not at all, and at most once: writing one that is
  *       there already (a crash came between flush and trimming the log) does nothing.
  *   I2  Series ids are dense, local to the partition, and a label set has one.
+ *   I3  Of a day's files the one of the highest generation counts; it has under its final name all
+ *       that the lower ones had and was to stay, so that these are leftovers.
  *
  * Threads: any, except that one thread at a time writes.
  */
@@ -45,6 +49,25 @@ void tsdb_partitions_unlist(struct tsdb_partitions *partitions, struct tsdb_part
 TW_MUST_CHECK enum tw_code tsdb_partitions_drop(struct tsdb_partitions *partitions,
                                                 int64_t before_ms, size_t *ret_dropped,
                                                 struct tw_err *err);
+
+/* ---- what is known of a partition beside its samples ---- */
+struct tsdb_partition_info {
+    uint64_t first_run, last_run; /* 0 without any */
+    uint32_t run_count;           /* those with blocks of their own, which readers merge */
+    uint64_t samples;             /* of all runs, overwritten ones too */
+    uint64_t bytes;               /* of the file, on disk */
+    /* Of the last rewrite: when, into which run; 0 when there was none. */
+    int64_t rewritten_ms;
+    uint64_t base_run, base_samples;
+    uint64_t erased; /* all tombstones up to this one were applied */
+    int64_t step_ms; /* of its downsampled samples, 0 = raw */
+};
+TW_MUST_CHECK enum tw_code tsdb_partitions_info(struct tsdb_partitions *partitions, int64_t day,
+                                                struct tsdb_partition_info *ret,
+                                                struct tw_err *err);
+/* The days that have a partition, ascending; free() the array. */
+void tsdb_partitions_days(struct tsdb_partitions *partitions, int64_t **ret_days,
+                          size_t *ret_count);
 
 /* ---- writing ---- */
 

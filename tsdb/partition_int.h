@@ -4,7 +4,7 @@
  * numbers big-endian, so that memcmp orders them; i64 with the sign flipped):
  *
  *   meta      "header", "counts"                     what it is; how many strings and series
- *   runs      run u64                                samples and range of a run
+ *   runs      run u64                                how many samples and blocks a run has
  *   strings   page u32                               up to 256 strings each
  *   series    page u32                               up to 256 series each
  *   postings  name u32, run u64, hash u32, page u32  of the series that the run brought
@@ -25,6 +25,7 @@
 #define TSDB_TABLE_COLUMNS "columns"
 #define TSDB_TABLE_BLOCKS "blocks"
 #define TSDB_COUNTS_KEY "counts"
+#define TSDB_REWRITE_KEY "rewrite"
 
 #define TSDB_STRINGS_PER_PAGE 256
 #define TSDB_SERIES_PER_PAGE 256
@@ -38,6 +39,9 @@
 
 struct tsdb_partition {
     int64_t day;
+    uint32_t generation; /* how often it was rewritten; part of the file's name */
+    bool info_known;     /* nothing was written since info was read */
+    struct tsdb_partition_info info;
     struct tsdb_env *env; /* NULL while it is closed */
     unsigned references;
     uint64_t used_at; /* for closing the least recently used */
@@ -53,6 +57,61 @@ extern const struct tsdb_env_format tsdb_partition_format;
 /* In one transaction; TW_BUSY when the map is to be grown first. */
 TW_MUST_CHECK enum tw_code tsdb_partition_write_run(struct tsdb_env *env, struct tsdb_run *run,
                                                     size_t *ret_blocks, struct tw_err *err);
+
+/* ---- a partition in pieces (rewriter.c); each piece is a transaction of its own, TW_BUSY as
+ * above. Whoever writes it renames the file when all of it is there. ---- */
+/* All strings, series and postings, into a partition that has none. */
+TW_MUST_CHECK enum tw_code tsdb_partition_write_index(struct tsdb_env *env,
+                                                      struct tsdb_index *index, uint64_t run,
+                                                      struct tw_err *err);
+/* Columns and blocks of a part of one window of the run; chunks name series of the partition.
+ * series maps each id to itself, metrics to the string id of its metric. Slices of a window follow
+ * each other in the order of (metric, series). */
+TW_MUST_CHECK enum tw_code tsdb_partition_write_slice(struct tsdb_env *env, struct tsdb_run *run,
+                                                      uint32_t *series, uint32_t *metrics,
+                                                      size_t *ret_blocks, struct tw_err *err);
+
+/* ---- runs and what was done to them (partition_runs.c) ---- */
+struct tsdb_run_row {
+    uint64_t number, samples, blocks; /* both 0: its samples were merged into a later run */
+};
+/* All rows, ascending; free() the array. */
+TW_MUST_CHECK enum tw_code tsdb_partition_list_runs(struct tsdb_env *env, struct tsdb_env_txn *txn,
+                                                    struct tsdb_run_row **ret_rows,
+                                                    size_t *ret_count, struct tw_err *err);
+TW_MUST_CHECK enum tw_code
+tsdb_partition_read_info(struct tsdb_env *env, struct tsdb_partition_info *ret, struct tw_err *err);
+/* The last piece: the rows, and of info what a rewrite says. */
+TW_MUST_CHECK enum tw_code tsdb_partition_write_runs(struct tsdb_env *env,
+                                                     const struct tsdb_run_row *rows, size_t count,
+                                                     const struct tsdb_partition_info *info,
+                                                     struct tw_err *err);
+
+/* ---- the folder, for who rewrites (partition.c) ---- */
+/* Opened and held until unref; TW_NOT_FOUND when there is none of the day. */
+TW_MUST_CHECK enum tw_code tsdb_partitions_ref(struct tsdb_partitions *partitions, int64_t day,
+                                               struct tsdb_partition **ret_partition,
+                                               struct tw_err *err);
+void tsdb_partitions_unref(struct tsdb_partitions *partitions, struct tsdb_partition *partition);
+/* Path of what the partition's next generation is built as; free() it. */
+char *tsdb_partitions_next_path(struct tsdb_partitions *partitions,
+                                const struct tsdb_partition *partition);
+/* Between these two no run is written into any partition. */
+void tsdb_partitions_hold(struct tsdb_partitions *partitions);
+void tsdb_partitions_release(struct tsdb_partitions *partitions);
+/* Puts the file at next_path, closed and complete, in the place of the partition, durably. Readers
+ * of the old one go on. TW_NOT_FOUND when the partition was dropped meanwhile. hold is taken. */
+TW_MUST_CHECK enum tw_code tsdb_partitions_replace(struct tsdb_partitions *partitions,
+                                                   struct tsdb_partition *partition,
+                                                   struct tw_err *err);
+
+/* ---- reading for a rewrite (partition_reader.c) ---- */
+/* The transaction of the reader: what is read in it is of the same moment. */
+struct tsdb_env_txn *tsdb_partition_reader_txn(struct tsdb_partition_reader *reader);
+/* Whether any run has samples in the window. */
+bool tsdb_partition_reader_has(const struct tsdb_partition_reader *reader, int64_t window);
+/* From now on the reader has this run alone. */
+void tsdb_partition_reader_restrict(struct tsdb_partition_reader *reader, uint64_t run);
 
 /* Zero counts for a partition without any run. */
 TW_MUST_CHECK enum tw_code tsdb_partition_read_counts(struct tsdb_env_txn *txn,

@@ -43,6 +43,7 @@ struct tsdb_partition_reader {
     struct tsdb_env_txn *txn;
     struct tsdb_env_cursor *blocks, *columns;
     int64_t day;
+    uint32_t generation;
     struct lane *lanes; /* ascending by window, run */
     size_t lane_count, lane_capacity;
     /* What was sought. */
@@ -102,6 +103,7 @@ enum tw_code tsdb_partition_reader_open(struct tsdb_partition *partition,
     reader->magic = READER_MAGIC;
     reader->env = partition->env;
     reader->day = partition->day;
+    reader->generation = partition->generation;
     enum tw_code code = tsdb_env_begin(partition->env, false, &reader->txn, err);
     if (code == TW_OK)
         code = tsdb_env_cursor_open(reader->txn, TSDB_TABLE_BLOCKS, &reader->blocks, err);
@@ -138,6 +140,36 @@ struct tsdb_partition_reader *tsdb_partition_reader_close(struct tsdb_partition_
     reader->magic = 0;
     free(reader);
     return NULL;
+}
+
+/* ---- for a rewrite ---- */
+
+struct tsdb_env_txn *tsdb_partition_reader_txn(struct tsdb_partition_reader *reader)
+{
+    TW_CHECK_MAGIC(reader, READER_MAGIC);
+    return reader->txn;
+}
+
+bool tsdb_partition_reader_has(const struct tsdb_partition_reader *reader, int64_t window)
+{
+    for (size_t i = 0; i < reader->lane_count; i++)
+        if (reader->lanes[i].window == window)
+            return true;
+    return false;
+}
+
+void tsdb_partition_reader_restrict(struct tsdb_partition_reader *reader, uint64_t run)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < reader->lane_count; i++) {
+        if (reader->lanes[i].run == run) {
+            reader->lanes[kept++] = reader->lanes[i];
+            continue;
+        }
+        tsdb_block_fini(&reader->lanes[i].block);
+        free(reader->lanes[i].times.items);
+    }
+    reader->lane_count = kept;
 }
 
 /* ---- one lane ---- */
@@ -361,8 +393,13 @@ static void hand_out_merged(struct tsdb_partition_reader *reader, struct tsdb_co
 static uint64_t times_id(const struct tsdb_partition_reader *reader, const struct lane *lane,
                          size_t first, size_t count)
 {
-    const uint64_t parts[] = {
-        (uint64_t)reader->day, (uint64_t)lane->window, lane->run, lane->times.column, first, count};
+    const uint64_t parts[] = {(uint64_t)reader->day,
+                              reader->generation,
+                              (uint64_t)lane->window,
+                              lane->run,
+                              lane->times.column,
+                              first,
+                              count};
     uint64_t id = tw_hash64(parts, sizeof parts);
     return id ? id : 1;
 }

@@ -418,6 +418,53 @@ static enum tw_code write_parts(struct writer *writer, struct tw_err *err)
     return code;
 }
 
+/* ---- a partition in pieces, for who rewrites one ---- */
+
+static enum tw_code end(struct writer *writer, enum tw_code code, struct tw_err *err)
+{
+    tw_buf_fini(&writer->page);
+    if (code == TW_OK)
+        return tsdb_env_commit(writer->txn, err);
+    tsdb_env_abort(writer->txn);
+    return code;
+}
+
+enum tw_code tsdb_partition_write_index(struct tsdb_env *env, struct tsdb_index *index,
+                                        uint64_t run, struct tw_err *err)
+{
+    struct tsdb_run only_number = {.number = run};
+    struct writer writer = {.env = env, .run = &only_number, .index = index};
+    enum tw_code code = tsdb_env_begin(env, true, &writer.txn, err);
+    if (code != TW_OK)
+        return code;
+    tw_buf_init(&writer.page, 4 * PAGE_BYTES_MAX);
+    code = write_strings(&writer, err);
+    if (code == TW_OK)
+        code = write_series(&writer, err);
+    if (code == TW_OK)
+        code = write_postings(&writer, err);
+    if (code == TW_OK)
+        code = write_counts(&writer, err);
+    return end(&writer, code, err);
+}
+
+enum tw_code tsdb_partition_write_slice(struct tsdb_env *env, struct tsdb_run *run,
+                                        uint32_t *series, uint32_t *metrics, size_t *ret_blocks,
+                                        struct tw_err *err)
+{
+    struct writer writer = {.env = env, .run = run, .series = series, .metrics = metrics};
+    enum tw_code code = tsdb_env_begin(env, true, &writer.txn, err);
+    if (code != TW_OK)
+        return code;
+    tw_buf_init(&writer.page, 4 * PAGE_BYTES_MAX);
+    code = write_columns(&writer, err);
+    if (code == TW_OK)
+        code = write_blocks(&writer, err);
+    code = end(&writer, code, err);
+    *ret_blocks = code == TW_OK ? writer.block_count : 0;
+    return code;
+}
+
 enum tw_code tsdb_partition_write_run(struct tsdb_env *env, struct tsdb_run *run,
                                       size_t *ret_blocks, struct tw_err *err)
 {

@@ -3,7 +3,7 @@ TSDB_UNIT_LDADD = $(UNIT_LIBS) tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/l
 	$(TSDB_LIBS) $(BASE_LIBS)
 
 if BUILD_SERVER
-UNIT_TESTS += %D%/codec_test %D%/damage_test %D%/db_test %D%/format_test %D%/model_test %D%/receiver_test %D%/state_test %D%/threads_test
+UNIT_TESTS += %D%/codec_test %D%/damage_test %D%/db_test %D%/format_test %D%/model_test %D%/receiver_test %D%/rewrite_test %D%/state_test %D%/threads_test
 endif
 %C%_codec_test_SOURCES = %D%/codec_test.c
 %C%_codec_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
@@ -23,6 +23,9 @@ endif
 %C%_receiver_test_SOURCES = %D%/receiver_test.c %D%/store.h
 %C%_receiver_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_receiver_test_LDADD = $(TSDB_UNIT_LDADD)
+%C%_rewrite_test_SOURCES = %D%/rewrite_test.c %D%/store.h
+%C%_rewrite_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_rewrite_test_LDADD = $(TSDB_UNIT_LDADD)
 %C%_state_test_SOURCES = %D%/state_test.c
 %C%_state_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_state_test_LDADD = $(TSDB_UNIT_LDADD)

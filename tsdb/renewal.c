@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * renewal: decides which partitions are to be rewritten, and has it done, one at a time, on a
+ * thread of low priority; in a manual store as part of tsdb_db_keep.
+ *
+ * Merging runs: a day that is over becomes one run. What comes later is merged at most once a day,
+ * or when it is many runs and half as large again as what is merged already, so that a sample is
+ * rewritten a number of times that grows with the logarithm of the partition's size.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/assert.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "tsdb/db_int.h"
+#include "tsdb/rewriter.h"
+
+#define ROUND_NS (INT64_C(10) * 1000000000)
+/* After a failure nothing is rewritten for a while. */
+#define RETRY_NS (INT64_C(600) * 1000000000)
+#define NICENESS 10
+/* How long after its end and the last flush of it a day is over. */
+#define SETTLE_MS (INT64_C(10) * 60 * 1000)
+/* Runs that readers may have to merge; with so few samples in them, that they do not pay for a
+ * rewrite: the second. */
+#define RUNS_MAX 24
+#define SMALL_RUNS_MAX 256
+/* Of the disk, that a rewrite leaves free. */
+#define SPARE_BYTES ((uint64_t)64 << 20)
+
+static const char *const cause_labels[] = {
+#define TSDB_REWRITE_LABEL(name, text) "cause=\"" text "\"",
+    TSDB_REWRITE_TABLE(TSDB_REWRITE_LABEL)
+#undef TSDB_REWRITE_LABEL
+};
+
+void tsdb_renewal_register(struct tsdb_db *db, struct tw_metrics *metrics)
+{
+    struct tsdb_db_metrics *to = &db->metrics;
+    for (int i = 0; i < TSDB_REWRITE_COUNT; i++)
+        to->rewrites[i] = tw_metrics_counter(metrics, "tidewatch_tsdb_rewrites_total",
+                                             cause_labels[i], "Partitions rewritten, by cause.");
+    to->rewrite_failures =
+        tw_metrics_counter(metrics, "tidewatch_tsdb_rewrite_failures_total", "",
+                           "Rewrites that failed; the partition stayed as it was.");
+    to->rewrite_seconds = tw_metrics_counter(metrics, "tidewatch_tsdb_rewrite_seconds_total", "",
+                                             "Time spent on rewriting partitions.");
+    to->rewrite_read = tw_metrics_counter(metrics, "tidewatch_tsdb_rewrite_read_bytes_total", "",
+                                          "Bytes of partitions before they were rewritten.");
+    to->rewrite_written = tw_metrics_counter(metrics, "tidewatch_tsdb_rewrite_written_bytes_total",
+                                             "", "Bytes of partitions after they were rewritten.");
+    to->rewrite_samples = tw_metrics_counter(metrics, "tidewatch_tsdb_rewrite_samples_total", "",
+                                             "Samples that rewritten partitions have.");
+    to->rewriting = tw_metrics_gauge(metrics, "tidewatch_tsdb_rewrite_running", "",
+                                     "1 while a partition is being rewritten.");
+}
+
+/* ---- what is due ---- */
+
+static bool is_merge_due(const struct tsdb_db *db, int64_t day,
+                         const struct tsdb_partition_info *info, int64_t now_ms)
+{
+    if (info->run_count < 2)
+        return false;
+    int64_t over_ms = (day + 1) * TSDB_DAY_MS + db->options.flush_interval_ms + SETTLE_MS;
+    if (now_ms >= over_ms &&
+        (info->rewritten_ms < over_ms || now_ms - info->rewritten_ms >= TSDB_DAY_MS))
+        return true;
+    uint64_t added = info->samples > info->base_samples ? info->samples - info->base_samples : 0;
+    return info->run_count > SMALL_RUNS_MAX ||
+           (info->run_count > RUNS_MAX && added >= info->base_samples / 2);
+}
+
+/* ---- one partition ---- */
+
+static bool is_ending(void *user)
+{
+    struct tsdb_db *db = user;
+    return atomic_load_explicit(&db->renewal_ends, memory_order_relaxed);
+}
+
+/* The new file is seldom larger than the old one, and never by more than its index. */
+static enum tw_code check_space(const struct tsdb_db *db, uint64_t bytes, struct tw_err *err)
+{
+    uint64_t free_bytes, wanted = bytes + bytes / 8 + SPARE_BYTES;
+    enum tw_code code = tw_file_free_bytes(db->partition_folder, &free_bytes, err);
+    if (code == TW_OK && free_bytes < wanted)
+        code = tw_err_set(
+            err, TW_NO_SPACE, "a rewrite needs %llu bytes for a while, '%s' has %llu left",
+            (unsigned long long)wanted, db->partition_folder, (unsigned long long)free_bytes);
+    return code;
+}
+
+static enum tw_code renew(struct tsdb_db *db, int64_t day, const struct tsdb_partition_info *info,
+                          enum tsdb_rewrite_cause cause, int64_t now_ms, struct tw_err *err)
+{
+    enum tw_code code = check_space(db, info->bytes, err);
+    if (code != TW_OK)
+        return code;
+    struct tsdb_rewrite rewrite = {
+        .day = day, .now_ms = now_ms, .cancelled = is_ending, .user = db};
+    struct tsdb_rewrite_result result;
+    int64_t start_ns = tw_clock_mono_ns(tw_clock_system());
+    tw_metric_set(db->metrics.rewriting, 1);
+    code = tsdb_rewriter_run(db->partitions, &rewrite, &result, err);
+    tw_metric_set(db->metrics.rewriting, 0);
+    tw_metric_add_double(db->metrics.rewrite_seconds,
+                         (double)(tw_clock_mono_ns(tw_clock_system()) - start_ns) * 1e-9);
+    if (code == TW_NOT_FOUND)
+        return TW_OK; /* retention took it */
+    if (code != TW_OK)
+        return code;
+    tw_metric_add(db->metrics.rewrites[cause], 1);
+    tw_metric_add(db->metrics.rewrite_read, result.bytes_before);
+    tw_metric_add(db->metrics.rewrite_written, result.bytes_after);
+    tw_metric_add(db->metrics.rewrite_samples, result.samples);
+    return TW_OK;
+}
+
+static enum tw_code renew_if_due(struct tsdb_db *db, int64_t day, int64_t now_ms,
+                                 struct tw_err *err)
+{
+    struct tsdb_partition_info info;
+    enum tw_code code = tsdb_partitions_info(db->partitions, day, &info, err);
+    if (code == TW_NOT_FOUND)
+        return TW_OK;
+    if (code == TW_OK && is_merge_due(db, day, &info, now_ms))
+        code = renew(db, day, &info, TSDB_REWRITE_MERGE, now_ms, err);
+    return code;
+}
+
+/* ---- rounds ---- */
+
+enum tw_code tsdb_renewal_round(struct tsdb_db *db, struct tw_err *err)
+{
+    int64_t *days;
+    size_t count;
+    enum tw_code code = TW_OK;
+    tw_lock_take(&db->renewing);
+    int64_t now_ms = tw_clock_wall_ms(db->clock);
+    tsdb_partitions_days(db->partitions, &days, &count);
+    for (size_t i = 0; i < count && !is_ending(db); i++) {
+        struct tw_err own;
+        enum tw_code day_code = renew_if_due(db, days[i], now_ms, &own);
+        if (day_code == TW_OK || day_code == TW_CANCELLED)
+            continue;
+        tw_metric_add(db->metrics.rewrite_failures, 1);
+        if (code == TW_OK) {
+            code = day_code;
+            if (err)
+                *err = own;
+        }
+    }
+    free(days);
+    tw_lock_release(&db->renewing);
+    return code;
+}
+
+void tsdb_renewal_body(void *argument)
+{
+    struct tsdb_db *db = argument;
+    int64_t pause_ns = ROUND_NS;
+    (void)setpriority(PRIO_PROCESS, 0, NICENESS); /* of this thread alone, on Linux */
+    tw_lock_take(&db->lock);
+    while (!is_ending(db)) {
+        tw_cond_wait_ns(&db->renew, &db->lock, pause_ns);
+        if (is_ending(db))
+            break;
+        tw_lock_release(&db->lock);
+        struct tw_err err;
+        bool failed = tsdb_renewal_round(db, &err) != TW_OK;
+        if (failed)
+            tw_log(TW_LOG_ERROR, "tsdb.renewal", "cannot rewrite a partition, trying again later",
+                   "err=%s", tw_log_quote(tw_str(err.message)));
+        pause_ns = failed ? RETRY_NS : ROUND_NS;
+        tw_lock_take(&db->lock);
+    }
+    tw_lock_release(&db->lock);
+}
