@@ -194,16 +194,18 @@ static enum tw_code replay_segment(struct tsdb_db *db, uint64_t number, struct t
 
 static enum tw_code replay_log(struct tsdb_db *db, struct tw_err *err)
 {
-    uint64_t *numbers;
+    uint64_t *numbers, flushed = 0;
     size_t count;
-    enum tw_code code = tsdb_log_list(db->log_folder, &numbers, &count, err);
+    enum tw_code code = tsdb_partitions_newest_run(db->partitions, &flushed, err);
+    if (code == TW_OK)
+        code = tsdb_log_list(db->log_folder, &numbers, &count, err);
     if (code != TW_OK)
         return code;
+    /* Heads are flushed in order, so what is older than the newest run is in partitions as a whole:
+     * only its segment could not be removed. Replayed, it would hide what was written after it. */
     for (size_t i = 0; i < count && code == TW_OK; i++)
-        code = replay_segment(db, numbers[i], err);
-    uint64_t flushed = 0;
-    if (code == TW_OK)
-        code = tsdb_partitions_newest_run(db->partitions, &flushed, err);
+        code = numbers[i] < flushed ? tsdb_segment_remove(db->log_folder, numbers[i], err)
+                                    : replay_segment(db, numbers[i], err);
     db->next_number = count ? numbers[count - 1] + 1 : 1;
     if (db->next_number <= flushed)
         db->next_number = flushed + 1;
