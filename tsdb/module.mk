@@ -11,6 +11,9 @@ endif
 	%D%/db.c %D%/db.h %D%/db_int.h \
 	%D%/flusher.c %D%/flusher.h \
 	%D%/head.c %D%/head.h \
+	%D%/histogram.c %D%/histogram.h \
+	%D%/histogram_chunk.c %D%/histogram_chunk.h \
+	%D%/histogram_head.c %D%/histogram_head.h \
 	%D%/index.c %D%/index.h \
 	%D%/ingest.c \
 	%D%/keeper.c \
