@@ -22,6 +22,7 @@ static const struct tsdb_env_format catalog_format = {
     .map_bytes = (size_t)16 << 20,
     .tables_max = 4,
     .readers_max = 16,
+    .key_sum = true,
 };
 
 /* One heap block: the struct, then the four texts. */

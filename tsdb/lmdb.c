@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,16 +18,24 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/lock.h"
+#include "tsdb/pages.h"
 
 #define ENV_MAGIC 0x7e5db001u
 #define TXN_MAGIC 0x7e5db002u
 #define CURSOR_MAGIC 0x7e5db003u
 
 #define FRAME_MAGIC UINT32_C(0x31765754) /* "TWv1" */
+#define FRAME_HEADER 12
+#define FRAME_NAME_HEADER 3
+/* LMDB keeps a value with its leaf up to about this size; beyond it has pages of its own. */
+#define FRAME_NAMED_FROM 1900
 #define TABLES_MAX 16
 #define META_TABLE "meta"
 #define HEADER_KEY "header"
+#define SUM_KEY "keys"
+#define SUM_BYTES 8
 #define HEADER_BYTES (TSDB_ENV_MAGIC_BYTES + 4)
 #define MAP_BYTES_MAX ((size_t)1 << 44)
 #define READERS_MAX_DEFAULT 126
@@ -38,7 +47,7 @@
 #define REOPEN_WAIT_NS INT64_C(2000000000)
 
 struct table {
-    char name[32];
+    char name[TSDB_ENV_TABLE_BYTES];
     MDB_dbi dbi;
 };
 
@@ -68,6 +77,7 @@ struct tsdb_env_txn {
     unsigned table_count;           /* committed tables that this snapshot knows for sure */
     struct table fresh[TABLES_MAX]; /* tables made in this transaction */
     unsigned fresh_count;
+    uint64_t sum; /* of the keys added, less those removed */
 };
 
 struct tsdb_env_cursor {
@@ -106,6 +116,56 @@ static enum tw_code fail(const struct tsdb_env *env, int number, const char *wha
     }
 }
 
+/* ---- LMDB's assertions ---- */
+
+/* Its pages are checked when a file is opened; what is damaged later and trips an assertion of
+ * LMDB's is not to end the process where that can be avoided: the call is left, the transaction
+ * aborted. */
+static _Thread_local jmp_buf *assert_exit;
+
+static void leave_call(MDB_env *mdb, const char *text)
+{
+    (void)mdb, (void)text;
+    if (assert_exit)
+        longjmp(*assert_exit, 1);
+}
+
+static int guarded_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value)
+{
+    jmp_buf jump;
+    int number = MDB_CORRUPTED;
+    if (setjmp(jump) == 0) {
+        assert_exit = &jump;
+        number = mdb_get(txn, dbi, key, value);
+    }
+    assert_exit = NULL;
+    return number;
+}
+
+static int guarded_move(MDB_cursor *cursor, MDB_val *key, MDB_val *value, MDB_cursor_op op)
+{
+    jmp_buf jump;
+    int number = MDB_CORRUPTED;
+    if (setjmp(jump) == 0) {
+        assert_exit = &jump;
+        number = mdb_cursor_get(cursor, key, value, op);
+    }
+    assert_exit = NULL;
+    return number;
+}
+
+static int guarded_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value, unsigned flags)
+{
+    jmp_buf jump;
+    int number = MDB_CORRUPTED;
+    if (setjmp(jump) == 0) {
+        assert_exit = &jump;
+        number = mdb_put(txn, dbi, key, value, flags);
+    }
+    assert_exit = NULL;
+    return number;
+}
+
 /* ---- frames ---- */
 
 static void put_le32(unsigned char *to, uint32_t number)
@@ -120,35 +180,100 @@ static uint32_t get_le32(const unsigned char *from)
            (uint32_t)from[3] << 24;
 }
 
-static uint32_t frame_crc(MDB_val key, const void *payload, size_t size)
+static uint32_t frame_crc(const char *table, struct tw_str key, const void *payload, size_t size)
 {
-    return tw_crc32c(tw_crc32c(0, key.mv_data, key.mv_size), payload, size);
+    uint32_t crc = tw_crc32c(0, table, strlen(table) + 1);
+    return tw_crc32c(tw_crc32c(crc, key.data, key.size), payload, size);
+}
+
+/* Bytes behind the value: for one that lies on pages of its own, what it is. */
+static size_t name_bytes(const char *table, struct tw_str key, size_t size)
+{
+    return size < FRAME_NAMED_FROM ? 0 : FRAME_NAME_HEADER + strlen(table) + key.size;
+}
+
+static void write_frame(unsigned char *to, const char *table, struct tw_str key,
+                        struct tw_str value)
+{
+    put_le32(to, FRAME_MAGIC);
+    put_le32(to + 4, (uint32_t)value.size);
+    put_le32(to + 8, frame_crc(table, key, value.data, value.size));
+    to += FRAME_HEADER;
+    if (value.size)
+        memcpy(to, value.data, value.size);
+    if (value.size < FRAME_NAMED_FROM)
+        return;
+    to += value.size;
+    *to++ = (unsigned char)strlen(table);
+    *to++ = (unsigned char)key.size;
+    *to++ = (unsigned char)(key.size >> 8);
+    memcpy(to, table, strlen(table));
+    memcpy(to + strlen(table), key.data, key.size);
+}
+
+bool tsdb_env_unframe(const char *table, struct tw_str key, struct tw_str framed,
+                      struct tw_str *ret_value, const char **ret_wrong)
+{
+    const unsigned char *bytes = (const unsigned char *)framed.data;
+    *ret_wrong = NULL;
+    uint32_t size = framed.size >= FRAME_HEADER ? get_le32(bytes + 4) : 0;
+    if (framed.size < FRAME_HEADER)
+        *ret_wrong = "too short for its frame";
+    else if (get_le32(bytes) != FRAME_MAGIC)
+        *ret_wrong = "wrong magic";
+    else if (size > framed.size ||
+             framed.size != FRAME_HEADER + size + name_bytes(table, key, size))
+        *ret_wrong = "wrong length";
+    else if (get_le32(bytes + 8) != frame_crc(table, key, bytes + FRAME_HEADER, size))
+        *ret_wrong = "checksum mismatch";
+    if (*ret_wrong)
+        return false;
+    *ret_value = (struct tw_str){framed.data + FRAME_HEADER, size};
+    return true;
+}
+
+bool tsdb_env_frame_name(struct tw_str pages, char *ret_table, struct tw_str *ret_key,
+                         struct tw_str *ret_framed)
+{
+    const unsigned char *bytes = (const unsigned char *)pages.data;
+    if (pages.size < FRAME_HEADER + FRAME_NAME_HEADER || get_le32(bytes) != FRAME_MAGIC)
+        return false;
+    size_t size = get_le32(bytes + 4), at = FRAME_HEADER + size;
+    if (size < FRAME_NAMED_FROM || at + FRAME_NAME_HEADER > pages.size)
+        return false;
+    size_t table_size = bytes[at], key_size = bytes[at + 1] | (size_t)bytes[at + 2] << 8;
+    at += FRAME_NAME_HEADER;
+    if (table_size == 0 || table_size >= TSDB_ENV_TABLE_BYTES || key_size == 0 ||
+        key_size > TSDB_ENV_KEY_BYTES_MAX || table_size + key_size > pages.size - at)
+        return false;
+    memcpy(ret_table, pages.data + at, table_size);
+    ret_table[table_size] = '\0';
+    *ret_key = (struct tw_str){pages.data + at + table_size, key_size};
+    *ret_framed = (struct tw_str){pages.data, at + table_size + key_size};
+    return strlen(ret_table) == table_size;
 }
 
 static enum tw_code unframe(const struct tsdb_env *env, const char *table, MDB_val key,
                             MDB_val framed, struct tw_str *ret_value, struct tw_err *err)
 {
-    const unsigned char *bytes = framed.mv_data;
-    const char *wrong = NULL;
-    if (framed.mv_size < TSDB_ENV_FRAME_BYTES)
-        wrong = "too short for its frame";
-    else if (get_le32(bytes) != FRAME_MAGIC)
-        wrong = "wrong magic";
-    else if (get_le32(bytes + 4) != framed.mv_size - TSDB_ENV_FRAME_BYTES)
-        wrong = "wrong length";
-    else if (get_le32(bytes + 8) !=
-             frame_crc(key, bytes + TSDB_ENV_FRAME_BYTES, framed.mv_size - TSDB_ENV_FRAME_BYTES))
-        wrong = "checksum mismatch";
-    if (wrong) {
+    const char *wrong;
+    if (!tsdb_env_unframe(table, (struct tw_str){key.mv_data, key.mv_size},
+                          (struct tw_str){framed.mv_data, framed.mv_size}, ret_value, &wrong)) {
         char hex[2 * 24 + 1] = "";
         for (size_t i = 0; i < key.mv_size && i < 24; i++)
             snprintf(hex + 2 * i, 3, "%02x", ((const unsigned char *)key.mv_data)[i]);
         return tw_err_set(err, TW_CORRUPT, "'%s': damaged value in table '%s', key %s: %s",
                           env->path, table, hex, wrong);
     }
-    *ret_value = (struct tw_str){(const char *)bytes + TSDB_ENV_FRAME_BYTES,
-                                 framed.mv_size - TSDB_ENV_FRAME_BYTES};
     return TW_OK;
+}
+
+/* What a key adds to the sum of all keys. The sum's own is not in it. */
+static uint64_t key_sum(struct tw_str table, struct tw_str key)
+{
+    if (tw_str_is(table, META_TABLE) && tw_str_is(key, SUM_KEY))
+        return 0;
+    return tw_hash64_seeded(key.data, key.size, tw_hash64(table.data, table.size));
 }
 
 /* ---- life ---- */
@@ -187,6 +312,7 @@ static enum tw_code open_mdb(struct tsdb_env *env, const char *path,
         env->mdb = NULL;
         return fail(env, number, "cannot make an environment", err);
     }
+    mdb_env_set_assert(env->mdb, leave_call);
     mdb_env_set_maxdbs(env->mdb, format->tables_max + 1);
     mdb_env_set_maxreaders(env->mdb, readers_max);
     struct stat status;
@@ -312,6 +438,17 @@ static struct tsdb_env *env_new(const char *path, const struct tsdb_env_format *
     return env;
 }
 
+static enum tw_code sync_parent(const char *path, struct tw_err *err)
+{
+    char *folder = tw_str_dup(tw_str(path));
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        *slash = '\0';
+    enum tw_code code = tw_file_sync_folder(slash ? folder : ".", err);
+    free(folder);
+    return code;
+}
+
 enum tw_code tsdb_env_rename(const char *from, const char *to, struct tw_err *err)
 {
     size_t size = strlen(from) + sizeof "-lock";
@@ -322,13 +459,7 @@ enum tw_code tsdb_env_rename(const char *from, const char *to, struct tw_err *er
     free(lock_path);
     if (rename(from, to) != 0)
         return tw_err_errno(err, errno, "cannot rename '%s' to '%s'", from, to);
-    char *folder = tw_str_dup(tw_str(to));
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        *slash = '\0';
-    enum tw_code code = tw_file_sync_folder(slash ? folder : ".", err);
-    free(folder);
-    return code;
+    return sync_parent(to, err);
 }
 
 /* I1: the file appears under its name when it is complete. */
@@ -357,6 +488,51 @@ static enum tw_code create(const char *path, const struct tsdb_env_format *forma
     return code;
 }
 
+struct page_check {
+    uint64_t sum, wanted;
+    bool sum_found;
+    char sentence[TW_ERR_MESSAGE_BYTES / 2];
+};
+
+static void check_key(void *user, struct tw_str table, struct tw_str key, struct tw_str framed)
+{
+    struct page_check *check = user;
+    struct tw_str value;
+    const char *wrong;
+    check->sum += key_sum(table, key);
+    if (tw_str_is(table, META_TABLE) && tw_str_is(key, SUM_KEY) &&
+        tsdb_env_unframe(META_TABLE, key, framed, &value, &wrong) && value.size == SUM_BYTES) {
+        check->wanted = tsdb_env_key_get_u64(value.data);
+        check->sum_found = true;
+    }
+}
+
+static void keep_damage(void *user, const char *sentence)
+{
+    struct page_check *check = user;
+    if (!check->sentence[0])
+        snprintf(check->sentence, sizeof check->sentence, "%s", sentence);
+}
+
+/* LMDB trusts its pages: one that is damaged would end the process, or hide keys. */
+static enum tw_code check_pages(const char *path, const struct tsdb_env_format *format,
+                                struct tw_err *err)
+{
+    struct page_check check = {.sum = 0};
+    struct tsdb_pages_visitor visitor = {.user = &check, .damage = keep_damage};
+    struct tsdb_pages_counts counts;
+    if (format->key_sum)
+        visitor.value = check_key;
+    enum tw_code code = tsdb_pages_walk(path, &visitor, &counts, err);
+    if (code != TW_OK)
+        return code;
+    if (counts.damaged > 0)
+        return tw_err_set(err, TW_CORRUPT, "'%s' is damaged: %s", path, check.sentence);
+    if (format->key_sum && (!check.sum_found || check.sum != check.wanted))
+        return tw_err_set(err, TW_CORRUPT, "'%s' is damaged: its keys are not those written", path);
+    return TW_OK;
+}
+
 enum tw_code tsdb_env_open(const char *path, const struct tsdb_env_format *format,
                            enum tsdb_env_mode mode, struct tsdb_env **ret_env, struct tw_err *err)
 {
@@ -365,13 +541,19 @@ enum tw_code tsdb_env_open(const char *path, const struct tsdb_env_format *forma
         return tw_err_set(err, TW_CONFLICT, "'%s' is there already", path);
     if (!there && mode == TSDB_ENV_OPEN)
         return tw_err_set(err, TW_NOT_FOUND, "'%s' does not exist", path);
+    enum tw_code code;
     if (!there) {
-        enum tw_code code = create(path, format, err);
-        if (code != TW_OK)
-            return code;
+        code = create(path, format, err);
+    } else {
+        code = check_pages(path, format, err);
+        /* Its name may be left from a creation that failed at the very end. */
+        if (code == TW_OK && mode == TSDB_ENV_OPEN_OR_CREATE)
+            code = sync_parent(path, err);
     }
+    if (code != TW_OK)
+        return code;
     struct tsdb_env *env = env_new(path, format);
-    enum tw_code code = open_mdb(env, path, format, err);
+    code = open_mdb(env, path, format, err);
     if (code == TW_OK) {
         tsdb_env_check_readers(env);
         code = load_tables(env, err);
@@ -489,7 +671,10 @@ static enum tw_code reopen_locked(struct tsdb_env *env, struct tw_err *err)
     if (env->broken) { /* nobody else has done it meanwhile */
         if (env->mdb)
             mdb_env_close(env->mdb);
-        code = open_mdb(env, env->path, env->format, err);
+        env->mdb = NULL;
+        code = check_pages(env->path, env->format, err);
+        if (code == TW_OK)
+            code = open_mdb(env, env->path, env->format, err);
         if (code == TW_OK)
             code = load_tables(env, err);
         env->broken = code != TW_OK;
@@ -562,30 +747,59 @@ enum tw_code tsdb_env_begin(struct tsdb_env *env, bool write, struct tsdb_env_tx
     return TW_OK;
 }
 
-/* number: what the commit said, or 0. */
-static void end(struct tsdb_env_txn *txn, bool committed, int number)
+static void end(struct tsdb_env_txn *txn)
 {
     struct tsdb_env *env = txn->env;
     tw_lock_take(&env->lock);
-    if (committed)
-        for (unsigned i = 0; i < txn->fresh_count; i++) {
-            TW_ASSERT(env->table_count < TABLES_MAX);
-            env->tables[env->table_count++] = txn->fresh[i];
-        }
-    if (number && number != MDB_MAP_FULL && number != MDB_TXN_FULL)
-        env->broken = true;
     leave_locked(env);
     tw_lock_release(&env->lock);
     txn->magic = 0;
     free(txn);
 }
 
+/* The sum of all keys goes with every transaction that changes it. */
+static enum tw_code write_sum(struct tsdb_env_txn *txn, struct tw_err *err)
+{
+    struct tw_str before;
+    enum tw_code code = tsdb_env_get(txn, META_TABLE, TW_STR(SUM_KEY), &before, err);
+    if (code != TW_OK && code != TW_NOT_FOUND)
+        return code;
+    uint64_t sum = txn->sum;
+    unsigned char bytes[SUM_BYTES];
+    if (code == TW_OK && before.size == SUM_BYTES)
+        sum += tsdb_env_key_get_u64(before.data);
+    tsdb_env_key_u64(bytes, sum);
+    return tsdb_env_put(txn, META_TABLE, TW_STR(SUM_KEY),
+                        (struct tw_str){(const char *)bytes, sizeof bytes}, err);
+}
+
 enum tw_code tsdb_env_commit(struct tsdb_env_txn *txn, struct tw_err *err)
 {
     TW_CHECK_MAGIC(txn, TXN_MAGIC);
     struct tsdb_env *env = txn->env;
+    if (txn->write && txn->sum != 0 && env->format->key_sum) {
+        enum tw_code code = write_sum(txn, err);
+        if (code != TW_OK) {
+            tsdb_env_abort(txn);
+            return code;
+        }
+    }
+    /* New tables are known at the very moment in which a snapshot may have them: a reader that
+     * begins takes the lock for both. */
+    bool fresh = txn->fresh_count > 0;
+    if (fresh)
+        tw_lock_take(&env->lock);
     int number = mdb_txn_commit(txn->mdb);
-    end(txn, number == 0, number);
+    if (!fresh)
+        tw_lock_take(&env->lock);
+    for (unsigned i = 0; i < txn->fresh_count && number == 0; i++) {
+        TW_ASSERT(env->table_count < TABLES_MAX);
+        env->tables[env->table_count++] = txn->fresh[i];
+    }
+    if (number && number != MDB_MAP_FULL && number != MDB_TXN_FULL)
+        env->broken = true;
+    tw_lock_release(&env->lock);
+    end(txn);
     return number ? fail(env, number, "cannot commit", err) : TW_OK;
 }
 
@@ -595,7 +809,7 @@ void tsdb_env_abort(struct tsdb_env_txn *txn)
         return;
     TW_CHECK_MAGIC(txn, TXN_MAGIC);
     mdb_txn_abort(txn->mdb);
-    end(txn, false, 0);
+    end(txn);
 }
 
 /* False if the table is not there (and create is not asked for); *ret_number an LMDB code. */
@@ -633,6 +847,19 @@ static MDB_val key_val(struct tw_str key)
     return (MDB_val){key.size, (void *)(uintptr_t)key.data};
 }
 
+/* Damage that was not there when the file was opened: the next transaction opens it again, and what
+ * is found then is told. */
+static enum tw_code fail_in(struct tsdb_env_txn *txn, int number, const char *what,
+                            struct tw_err *err)
+{
+    if (number == MDB_CORRUPTED || number == MDB_PAGE_NOTFOUND) {
+        tw_lock_take(&txn->env->lock);
+        txn->env->broken = true;
+        tw_lock_release(&txn->env->lock);
+    }
+    return fail(txn->env, number, what, err);
+}
+
 enum tw_code tsdb_env_put(struct tsdb_env_txn *txn, const char *table, struct tw_str key,
                           struct tw_str value, struct tw_err *err)
 {
@@ -642,16 +869,19 @@ enum tw_code tsdb_env_put(struct tsdb_env_txn *txn, const char *table, struct tw
     int number;
     if (!find_table(txn, table, true, &dbi, &number))
         return fail(txn->env, number, "cannot make a table", err);
-    MDB_val mdb_key = key_val(key), framed = {value.size + TSDB_ENV_FRAME_BYTES, NULL};
-    number = mdb_put(txn->mdb, dbi, &mdb_key, &framed, MDB_RESERVE);
+    MDB_val mdb_key = key_val(key);
+    MDB_val framed = {FRAME_HEADER + value.size + name_bytes(table, key, value.size), NULL};
+    MDB_val reserved = framed;
+    number = guarded_put(txn->mdb, dbi, &mdb_key, &reserved, MDB_RESERVE | MDB_NOOVERWRITE);
+    if (number == 0)
+        txn->sum += key_sum(tw_str(table), key);
+    if (number == MDB_KEYEXIST)
+        number = guarded_put(txn->mdb, dbi, &mdb_key, &framed, MDB_RESERVE);
+    else
+        framed = reserved;
     if (number)
-        return fail(txn->env, number, "cannot write", err);
-    unsigned char *bytes = framed.mv_data;
-    put_le32(bytes, FRAME_MAGIC);
-    put_le32(bytes + 4, (uint32_t)value.size);
-    put_le32(bytes + 8, frame_crc(key_val(key), value.data, value.size));
-    if (value.size)
-        memcpy(bytes + TSDB_ENV_FRAME_BYTES, value.data, value.size);
+        return fail_in(txn, number, "cannot write", err);
+    write_frame(framed.mv_data, table, key, value);
     return TW_OK;
 }
 
@@ -663,14 +893,14 @@ enum tw_code tsdb_env_get(struct tsdb_env_txn *txn, const char *table, struct tw
     MDB_val mdb_key = key_val(key), framed;
     int number = MDB_NOTFOUND;
     if (find_table(txn, table, false, &dbi, &number))
-        number = mdb_get(txn->mdb, dbi, &mdb_key, &framed);
+        number = guarded_get(txn->mdb, dbi, &mdb_key, &framed);
     else
         number = MDB_NOTFOUND;
     if (number == MDB_NOTFOUND)
         return tw_err_set(err, TW_NOT_FOUND, "'%s': no such key in table '%s'", txn->env->path,
                           table);
     if (number)
-        return fail(txn->env, number, "cannot read", err);
+        return fail_in(txn, number, "cannot read", err);
     return unframe(txn->env, table, key_val(key), framed, ret_value, err);
 }
 
@@ -684,6 +914,8 @@ enum tw_code tsdb_env_delete(struct tsdb_env_txn *txn, const char *table, struct
         return TW_OK;
     MDB_val mdb_key = key_val(key);
     number = mdb_del(txn->mdb, dbi, &mdb_key, NULL);
+    if (number == 0)
+        txn->sum -= key_sum(tw_str(table), key);
     return number && number != MDB_NOTFOUND ? fail(txn->env, number, "cannot delete", err) : TW_OK;
 }
 
@@ -726,23 +958,23 @@ static int move_cursor(struct tsdb_env_cursor *cursor, enum tsdb_env_move move, 
 {
     switch (move) {
     case TSDB_ENV_FIRST:
-        return mdb_cursor_get(cursor->mdb, key, value, MDB_FIRST);
+        return guarded_move(cursor->mdb, key, value, MDB_FIRST);
     case TSDB_ENV_LAST:
-        return mdb_cursor_get(cursor->mdb, key, value, MDB_LAST);
+        return guarded_move(cursor->mdb, key, value, MDB_LAST);
     case TSDB_ENV_NEXT:
-        return mdb_cursor_get(cursor->mdb, key, value, MDB_NEXT);
+        return guarded_move(cursor->mdb, key, value, MDB_NEXT);
     case TSDB_ENV_PREVIOUS:
-        return mdb_cursor_get(cursor->mdb, key, value, MDB_PREV);
+        return guarded_move(cursor->mdb, key, value, MDB_PREV);
     case TSDB_ENV_AT_OR_AFTER:
-        return mdb_cursor_get(cursor->mdb, key, value, MDB_SET_RANGE);
+        return guarded_move(cursor->mdb, key, value, MDB_SET_RANGE);
     case TSDB_ENV_AT_OR_BEFORE: {
         MDB_val wanted = *key;
-        int number = mdb_cursor_get(cursor->mdb, key, value, MDB_SET_RANGE);
+        int number = guarded_move(cursor->mdb, key, value, MDB_SET_RANGE);
         if (number == MDB_NOTFOUND)
-            return mdb_cursor_get(cursor->mdb, key, value, MDB_LAST);
+            return guarded_move(cursor->mdb, key, value, MDB_LAST);
         if (number == 0 && (key->mv_size != wanted.mv_size ||
                             memcmp(key->mv_data, wanted.mv_data, wanted.mv_size) != 0))
-            return mdb_cursor_get(cursor->mdb, key, value, MDB_PREV);
+            return guarded_move(cursor->mdb, key, value, MDB_PREV);
         return number;
     }
     }
@@ -758,7 +990,7 @@ enum tw_code tsdb_env_cursor_move(struct tsdb_env_cursor *cursor, enum tsdb_env_
     if (number == MDB_NOTFOUND)
         return TW_NOT_FOUND; /* the usual end of a scan: no sentence is made for it */
     if (number)
-        return fail(cursor->txn->env, number, "cannot read", err);
+        return fail_in(cursor->txn, number, "cannot read", err);
     if (ret_value) {
         enum tw_code code =
             unframe(cursor->txn->env, cursor->table, mdb_key, framed, ret_value, err);

@@ -5,8 +5,9 @@
  * An environment is one file (and a lock file beside it) with a few tables of ordered keys. Its
  * header, in the table "meta", says what it is: a magic of its kind, the format's version and the
  * oldest version of the reader that understands it. Every value carries length and CRC32C (LMDB has
- * no checksums), computed over key and value, so that a damaged or misplaced one reads as
- * TW_CORRUPT and never as something else.
+ * no checksums), computed over table, key and value, so that a damaged or misplaced one reads as
+ * TW_CORRUPT and never as something else. The tree itself is checked when a file is opened
+ * (pages.h); what is found there is TW_CORRUPT too.
  *
  *   I1  A file under its final name is complete: it is made as NAME.tmp, committed, renamed, and
  *       the folder is synced.
@@ -32,8 +33,9 @@
 
 /* LMDB's own limit on keys is 511. */
 #define TSDB_ENV_KEY_BYTES_MAX 500
-/* What the frame adds to each value. */
-#define TSDB_ENV_FRAME_BYTES 12
+/* Most that the frame adds to a value, with a key of up to 24 bytes in a table of up to 9. */
+#define TSDB_ENV_FRAME_BYTES 48
+#define TSDB_ENV_TABLE_BYTES 32 /* of a table's name, with its NUL */
 /* LMDB's page; a value beyond half of it occupies whole pages, of which 16 bytes are a header. */
 #define TSDB_ENV_PAGE_BYTES 4096
 #define TSDB_ENV_PAGE_HEADER_BYTES 16
@@ -54,6 +56,9 @@ struct tsdb_env_format {
     unsigned readers_max;
     bool single_thread; /* no lock file: the owner lets one transaction at a time be open */
     bool random_reads;  /* no read-ahead by the kernel */
+    /* A sum over all keys is kept, and compared when the file is opened: a changed key cannot hide
+     * what is under it. For tables whose keys do not tell by themselves that one is missing. */
+    bool key_sum;
 };
 
 enum tsdb_env_mode {
@@ -116,6 +121,15 @@ enum tsdb_env_move {
 TW_MUST_CHECK enum tw_code tsdb_env_cursor_move(struct tsdb_env_cursor *cursor,
                                                 enum tsdb_env_move move, struct tw_str *key,
                                                 struct tw_str *ret_value, struct tw_err *err);
+
+/* ---- frames, for who reads a damaged file without LMDB (pages.h) ---- */
+/* False with what is wrong. */
+bool tsdb_env_unframe(const char *table, struct tw_str key, struct tw_str framed,
+                      struct tw_str *ret_value, const char **ret_wrong);
+/* Of a value on pages of its own: the table (TSDB_ENV_TABLE_BYTES) and key that it names; false
+ * when it is none of ours. Nothing is checked yet: unframe does. */
+bool tsdb_env_frame_name(struct tw_str pages, char *ret_table, struct tw_str *ret_key,
+                         struct tw_str *ret_framed);
 
 /* ---- keys: big-endian, so that memcmp orders them as numbers ---- */
 void tsdb_env_key_u32(unsigned char *ret_bytes, uint32_t number);

@@ -21,6 +21,7 @@ endif
 	%D%/lmdb.c %D%/lmdb.h \
 	%D%/log.c %D%/log.h \
 	%D%/names.c \
+	%D%/pages.c %D%/pages.h \
 	%D%/partition.c %D%/partition.h %D%/partition_int.h \
 	%D%/partition_index.c \
 	%D%/partition_reader.c \

@@ -37,6 +37,7 @@ const struct tsdb_env_format tsdb_partition_format = {
     .tables_max = 12,
     .readers_max = 1024,
     .random_reads = true,
+    .key_sum = true,
 };
 
 struct tsdb_partitions {

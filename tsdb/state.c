@@ -24,6 +24,7 @@ static const struct tsdb_env_format state_format = {
     .map_bytes = STATE_MAP_BYTES,
     .tables_max = 4,
     .readers_max = 126,
+    .key_sum = true,
 };
 
 struct tsdb_state {
