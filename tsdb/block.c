@@ -23,6 +23,8 @@
 void tsdb_block_writer_init(struct tsdb_block_writer *writer)
 {
     *writer = (struct tsdb_block_writer){.count = 0};
+    writer->columns = calloc(TSDB_BLOCK_COLUMNS, sizeof *writer->columns);
+    TW_ASSERT(writer->columns != NULL);
     tw_buf_init(&writer->directory, BLOCK_PLAIN_BYTES_MAX);
     tw_buf_init(&writer->values, BLOCK_PLAIN_BYTES_MAX);
     tw_buf_init(&writer->packed, 2 * BLOCK_PLAIN_BYTES_MAX);
@@ -30,56 +32,85 @@ void tsdb_block_writer_init(struct tsdb_block_writer *writer)
 
 void tsdb_block_writer_fini(struct tsdb_block_writer *writer)
 {
+    free(writer->columns);
     tw_buf_fini(&writer->directory);
     tw_buf_fini(&writer->values);
     tw_buf_fini(&writer->packed);
 }
 
-/* Most that one entry adds to the directory. */
-#define ENTRY_BYTES_MAX (1 + 5 * 5)
+/* The directory of all entries so far, into writer->directory. */
+static void encode_directory(struct tsdb_block_writer *writer)
+{
+    tw_buf_clear(&writer->directory);
+    tsdb_varint_append(&writer->directory, writer->count);
+    for (int i = 0; i < TSDB_BLOCK_COLUMNS; i++) {
+        tw_buf_clear(&writer->packed);
+        tsdb_codec_encode_times(writer->columns[i], writer->count, &writer->packed);
+        tsdb_varint_append(&writer->directory, writer->packed.size);
+        tw_buf_append_str(&writer->directory, tw_buf_str(&writer->packed));
+    }
+    writer->directory_bytes = writer->directory.size;
+    writer->directory_count = writer->count;
+}
+
+/* Columns of few entries cost at most so much each. */
+#define ENTRY_BYTES_MAX (TSDB_BLOCK_COLUMNS * 5)
+
+static size_t bytes_at_most(const struct tsdb_block_writer *writer, size_t more)
+{
+    return HEADER_BYTES + writer->values.size + more + writer->directory_bytes +
+           (writer->count - writer->directory_count) * ENTRY_BYTES_MAX;
+}
+
+/* Whether the block, with the last entry of size bytes added, is still within the limit. */
+static bool fits(struct tsdb_block_writer *writer, size_t size)
+{
+    if (bytes_at_most(writer, size) <= TSDB_BLOCK_BYTES_MAX)
+        return true;
+    if (HEADER_BYTES + writer->values.size + size > TSDB_BLOCK_BYTES_MAX)
+        return false;
+    encode_directory(writer);
+    return bytes_at_most(writer, size) <= TSDB_BLOCK_BYTES_MAX;
+}
 
 bool tsdb_block_writer_add(struct tsdb_block_writer *writer, const struct tsdb_block_entry *entry)
 {
-    size_t size = HEADER_BYTES + 2 + writer->directory.size + writer->values.size;
-    if (writer->count > 0 && (writer->count == TSDB_BLOCK_ENTRIES_MAX ||
-                              size + ENTRY_BYTES_MAX + entry->values.size > TSDB_BLOCK_BYTES_MAX))
+    if (writer->count == TSDB_BLOCK_ENTRIES_MAX)
         return false;
-    TW_ASSERT(writer->count == 0 || entry->metric > writer->metric ||
-              (entry->metric == writer->metric && entry->series > writer->series));
-    bool same_metric = writer->count > 0 && entry->metric == writer->metric;
-    tsdb_varint_append(&writer->directory, entry->metric - writer->metric);
-    tsdb_varint_append(&writer->directory,
-                       same_metric ? entry->series - writer->series : entry->series);
-    tw_buf_append_char(&writer->directory, (char)entry->kind);
-    tsdb_varint_append(&writer->directory, entry->count);
-    tsdb_varint_append(&writer->directory, entry->column);
-    tsdb_varint_append(&writer->directory, entry->values.size);
-    tw_buf_append_str(&writer->values, entry->values);
-    writer->metric = entry->metric;
-    writer->series = entry->series;
+    uint32_t at = writer->count;
+    TW_ASSERT(at == 0 || entry->metric > writer->columns[TSDB_BLOCK_METRIC][at - 1] ||
+              (entry->metric == writer->columns[TSDB_BLOCK_METRIC][at - 1] &&
+               entry->series > writer->columns[TSDB_BLOCK_SERIES][at - 1]));
+    writer->columns[TSDB_BLOCK_METRIC][at] = entry->metric;
+    writer->columns[TSDB_BLOCK_SERIES][at] = entry->series;
+    writer->columns[TSDB_BLOCK_KIND][at] = entry->kind;
+    writer->columns[TSDB_BLOCK_COUNT][at] = entry->count;
+    writer->columns[TSDB_BLOCK_TIMES][at] = entry->column;
+    writer->columns[TSDB_BLOCK_SIZE][at] = (int64_t)entry->values.size;
     writer->count++;
+    if (writer->count > 1 && !fits(writer, entry->values.size)) {
+        writer->count--;
+        return false;
+    }
+    tw_buf_append_str(&writer->values, entry->values);
     return true;
 }
 
 void tsdb_block_writer_take(struct tsdb_block_writer *writer, struct tw_buf *ret)
 {
     TW_ASSERT(writer->count > 0);
-    struct tw_buf plain;
-    tw_buf_init(&plain, 2 * BLOCK_PLAIN_BYTES_MAX);
-    tsdb_varint_append(&plain, writer->count);
-    tw_buf_append_str(&plain, tw_buf_str(&writer->directory));
-    tw_buf_append_str(&plain, tw_buf_str(&writer->values));
+    encode_directory(writer);
+    tw_buf_append_str(&writer->directory, tw_buf_str(&writer->values));
     tw_buf_clear(&writer->packed);
-    wire_snappy_encode(tw_buf_str(&plain), &writer->packed);
+    wire_snappy_encode(tw_buf_str(&writer->directory), &writer->packed);
     bool packed = !writer->packed.overflow &&
-                  writer->packed.size * 100 <= plain.size * (100 - SNAPPY_GAIN_PERCENT);
+                  writer->packed.size * 100 <= writer->directory.size * (100 - SNAPPY_GAIN_PERCENT);
     tw_buf_append_char(ret, BLOCK_VERSION);
     tw_buf_append_char(ret, packed ? FLAG_SNAPPY : 0);
-    tw_buf_append_str(ret, tw_buf_str(packed ? &writer->packed : &plain));
-    tw_buf_fini(&plain);
-    tw_buf_clear(&writer->directory);
+    tw_buf_append_str(ret, tw_buf_str(packed ? &writer->packed : &writer->directory));
     tw_buf_clear(&writer->values);
-    writer->count = writer->metric = writer->series = 0;
+    writer->count = writer->directory_count = 0;
+    writer->directory_bytes = 0;
 }
 
 /* ---- reading ---- */
@@ -97,29 +128,59 @@ void tsdb_block_fini(struct tsdb_block *block)
     *block = (struct tsdb_block){.entries = NULL};
 }
 
-static bool read_entry(struct tsdb_reader *reader, const struct tsdb_block_entry *before,
-                       struct tsdb_block_entry *ret, uint64_t *ret_size)
+static bool read_directory(struct tsdb_reader *reader, int64_t *column, size_t count)
 {
-    uint64_t metric = tsdb_read_varint(reader), series = tsdb_read_varint(reader);
-    unsigned kind = tsdb_read_u8(reader);
-    uint64_t count = tsdb_read_varint(reader), column = tsdb_read_varint(reader);
-    *ret_size = tsdb_read_varint(reader);
-    if (!reader->ok || metric > UINT32_MAX || series > UINT32_MAX || column > UINT32_MAX ||
-        count == 0 || count > (uint64_t)TSDB_WINDOW_MS || kind != TSDB_KIND_FLOAT)
-        return false;
-    if (before) {
-        if (metric == 0 && series == 0)
-            return false;
-        series += metric == 0 ? before->series : 0;
-        metric += before->metric;
-        if (metric > UINT32_MAX || series > UINT32_MAX)
-            return false;
+    return tsdb_codec_decode_times(tsdb_read_bytes(reader, tsdb_read_varint(reader)), column,
+                                   count) &&
+           reader->ok;
+}
+
+/* One column of the directory into all entries; false for what no entry has. */
+static bool set_column(struct tsdb_block *block, enum tsdb_block_column column,
+                       const int64_t *items, size_t count)
+{
+    int64_t least = column == TSDB_BLOCK_COUNT || column == TSDB_BLOCK_KIND;
+    int64_t most = column == TSDB_BLOCK_COUNT  ? TSDB_WINDOW_MS
+                   : column == TSDB_BLOCK_KIND ? TSDB_KIND_FLOAT
+                   : column == TSDB_BLOCK_SIZE ? (int64_t)BLOCK_PLAIN_BYTES_MAX
+                                               : UINT32_MAX;
+    bool fine = true;
+    for (size_t i = 0; i < count; i++)
+        fine &= items[i] >= least && items[i] <= most;
+    for (size_t i = 0; fine && i < count; i++) {
+        struct tsdb_block_entry *entry = &block->entries[i];
+        switch (column) {
+        case TSDB_BLOCK_METRIC:
+            entry->metric = (uint32_t)items[i];
+            break;
+        case TSDB_BLOCK_SERIES:
+            entry->series = (uint32_t)items[i];
+            break;
+        case TSDB_BLOCK_KIND:
+            entry->kind = (enum tsdb_kind)items[i];
+            break;
+        case TSDB_BLOCK_COUNT:
+            entry->count = (uint32_t)items[i];
+            break;
+        case TSDB_BLOCK_TIMES:
+            entry->column = (uint32_t)items[i];
+            break;
+        case TSDB_BLOCK_SIZE:
+        case TSDB_BLOCK_COLUMNS:
+            entry->values.size = (size_t)items[i];
+            break;
+        }
     }
-    *ret = (struct tsdb_block_entry){.metric = (uint32_t)metric,
-                                     .series = (uint32_t)series,
-                                     .count = (uint32_t)count,
-                                     .column = (uint32_t)column,
-                                     .kind = (enum tsdb_kind)kind};
+    return fine;
+}
+
+static bool ascends(const struct tsdb_block_entry *entries, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (entries[i].metric < entries[i - 1].metric ||
+            (entries[i].metric == entries[i - 1].metric &&
+             entries[i].series <= entries[i - 1].series))
+            return false;
     return true;
 }
 
@@ -145,12 +206,15 @@ bool tsdb_block_parse(struct tsdb_block *block, struct tw_str bytes)
         TW_ASSERT(block->entries != NULL);
         block->capacity = (uint32_t)count;
     }
-    uint64_t sizes[TSDB_BLOCK_ENTRIES_MAX];
-    for (uint32_t i = 0; i < count; i++)
-        if (!read_entry(&reader, i ? &block->entries[i - 1] : NULL, &block->entries[i], &sizes[i]))
+    int64_t items[TSDB_BLOCK_ENTRIES_MAX];
+    for (int i = 0; i < TSDB_BLOCK_COLUMNS; i++)
+        if (!read_directory(&reader, items, count) ||
+            !set_column(block, (enum tsdb_block_column)i, items, count))
             return false;
+    if (!ascends(block->entries, count))
+        return false;
     for (uint32_t i = 0; i < count; i++)
-        block->entries[i].values = tsdb_read_bytes(&reader, sizes[i]);
+        block->entries[i].values = tsdb_read_bytes(&reader, block->entries[i].values.size);
     if (!reader.ok || tsdb_reader_left(&reader) != 0)
         return false;
     block->count = (uint32_t)count;

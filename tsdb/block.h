@@ -16,10 +16,10 @@
 #include "tsdb/lmdb.h"
 #include "tsdb/storage.h"
 
-/* A block is cut before it passes this: eight of LMDB's pages, filled to the brim. */
+/* A block is cut before it passes this: sixteen of LMDB's pages, filled to the brim. */
 #define TSDB_BLOCK_BYTES_MAX                                                                       \
-    (8 * TSDB_ENV_PAGE_BYTES - TSDB_ENV_PAGE_HEADER_BYTES - TSDB_ENV_FRAME_BYTES)
-#define TSDB_BLOCK_ENTRIES_MAX 1024
+    (16 * TSDB_ENV_PAGE_BYTES - TSDB_ENV_PAGE_HEADER_BYTES - TSDB_ENV_FRAME_BYTES)
+#define TSDB_BLOCK_ENTRIES_MAX 2048
 
 struct tsdb_block_entry {
     uint32_t metric, series;
@@ -29,9 +29,22 @@ struct tsdb_block_entry {
 };
 
 /* ---- writing ---- */
+enum tsdb_block_column { /* of the directory */
+                         TSDB_BLOCK_METRIC,
+                         TSDB_BLOCK_SERIES,
+                         TSDB_BLOCK_KIND,
+                         TSDB_BLOCK_COUNT,
+                         TSDB_BLOCK_TIMES, /* the column that holds them */
+                         TSDB_BLOCK_SIZE,
+                         TSDB_BLOCK_COLUMNS
+};
+
 struct tsdb_block_writer {
+    int64_t (*columns)[TSDB_BLOCK_ENTRIES_MAX]; /* of the directory */
     struct tw_buf directory, values, packed;
-    uint32_t count, metric, series;
+    uint32_t count;
+    size_t directory_bytes; /* about; when it was last encoded */
+    uint32_t directory_count;
 };
 
 void tsdb_block_writer_init(struct tsdb_block_writer *writer);

@@ -6,11 +6,20 @@
  * A column is cut into chunks of at most TSDB_CODEC_CHUNK_MAX items, each with a codec byte, so
  * that better codecs can join (docs/format/block.md draws the bytes):
  *
- *   constant  one 64-bit pattern
- *   integer   items that are integers (times) or decimals that are exactly integer / 10^e (values):
- *             minus the minimum, divided by the greatest common divisor, then as they are, as
- *             deltas, or as deltas of deltas, bit-packed, with patched exceptions
- *   xor       whatever else: XOR with the item before, leading and trailing zero bytes left out
+ *   constant    one 64-bit pattern
+ *   integer     items that are integers (times), decimals that are exactly integer / 10^e, or, for
+ *               full-precision doubles, the bit patterns themselves, taken as integers: divided by
+ *               the greatest common divisor of their differences; then as they are, as distance
+ *               from a line, as deltas or as deltas of deltas; less the smallest; bit-packed, wide
+ *               ones as exceptions (so runs cost nothing but their ends); values that are no
+ *               decimals among those that are (a stale marker at the end) are patched in
+ *   dictionary  a few patterns
+ *   xor         whatever else: XOR with the item before, leading and trailing zero bytes left out
+ *
+ * That decimals hide in doubles, and that exceptions are patched, is what ALP does too (Afroozeh,
+ * Kuffo, Boncz: ALP: Adaptive Lossless floating-Point Compression, SIGMOD 2024). Its split of true
+ * doubles into a dictionary of front bits and plain rest is beaten by deltas of whole patterns
+ * where neighbours are alike, and costs the same where they are not.
  *
  * Decoding takes any bytes: it returns false for what no encoder makes, never reads outside, and
  * never writes more than asked for.
@@ -34,6 +43,9 @@ void tsdb_codec_encode_values(const uint64_t *values, size_t count, struct tw_bu
 /* bytes must hold exactly count items. */
 bool tsdb_codec_decode_times(struct tw_str bytes, int64_t *ret_times, size_t count);
 bool tsdb_codec_decode_values(struct tw_str bytes, uint64_t *ret_values, size_t count);
+/* Only items [first, limit) of the count that bytes holds need be filled in; others may be. */
+bool tsdb_codec_decode_part(struct tw_str bytes, uint64_t *ret_values, size_t count, size_t first,
+                            size_t limit);
 
 /* ---- small integers, as all of the store's formats write them ---- */
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -999,6 +1000,66 @@ enum tw_code tsdb_env_cursor_move(struct tsdb_env_cursor *cursor, enum tsdb_env_
     }
     *key = (struct tw_str){mdb_key.mv_data, mdb_key.mv_size};
     return TW_OK;
+}
+
+enum tw_code tsdb_env_cursor_locate(struct tsdb_env_cursor *cursor, enum tsdb_env_move move,
+                                    struct tw_str *key, struct tw_str *ret_framed,
+                                    struct tw_err *err)
+{
+    TW_CHECK_MAGIC(cursor, CURSOR_MAGIC);
+    MDB_val mdb_key = key_val(*key), framed;
+    int number = cursor->mdb ? move_cursor(cursor, move, &mdb_key, &framed) : MDB_NOTFOUND;
+    if (number == MDB_NOTFOUND)
+        return TW_NOT_FOUND;
+    if (number)
+        return fail_in(cursor->txn, number, "cannot read", err);
+    *key = (struct tw_str){mdb_key.mv_data, mdb_key.mv_size};
+    *ret_framed = (struct tw_str){framed.mv_data, framed.mv_size};
+    return TW_OK;
+}
+
+void tsdb_env_fetch(struct tw_str framed)
+{
+    uintptr_t start = (uintptr_t)framed.data & ~(uintptr_t)(TSDB_ENV_PAGE_BYTES - 1);
+    uintptr_t end = (uintptr_t)framed.data + framed.size;
+    posix_madvise((void *)start, end - start, POSIX_MADV_WILLNEED); /* advice: may fail */
+}
+
+enum tw_code tsdb_env_read_located(const struct tsdb_env *env, const char *table, struct tw_str key,
+                                   struct tw_str framed, struct tw_str *ret_value,
+                                   struct tw_err *err)
+{
+    return unframe(env, table, key_val(key), (MDB_val){framed.size, (void *)(uintptr_t)framed.data},
+                   ret_value, err);
+}
+
+enum tw_code tsdb_env_measure(struct tsdb_env_txn *txn, const char *table,
+                              struct tsdb_env_usage *ret, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(txn, TXN_MAGIC);
+    MDB_dbi dbi;
+    MDB_stat stat;
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    int number;
+    *ret = (struct tsdb_env_usage){0};
+    if (!find_table(txn, table, false, &dbi, &number))
+        return TW_OK;
+    number = mdb_stat(txn->mdb, dbi, &stat);
+    if (!number)
+        number = mdb_cursor_open(txn->mdb, dbi, &cursor);
+    if (number)
+        return fail(txn->env, number, "cannot measure", err);
+    ret->entries = stat.ms_entries;
+    ret->branch_pages = stat.ms_branch_pages;
+    ret->leaf_pages = stat.ms_leaf_pages;
+    ret->overflow_pages = stat.ms_overflow_pages;
+    while (!(number = mdb_cursor_get(cursor, &key, &value, MDB_NEXT))) {
+        ret->key_bytes += key.mv_size;
+        ret->value_bytes += value.mv_size;
+    }
+    mdb_cursor_close(cursor);
+    return number == MDB_NOTFOUND ? TW_OK : fail(txn->env, number, "cannot measure", err);
 }
 
 /* ---- keys ---- */

@@ -81,6 +81,14 @@ TW_MUST_CHECK enum tw_code tsdb_env_rename(const char *from, const char *to, str
 const char *tsdb_env_path(const struct tsdb_env *env);
 /* Bytes that the file occupies on disk. */
 uint64_t tsdb_env_bytes(const struct tsdb_env *env);
+/* Pages of the file: how many a table has, and what lies in them. */
+struct tsdb_env_usage {
+    uint64_t entries, branch_pages, leaf_pages, overflow_pages;
+    uint64_t key_bytes, value_bytes; /* values with their frames */
+};
+/* All zero for a table that is not there. Reads every key. */
+TW_MUST_CHECK enum tw_code tsdb_env_measure(struct tsdb_env_txn *txn, const char *table,
+                                            struct tsdb_env_usage *ret, struct tw_err *err);
 /* Doubles the map; waits until the readers of this environment are gone. No write transaction of
  * this thread is open. */
 TW_MUST_CHECK enum tw_code tsdb_env_grow(struct tsdb_env *env, struct tw_err *err);
@@ -130,6 +138,18 @@ bool tsdb_env_unframe(const char *table, struct tw_str key, struct tw_str framed
  * when it is none of ours. Nothing is checked yet: unframe does. */
 bool tsdb_env_frame_name(struct tw_str pages, char *ret_table, struct tw_str *ret_key,
                          struct tw_str *ret_framed);
+
+/* The same, but the value is neither read nor checked: where it lies, for as long as the
+ * transaction does, with its frame. */
+TW_MUST_CHECK enum tw_code tsdb_env_cursor_locate(struct tsdb_env_cursor *cursor,
+                                                  enum tsdb_env_move move, struct tw_str *key,
+                                                  struct tw_str *ret_framed, struct tw_err *err);
+/* What lies there will be read soon: the system may fetch it from the disk meanwhile. */
+void tsdb_env_fetch(struct tw_str framed);
+/* What is within the frame, once it was checked. */
+TW_MUST_CHECK enum tw_code tsdb_env_read_located(const struct tsdb_env *env, const char *table,
+                                                 struct tw_str key, struct tw_str framed,
+                                                 struct tw_str *ret_value, struct tw_err *err);
 
 /* ---- keys: big-endian, so that memcmp orders them as numbers ---- */
 void tsdb_env_key_u32(unsigned char *ret_bytes, uint32_t number);

@@ -6,7 +6,8 @@ endif
 %C%_libtsdb_a_SOURCES = \
 	%D%/block.c %D%/block.h \
 	%D%/catalog.c %D%/catalog.h \
-	%D%/codec.c %D%/codec.h \
+	%D%/codec.c %D%/codec.h %D%/codec_int.h \
+	%D%/codec_encoder.c \
 	%D%/committer.c \
 	%D%/db.c %D%/db.h %D%/db_int.h \
 	%D%/flusher.c %D%/flusher.h \
@@ -14,8 +15,7 @@ endif
 	%D%/histogram.c %D%/histogram.h \
 	%D%/histogram_chunk.c %D%/histogram_chunk.h \
 	%D%/histogram_head.c %D%/histogram_head.h \
-	%D%/index.c %D%/index.h %D%/index_int.h \
-	%D%/index_match.c \
+	%D%/index.c %D%/index.h \
 	%D%/ingest.c \
 	%D%/keeper.c \
 	%D%/lmdb.c %D%/lmdb.h \
@@ -23,6 +23,7 @@ endif
 	%D%/names.c \
 	%D%/pages.c %D%/pages.h \
 	%D%/partition.c %D%/partition.h %D%/partition_int.h \
+	%D%/partition_cache.c %D%/partition_cache.h \
 	%D%/partition_index.c \
 	%D%/partition_reader.c \
 	%D%/partition_runs.c \
@@ -32,12 +33,11 @@ endif
 	%D%/record.c %D%/record.h \
 	%D%/renewal.c \
 	%D%/rewriter.c %D%/rewriter.h \
-	%D%/rows.c %D%/rows.h \
 	%D%/run.c %D%/run.h \
 	%D%/selection.c \
-	%D%/sources.c %D%/sources.h \
 	%D%/state.c %D%/state.h \
-	%D%/storage.c %D%/storage.h
+	%D%/storage.c %D%/storage.h \
+	%D%/unpack.c %D%/unpack.h
 %C%_libtsdb_a_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
 
 # What a program that links libtsdb.a has to name as well, before wire's and base's libraries.

@@ -29,6 +29,7 @@
 
 #define TSDB_STRINGS_PER_PAGE 256
 #define TSDB_SERIES_PER_PAGE 256
+#define TSDB_COLUMNS_PER_PAGE 2048
 /* Pages of postings and of columns are cut beyond this. */
 #define TSDB_PAGE_BYTES_MAX                                                                        \
     (4 * TSDB_ENV_PAGE_BYTES - TSDB_ENV_PAGE_HEADER_BYTES - TSDB_ENV_FRAME_BYTES)

@@ -2,9 +2,9 @@
  *
  * partition_reader: samples of one series after the other out of a partition.
  *
- * A lane is one run in one window. Blocks of a lane stand in the order of their series, so a lane
- * keeps the block it read last, which most often has the next series too; the same holds for its
- * column of timestamps. The lanes of a window are merged, the higher run is the newer.
+ * A lane is one run in one window. What was read of a lane is kept (partition_cache.h), for the
+ * series that come after have their samples beside this one's. The lanes of a window are merged,
+ * the higher run is the newer.
  */
 #include "config.h"
 
@@ -17,23 +17,23 @@
 #include "tsdb/block.h"
 #include "tsdb/codec.h"
 #include "tsdb/db.h"
+#include "tsdb/partition_cache.h"
 #include "tsdb/partition_int.h"
 #include "tsdb/points.h"
 
 #define READER_MAGIC 0x7e5d4eafu
 #define NO_COLUMN UINT32_MAX
 
-/* A decoded column of timestamps. */
+/* The column of timestamps that was used last; it lies in the cache. */
 struct times {
-    int64_t *items;
-    uint32_t count, capacity, column;
+    const int64_t *items;
+    uint32_t count, column;
 };
 
 struct lane {
     int64_t window;
     uint64_t run;
-    bool has_block;
-    struct tsdb_block block;
+    struct tsdb_cache cache;
     struct times times;
 };
 
@@ -41,7 +41,7 @@ struct tsdb_partition_reader {
     unsigned magic;
     struct tsdb_env *env;
     struct tsdb_env_txn *txn;
-    struct tsdb_env_cursor *blocks, *columns;
+    struct tsdb_cache_source source;
     int64_t day;
     uint32_t generation;
     struct lane *lanes; /* ascending by window, run */
@@ -60,7 +60,7 @@ struct tsdb_partition_reader {
 
 /* ---- opening ---- */
 
-static struct lane *add_lane(struct tsdb_partition_reader *reader)
+static void add_lane(struct tsdb_partition_reader *reader, int64_t window, uint64_t run)
 {
     if (reader->lane_count == reader->lane_capacity) {
         reader->lane_capacity = reader->lane_capacity ? reader->lane_capacity * 2 : 16;
@@ -68,10 +68,8 @@ static struct lane *add_lane(struct tsdb_partition_reader *reader)
         TW_ASSERT(reader->lanes != NULL);
     }
     struct lane *lane = &reader->lanes[reader->lane_count++];
-    memset(lane, 0, sizeof *lane);
-    tsdb_block_init(&lane->block);
-    lane->times.column = NO_COLUMN;
-    return lane;
+    *lane = (struct lane){.window = window, .run = run, .times = {.column = NO_COLUMN}};
+    tsdb_cache_init(&lane->cache, window, run);
 }
 
 /* One seek a lane: from a lane's last possible key to the first of the next. */
@@ -80,13 +78,11 @@ static enum tw_code list_lanes(struct tsdb_partition_reader *reader, struct tw_e
     unsigned char wanted[TSDB_BLOCK_KEY_BYTES] = {0};
     struct tw_str key = {(const char *)wanted, 1};
     enum tw_code code;
-    while ((code = tsdb_env_cursor_move(reader->blocks, TSDB_ENV_AT_OR_AFTER, &key, NULL, err)) ==
-           TW_OK) {
+    while ((code = tsdb_env_cursor_move(reader->source.blocks, TSDB_ENV_AT_OR_AFTER, &key, NULL,
+                                        err)) == TW_OK) {
         if (key.size != TSDB_BLOCK_KEY_BYTES)
             return tsdb_partition_corrupt(reader->env, "block: a key", err);
-        struct lane *lane = add_lane(reader);
-        lane->window = tsdb_env_key_get_i64(key.data);
-        lane->run = tsdb_env_key_get_u64(key.data + 8);
+        add_lane(reader, tsdb_env_key_get_i64(key.data), tsdb_env_key_get_u64(key.data + 8));
         memcpy(wanted, key.data, 16);
         memset(wanted + 16, 0xff, 8);
         key = (struct tw_str){(const char *)wanted, sizeof wanted};
@@ -104,11 +100,12 @@ enum tw_code tsdb_partition_reader_open(struct tsdb_partition *partition,
     reader->env = partition->env;
     reader->day = partition->day;
     reader->generation = partition->generation;
+    reader->source.env = partition->env;
     enum tw_code code = tsdb_env_begin(partition->env, false, &reader->txn, err);
     if (code == TW_OK)
-        code = tsdb_env_cursor_open(reader->txn, TSDB_TABLE_BLOCKS, &reader->blocks, err);
+        code = tsdb_env_cursor_open(reader->txn, TSDB_TABLE_BLOCKS, &reader->source.blocks, err);
     if (code == TW_OK)
-        code = tsdb_env_cursor_open(reader->txn, TSDB_TABLE_COLUMNS, &reader->columns, err);
+        code = tsdb_env_cursor_open(reader->txn, TSDB_TABLE_COLUMNS, &reader->source.columns, err);
     if (code == TW_OK)
         code = list_lanes(reader, err);
     if (code != TW_OK) {
@@ -125,8 +122,7 @@ struct tsdb_partition_reader *tsdb_partition_reader_close(struct tsdb_partition_
         return NULL;
     TW_CHECK_MAGIC(reader, READER_MAGIC);
     for (size_t i = 0; i < reader->lane_count; i++) {
-        tsdb_block_fini(&reader->lanes[i].block);
-        free(reader->lanes[i].times.items);
+        tsdb_cache_fini(&reader->lanes[i].cache);
     }
     free(reader->lanes);
     free(reader->values);
@@ -134,8 +130,8 @@ struct tsdb_partition_reader *tsdb_partition_reader_close(struct tsdb_partition_
     tsdb_points_fini(&reader->older);
     tsdb_points_fini(&reader->newer);
     tsdb_points_fini(&reader->merged);
-    tsdb_env_cursor_close(reader->blocks);
-    tsdb_env_cursor_close(reader->columns);
+    tsdb_env_cursor_close(reader->source.blocks);
+    tsdb_env_cursor_close(reader->source.columns);
     tsdb_env_abort(reader->txn);
     reader->magic = 0;
     free(reader);
@@ -166,123 +162,44 @@ void tsdb_partition_reader_restrict(struct tsdb_partition_reader *reader, uint64
             reader->lanes[kept++] = reader->lanes[i];
             continue;
         }
-        tsdb_block_fini(&reader->lanes[i].block);
-        free(reader->lanes[i].times.items);
+        tsdb_cache_fini(&reader->lanes[i].cache);
     }
     reader->lane_count = kept;
 }
 
 /* ---- one lane ---- */
 
-static bool block_covers(const struct lane *lane, uint32_t metric, uint32_t series)
-{
-    if (!lane->has_block)
-        return false;
-    const struct tsdb_block_entry *first = &lane->block.entries[0];
-    const struct tsdb_block_entry *last = &lane->block.entries[lane->block.count - 1];
-    return (first->metric < metric || (first->metric == metric && first->series <= series)) &&
-           (last->metric > metric || (last->metric == metric && last->series >= series));
-}
-
-static void lane_key(const struct lane *lane, unsigned char *ret_key)
-{
-    tsdb_env_key_i64(ret_key, lane->window);
-    tsdb_env_key_u64(ret_key + 8, lane->run);
-}
-
 /* The series' entry in the lane, or NULL. */
 static enum tw_code find_entry(struct tsdb_partition_reader *reader, struct lane *lane,
                                const struct tsdb_block_entry **ret_entry, struct tw_err *err)
 {
-    *ret_entry = NULL;
-    if (!block_covers(lane, reader->metric, reader->series)) {
-        unsigned char wanted[TSDB_BLOCK_KEY_BYTES];
-        lane_key(lane, wanted);
-        tsdb_env_key_u32(wanted + 16, reader->metric);
-        tsdb_env_key_u32(wanted + 20, reader->series);
-        struct tw_str key = {(const char *)wanted, sizeof wanted}, value;
-        enum tw_code code =
-            tsdb_env_cursor_move(reader->blocks, TSDB_ENV_AT_OR_BEFORE, &key, &value, err);
-        if (code == TW_NOT_FOUND)
-            return TW_OK;
-        if (code != TW_OK)
-            return code;
-        if (key.size != TSDB_BLOCK_KEY_BYTES || memcmp(key.data, wanted, 16) != 0)
-            return TW_OK; /* before the lane's first */
-        lane->has_block = tsdb_block_parse(&lane->block, value);
-        if (!lane->has_block)
-            return tsdb_partition_corrupt(reader->env, "block", err);
-    }
-    *ret_entry = tsdb_block_find(&lane->block, reader->metric, reader->series);
-    return TW_OK;
-}
-
-static enum tw_code find_column(struct tsdb_partition_reader *reader, const struct lane *lane,
-                                uint32_t column, struct tw_str *ret_times, uint64_t *ret_count,
-                                struct tw_err *err)
-{
-    unsigned char wanted[TSDB_COLUMN_KEY_BYTES];
-    lane_key(lane, wanted);
-    tsdb_env_key_u32(wanted + 16, column);
-    struct tw_str key = {(const char *)wanted, sizeof wanted}, page;
-    enum tw_code code =
-        tsdb_env_cursor_move(reader->columns, TSDB_ENV_AT_OR_BEFORE, &key, &page, err);
-    if (code != TW_OK && code != TW_NOT_FOUND)
-        return code;
-    if (code == TW_NOT_FOUND || key.size != TSDB_COLUMN_KEY_BYTES ||
-        memcmp(key.data, wanted, 16) != 0)
-        return tsdb_partition_corrupt(reader->env, "column: it is missing", err);
-    uint32_t at = column - tsdb_env_key_get_u32(key.data + 16);
-    struct tsdb_reader bytes = tsdb_reader(page);
-    uint64_t count = tsdb_read_varint(&bytes), skip = 0, size = 0, items = 0;
-    if (!bytes.ok || at >= count)
-        return tsdb_partition_corrupt(reader->env, "column: it is missing", err);
-    for (uint64_t i = 0; i < count && bytes.ok; i++) {
-        uint64_t item_count = tsdb_read_varint(&bytes), item_size = tsdb_read_varint(&bytes);
-        if (item_size > page.size)
-            bytes.ok = false;
-        if (i < at)
-            skip += item_size;
-        if (i == at)
-            items = item_count, size = item_size;
-    }
-    (void)tsdb_read_bytes(&bytes, skip);
-    *ret_times = tsdb_read_bytes(&bytes, size);
-    *ret_count = items;
-    return bytes.ok ? TW_OK : tsdb_partition_corrupt(reader->env, "column", err);
+    return tsdb_cache_find(&lane->cache, &reader->source, reader->metric, reader->series, ret_entry,
+                           err);
 }
 
 static enum tw_code load_times(struct tsdb_partition_reader *reader, struct lane *lane,
                                const struct tsdb_block_entry *entry, struct tw_err *err)
 {
-    struct times *times = &lane->times;
-    if (times->column == entry->column)
-        return times->count == entry->count
-                   ? TW_OK
-                   : tsdb_partition_corrupt(reader->env, "column: of another length", err);
-    struct tw_str bytes = {0};
-    uint64_t count = 0;
-    enum tw_code code = find_column(reader, lane, entry->column, &bytes, &count, err);
-    if (code != TW_OK)
-        return code;
-    if (count != entry->count)
-        return tsdb_partition_corrupt(reader->env, "column: of another length", err);
-    if (times->capacity < count) {
-        times->items = realloc(times->items, count * sizeof *times->items);
-        TW_ASSERT(times->items != NULL);
-        times->capacity = (uint32_t)count;
+    if (lane->times.column != entry->column) {
+        struct tsdb_cached_times times;
+        enum tw_code code =
+            tsdb_cache_times(&lane->cache, &reader->source, entry->column, &times, err);
+        if (code != TW_OK)
+            return code;
+        lane->times = (struct times){times.items, times.count, entry->column};
     }
-    times->column = NO_COLUMN;
-    if (!tsdb_codec_decode_times(bytes, times->items, count))
-        return tsdb_partition_corrupt(reader->env, "column", err);
-    /* Order is what all that follows relies on. */
-    for (uint64_t i = 0; i < count; i++)
-        if (tw_floor_div(times->items[i], TSDB_WINDOW_MS) != lane->window ||
-            (i > 0 && times->items[i] <= times->items[i - 1]))
-            return tsdb_partition_corrupt(reader->env, "column: out of order", err);
-    times->count = (uint32_t)count;
-    times->column = entry->column;
-    return TW_OK;
+    return lane->times.count == entry->count
+               ? TW_OK
+               : tsdb_partition_corrupt(reader->env, "column: of another length", err);
+}
+
+/* What is kept for later is dropped when it is too much; nothing of it was handed out. */
+static void forget(struct tsdb_partition_reader *reader)
+{
+    for (size_t i = 0; i < reader->lane_count; i++) {
+        tsdb_cache_forget(&reader->lanes[i].cache, &reader->source);
+        reader->lanes[i].times = (struct times){.column = NO_COLUMN};
+    }
 }
 
 static size_t find_time(const int64_t *times, size_t count, int64_t time_ms)
@@ -319,7 +236,7 @@ static enum tw_code read_lane(struct tsdb_partition_reader *reader, struct lane 
         TW_ASSERT(reader->values != NULL);
         reader->value_capacity = entry->count;
     }
-    if (!tsdb_codec_decode_values(entry->values, reader->values, entry->count))
+    if (!tsdb_codec_decode_part(entry->values, reader->values, entry->count, first, limit))
         return tsdb_partition_corrupt(reader->env, "block: values", err);
     return TW_OK;
 }
@@ -332,6 +249,8 @@ enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_reader *reader, ui
 {
     (void)err;
     TW_CHECK_MAGIC(reader, READER_MAGIC);
+    if (reader->source.bytes > TSDB_CACHE_BYTES_MAX)
+        forget(reader);
     reader->metric = metric;
     reader->series = series;
     reader->start_ms = start_ms;

@@ -271,45 +271,54 @@ static enum tw_code write_postings(struct writer *writer, struct tw_err *err)
 
 /* ---- columns ---- */
 
-static enum tw_code put_columns(struct writer *writer, int64_t window, uint32_t first, size_t count,
-                                const struct tw_buf *directory, const struct tw_buf *columns,
-                                struct tw_err *err)
+static void append_numbers(struct writer *writer, const int64_t *numbers, size_t count)
+{
+    struct tw_buf encoded;
+    tw_buf_init(&encoded, PAGE_BYTES_MAX);
+    tsdb_codec_encode_times(numbers, count, &encoded);
+    tsdb_varint_append(&writer->page, encoded.size);
+    tw_buf_append_str(&writer->page, tw_buf_str(&encoded));
+    tw_buf_fini(&encoded);
+}
+
+static enum tw_code put_columns(struct writer *writer, const struct tsdb_run_column *columns,
+                                size_t count, struct tw_err *err)
 {
     unsigned char key[TSDB_COLUMN_KEY_BYTES];
-    tsdb_env_key_i64(key, window);
+    int64_t counts[TSDB_COLUMNS_PER_PAGE], sizes[TSDB_COLUMNS_PER_PAGE];
+    tsdb_env_key_i64(key, columns[0].window);
     tsdb_env_key_u64(key + 8, writer->run->number);
-    tsdb_env_key_u32(key + 16, first);
+    tsdb_env_key_u32(key + 16, columns[0].column);
+    for (size_t i = 0; i < count; i++) {
+        counts[i] = columns[i].count;
+        sizes[i] = (int64_t)columns[i].times.size;
+    }
     tw_buf_clear(&writer->page);
     tsdb_varint_append(&writer->page, count);
-    tw_buf_append_str(&writer->page, tw_buf_str(directory));
-    tw_buf_append_str(&writer->page, tw_buf_str(columns));
+    append_numbers(writer, counts, count);
+    append_numbers(writer, sizes, count);
+    for (size_t i = 0; i < count; i++)
+        tw_buf_append_str(&writer->page, columns[i].times);
     return tsdb_env_put(writer->txn, TSDB_TABLE_COLUMNS, bytes_of(key, sizeof key),
                         tw_buf_str(&writer->page), err);
 }
 
+/* Most that a page's two columns of numbers take: runs of equal ones cost next to nothing. */
+#define COLUMN_BYTES 2
+
 static enum tw_code write_columns(struct writer *writer, struct tw_err *err)
 {
     const struct tsdb_run *run = writer->run;
-    struct tw_buf directory, columns;
-    tw_buf_init(&directory, PAGE_BYTES_MAX);
-    tw_buf_init(&columns, PAGE_BYTES_MAX);
     enum tw_code code = TW_OK;
     for (size_t i = 0; i < run->column_count && code == TW_OK;) {
-        size_t first = i;
-        tw_buf_clear(&directory);
-        tw_buf_clear(&columns);
-        while (i < run->column_count && run->columns[i].window == run->columns[first].window &&
-               (i == first || directory.size + columns.size + run->columns[i].times.size + 20 <=
-                                  TSDB_PAGE_BYTES_MAX)) {
-            tsdb_varint_append(&directory, run->columns[i].count);
-            tsdb_varint_append(&directory, run->columns[i].times.size);
-            tw_buf_append_str(&columns, run->columns[i++].times);
-        }
-        code = put_columns(writer, run->columns[first].window, run->columns[first].column,
-                           i - first, &directory, &columns, err);
+        size_t first = i, bytes = 0;
+        while (i < run->column_count && i - first < TSDB_COLUMNS_PER_PAGE &&
+               run->columns[i].window == run->columns[first].window &&
+               (i == first ||
+                bytes + run->columns[i].times.size + COLUMN_BYTES <= TSDB_PAGE_BYTES_MAX))
+            bytes += run->columns[i++].times.size + COLUMN_BYTES;
+        code = put_columns(writer, &run->columns[first], i - first, err);
     }
-    tw_buf_fini(&directory);
-    tw_buf_fini(&columns);
     return code;
 }
 

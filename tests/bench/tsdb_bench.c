@@ -23,6 +23,7 @@
 #include "base/file.h"
 #include "base/http.h"
 #include "base/lock.h"
+#include "tsdb/partition_int.h"
 #include "tsdb/receiver.h"
 #include "wire/remote_write.h"
 #include "wire/snappy.h"
@@ -221,6 +222,55 @@ static void print_disk(const char *what, const char *folder)
            (double)bytes / (double)sample_total, bytes);
 }
 
+/* Where the bytes of the partitions lie; the store is closed. */
+static void print_tables(const char *folder)
+{
+    static const char *const tables[] = {"runs",     "strings", "series",
+                                         "postings", "columns", "blocks"};
+    struct tsdb_env_usage sums[sizeof tables / sizeof *tables] = {0}, usage;
+    struct tsdb_env *env;
+    struct tsdb_env_txn *txn;
+    struct tw_err err;
+    char **names, path[4096];
+    size_t count;
+    uint64_t file_bytes = 0;
+    snprintf(path, sizeof path, "%s/default/partitions", folder);
+    if (tw_file_list(path, &names, &count, &err) != TW_OK)
+        die(&err);
+    for (size_t i = 0; i < count; i++) {
+        if (!tw_str_ends(tw_str(names[i]), TW_STR(".mdb")))
+            continue;
+        snprintf(path, sizeof path, "%s/default/partitions/%s", folder, names[i]);
+        if (tsdb_env_open(path, &tsdb_partition_format, TSDB_ENV_OPEN, &env, &err) != TW_OK ||
+            tsdb_env_begin(env, false, &txn, &err) != TW_OK)
+            die(&err);
+        file_bytes += tsdb_env_bytes(env);
+        for (size_t j = 0; j < sizeof tables / sizeof *tables; j++) {
+            if (tsdb_env_measure(txn, tables[j], &usage, &err) != TW_OK)
+                die(&err);
+            sums[j].entries += usage.entries;
+            sums[j].branch_pages += usage.branch_pages;
+            sums[j].leaf_pages += usage.leaf_pages;
+            sums[j].overflow_pages += usage.overflow_pages;
+            sums[j].value_bytes += usage.value_bytes;
+        }
+        tsdb_env_abort(txn);
+        tsdb_env_close(env);
+    }
+    tw_file_list_free(names, count);
+    uint64_t used = 0;
+    for (size_t j = 0; j < sizeof tables / sizeof *tables; j++) {
+        uint64_t bytes = TSDB_ENV_PAGE_BYTES *
+                         (sums[j].branch_pages + sums[j].leaf_pages + sums[j].overflow_pages);
+        used += bytes;
+        printf("  %-8s %.3f bytes per sample in %" PRIu64 " values, of which %.3f are values\n",
+               tables[j], (double)bytes / (double)sample_total, sums[j].entries,
+               (double)sums[j].value_bytes / (double)sample_total);
+    }
+    printf("  %-8s %.3f bytes per sample\n", "free",
+           ((double)file_bytes - (double)used) / (double)sample_total);
+}
+
 int main(int count, char **arguments)
 {
     const char *base = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
@@ -258,6 +308,7 @@ int main(int count, char **arguments)
     read_back(db, "partitions");
     tsdb_db_close(db);
     print_disk("closed", folder);
+    print_tables(folder);
     if (tw_file_remove_folder(folder, &err) != TW_OK)
         die(&err);
     return failed > 0;
