@@ -48,6 +48,20 @@ static void fail_generation_locked(struct tsdb_db *db, struct tsdb_generation *g
     tw_cond_signal(&db->keep);
 }
 
+static void append_samples(struct tsdb_db *db, const struct tsdb_group *group)
+{
+    struct tsdb_head *head = group->generation->head;
+    uint64_t counts[TSDB_ARRIVED_COUNT] = {0};
+    for (size_t i = 0; i < group->sample_count; i++)
+        counts[tsdb_head_append(head, group->samples[i].series, group->samples[i].time_ms,
+                                group->samples[i].bits)]++;
+    if (counts[TSDB_ARRIVED_NEWEST] == group->sample_count)
+        return;
+    tw_metric_add(db->metrics.late, counts[TSDB_ARRIVED_LATE]);
+    tw_metric_add(db->metrics.duplicates, counts[TSDB_ARRIVED_DUPLICATE]);
+    tw_metric_add(db->metrics.overwritten, counts[TSDB_ARRIVED_OVERWRITING]);
+}
+
 static void settle_locked(struct tsdb_db *db, struct tsdb_group *group, enum tw_code code,
                           const struct tw_err *err)
 {
@@ -55,18 +69,14 @@ static void settle_locked(struct tsdb_db *db, struct tsdb_group *group, enum tw_
     struct tsdb_generation *generation = group->generation;
     if (code == TW_OK) {
         generation->log_bytes += group->records.size;
-        for (size_t i = 0; i < group->sample_count; i++)
-            tsdb_head_append(generation->head, group->samples[i].series, group->samples[i].time_ms,
-                             group->samples[i].bits);
+        append_samples(db, group);
     } else if (!generation->failed) {
         fail_generation_locked(db, generation, code, err);
     }
     TW_ASSERT(generation->groups_pending > 0 && db->pending_samples >= group->sample_count);
     generation->groups_pending--;
     db->pending_samples -= group->sample_count;
-    if (code == TW_OK && generation == db->active &&
-        (tsdb_head_bytes(generation->head) > db->options.head_bytes_max ||
-         generation->log_bytes > db->options.log_bytes_max))
+    if (code == TW_OK && generation == db->active && tsdb_db_is_over_budget_locked(db))
         tw_cond_signal(&db->keep);
     tw_cond_broadcast(&db->drained);
 }

@@ -15,7 +15,12 @@
 #define DB_MAGIC 0x7e5ddb01u
 #define FLUSH_INTERVAL_MS (INT64_C(30) * 60 * 1000)
 #define SERIES_MAX 10000000
-#define HEAD_BYTES_MAX ((size_t)128 << 20)
+/* A quarter of the machine's memory, within these. */
+#define HEAD_BYTES_SHARE 4
+#define HEAD_BYTES_LOW ((size_t)128 << 20)
+#define HEAD_BYTES_HIGH ((size_t)4 << 30)
+/* Samples a series that a head has on average before its size alone makes it be flushed. */
+#define FLUSHED_SAMPLES_MIN 8
 #define LOG_BYTES_MAX ((size_t)256 << 20)
 #define PENDING_SAMPLES_MAX 2000000
 #define RECORD_BYTES_MAX ((size_t)1 << 30)
@@ -99,10 +104,18 @@ static void register_metrics(struct tsdb_db *db)
         tw_metrics_counter(metrics, "tidewatch_tsdb_partitions_dropped_total", "",
                            "Partitions deleted because they are older than the retention.");
     tsdb_renewal_register(db, metrics);
+    to->late = tw_metrics_counter(metrics, "tidewatch_tsdb_out_of_order_samples_total", "",
+                                  "Samples kept that are older than their series' newest one.");
+    to->duplicates = tw_metrics_counter(metrics, "tidewatch_tsdb_duplicate_samples_total", "",
+                                        "Samples that the head had already, value included.");
+    to->overwritten =
+        tw_metrics_counter(metrics, "tidewatch_tsdb_overwritten_samples_total", "",
+                           "Samples with another value than the head had for their time.");
     tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_head_series", "",
-                        "Series in the heads.", read_head_series, db);
+                        "Active series: written to in this generation of the head or the last.",
+                        read_head_series, db);
     tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_head_bytes", "",
-                        "Memory of the heads.", read_head_bytes, db);
+                        "Memory of the heads and their index.", read_head_bytes, db);
     tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_disk_bytes", "",
                         "Bytes that the data folder occupies.", read_disk_bytes, db);
     tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_partitions", "",
@@ -114,11 +127,10 @@ static void register_metrics(struct tsdb_db *db)
 
 /* ---- generations ---- */
 
-struct tsdb_generation *tsdb_generation_new(struct tsdb_db *db, uint64_t number)
+struct tsdb_generation *tsdb_generation_new(struct tsdb_db *db)
 {
     struct tsdb_generation *generation = calloc(1, sizeof *generation);
     TW_ASSERT(generation != NULL);
-    generation->head = tsdb_head_new(number);
     generation->born_ns = tw_clock_mono_ns(db->clock);
     return generation;
 }
@@ -128,6 +140,7 @@ struct tsdb_generation *tsdb_generation_free(struct tsdb_generation *generation)
     if (!generation)
         return NULL;
     tsdb_segment_close(generation->segment);
+    tsdb_record_state_fini(&generation->record_state);
     tsdb_head_unref(generation->head);
     free(generation);
     return NULL;
@@ -142,11 +155,73 @@ void tsdb_db_append_generation_locked(struct tsdb_db *db, struct tsdb_generation
     *link = generation;
 }
 
+/* What was written to in a generation that ends is what is active now (I5), and nothing is encoded
+ * for it any more. After a short one (flushed by hand, or failed) the series before it stay active:
+ * they had no time to come again. */
+static void remember_active_locked(struct tsdb_db *db, struct tsdb_generation *generation)
+{
+    struct tsdb_bits *current = &generation->record_state.series;
+    bool forget = (tw_clock_mono_ns(db->clock) - generation->born_ns) / 500000 >=
+                  db->options.flush_interval_ms;
+    if (forget)
+        tsdb_bits_fini(&db->previous);
+    for (size_t i = 0; i < current->word_count; i++)
+        for (uint64_t word = current->words[i]; word; word &= word - 1)
+            tsdb_bits_set(&db->previous, (uint32_t)(i * 64) + (uint32_t)__builtin_ctzll(word));
+    db->active_series = db->previous.count;
+    tsdb_sources_turn(&db->sources, forget);
+    tsdb_record_state_fini(&generation->record_state);
+}
+
+static void use_index_locked(struct tsdb_db *db, struct tsdb_index *index)
+{
+    tsdb_index_free(db->index);
+    db->index = index;
+    tsdb_bits_fini(&db->previous);
+    db->active_series = 0;
+    tsdb_sources_fini(&db->sources);
+}
+
+void tsdb_db_activate_locked(struct tsdb_db *db, struct tsdb_generation *generation,
+                             uint64_t number)
+{
+    tw_lock_assert_held(&db->lock);
+    tsdb_db_retire_active_locked(db);
+    size_t known = db->index ? tsdb_index_count(db->index) : 0;
+    if (!db->index || db->previous.count * 2 < known || tsdb_index_is_full(db->index))
+        use_index_locked(db, tsdb_index_new_numbered(number)); /* I4 */
+    generation->head = tsdb_head_new_sharing(number, db->index);
+    tsdb_db_append_generation_locked(db, generation);
+    db->active = generation;
+    db->state = TW_OK;
+}
+
+bool tsdb_db_is_over_budget_locked(const struct tsdb_db *db)
+{
+    const struct tsdb_generation *active = db->active;
+    if (active->log_bytes > db->options.log_bytes_max)
+        return true;
+    /* The index stays when a generation goes. So however many series there are, samples have a
+     * quarter of the budget, and some each series, before a flush is worth its while. */
+    size_t samples = tsdb_head_bytes(active->head);
+    size_t index = tsdb_index_bytes(db->index), budget = db->options.head_bytes_max;
+    return samples > budget / 4 && samples + index > budget &&
+           tsdb_head_sample_count(active->head) / FLUSHED_SAMPLES_MIN >=
+               tsdb_head_series_count(active->head);
+}
+
+bool tsdb_db_active_is_empty_locked(const struct tsdb_db *db)
+{
+    return !db->active || db->active->record_state.series.count == 0;
+}
+
 void tsdb_db_retire_active_locked(struct tsdb_db *db)
 {
     tw_lock_assert_held(&db->lock);
-    if (db->active)
+    if (db->active) {
         db->active->sealed = true;
+        remember_active_locked(db, db->active);
+    }
     db->active = NULL;
     if (db->filling && db->filling->waiter_count == 0)
         tsdb_group_free(db->filling); /* begun, but nothing came: it is in no queue */
@@ -155,15 +230,50 @@ void tsdb_db_retire_active_locked(struct tsdb_db *db)
 
 /* ---- opening ---- */
 
+struct replay {
+    struct tsdb_db *db;
+    uint64_t number;
+    struct tsdb_generation *generation;
+};
+
+/* Once no more segment belongs to the index. */
+static enum tw_code finish_index(struct tsdb_db *db, struct tw_err *err)
+{
+    if (db->index && !tsdb_index_finish_restore(db->index))
+        return tw_err_set(err, TW_CORRUPT,
+                          "log: the segments that belong to index %llu register a series twice",
+                          (unsigned long long)tsdb_index_number(db->index));
+    return TW_OK;
+}
+
+/* The first record says which index the segment uses: the one of the segment before, or another. */
+static enum tw_code begin_replay(struct replay *replay, struct tw_str record, struct tw_err *err)
+{
+    struct tsdb_db *db = replay->db;
+    uint64_t number;
+    enum tw_code code = tsdb_record_index_number(record, &number, err);
+    if (code == TW_OK && (!db->index || tsdb_index_number(db->index) != number)) {
+        code = finish_index(db, err);
+        tw_lock_take(&db->lock);
+        use_index_locked(db, tsdb_index_new_numbered(number));
+        tw_lock_release(&db->lock);
+    }
+    replay->generation->head = tsdb_head_new_sharing(replay->number, db->index);
+    return code;
+}
+
 static enum tw_code replay_group(void *user, struct tw_str group, struct tw_err *err)
 {
-    struct tsdb_generation *generation = user;
+    struct replay *replay = user;
+    struct tsdb_generation *generation = replay->generation;
     struct tsdb_reader reader = tsdb_reader(group);
     while (tsdb_reader_left(&reader) > 0) {
         struct tw_str record = tsdb_read_bytes(&reader, tsdb_read_varint(&reader));
         if (!reader.ok)
             return tw_err_set(err, TW_CORRUPT, "log: a record is cut off");
-        enum tw_code code = tsdb_record_replay(generation->head, record, err);
+        enum tw_code code = generation->head ? TW_OK : begin_replay(replay, record, err);
+        if (code == TW_OK)
+            code = tsdb_record_replay(generation->head, &generation->record_state, record, err);
         if (code != TW_OK)
             return code;
     }
@@ -172,9 +282,10 @@ static enum tw_code replay_group(void *user, struct tw_str group, struct tw_err 
 
 static enum tw_code replay_segment(struct tsdb_db *db, uint64_t number, struct tw_err *err)
 {
-    struct tsdb_generation *generation = tsdb_generation_new(db, number);
+    struct tsdb_generation *generation = tsdb_generation_new(db);
+    struct replay replay = {db, number, generation};
     generation->sealed = true;
-    enum tw_code code = tsdb_log_replay(db->log_folder, number, replay_group, generation, err);
+    enum tw_code code = tsdb_log_replay(db->log_folder, number, replay_group, &replay, err);
     if (code != TW_OK) {
         tsdb_generation_free(generation);
         if (code == TW_CORRUPT)
@@ -182,14 +293,32 @@ static enum tw_code replay_segment(struct tsdb_db *db, uint64_t number, struct t
                              "holds, move its file away");
         return code;
     }
-    if (tsdb_head_sample_count(generation->head) == 0) {
+    if (!generation->head || tsdb_head_sample_count(generation->head) == 0) {
         tsdb_generation_free(generation);
         return tsdb_segment_remove(db->log_folder, number, err);
     }
     tw_lock_take(&db->lock);
+    tsdb_bits_fini(&db->previous);
+    db->previous = generation->record_state.series;
+    generation->record_state.series = (struct tsdb_bits){0};
+    db->active_series = db->previous.count;
+    tsdb_record_state_fini(&generation->record_state);
     tsdb_db_append_generation_locked(db, generation);
     tw_lock_release(&db->lock);
     return TW_OK;
+}
+
+/* Of the series that are active after the replay. */
+static void count_sources(struct tsdb_db *db)
+{
+    struct wire_label items[WIRE_LABELS_COUNT_MAX];
+    tw_lock_take(&db->lock);
+    for (uint32_t id = 0; db->index && id < tsdb_index_count(db->index); id++)
+        if (tsdb_bits_test(&db->previous, id))
+            tsdb_sources_count(&db->sources,
+                               tsdb_source_key(tsdb_index_labels(db->index, id, items)), true);
+    tsdb_sources_turn(&db->sources, false);
+    tw_lock_release(&db->lock);
 }
 
 static enum tw_code replay_log(struct tsdb_db *db, struct tw_err *err)
@@ -206,6 +335,10 @@ static enum tw_code replay_log(struct tsdb_db *db, struct tw_err *err)
     for (size_t i = 0; i < count && code == TW_OK; i++)
         code = numbers[i] < flushed ? tsdb_segment_remove(db->log_folder, numbers[i], err)
                                     : replay_segment(db, numbers[i], err);
+    if (code == TW_OK)
+        code = finish_index(db, err);
+    if (code == TW_OK && db->options.series_max_per_source)
+        count_sources(db);
     db->next_number = count ? numbers[count - 1] + 1 : 1;
     if (db->next_number <= flushed)
         db->next_number = flushed + 1;
@@ -256,6 +389,16 @@ static enum tw_code open_parts(struct tsdb_db *db, struct tw_err *err)
     return code;
 }
 
+static size_t default_head_bytes(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    size_t bytes =
+        pages > 0 && page_bytes > 0 ? (size_t)pages * (size_t)page_bytes / HEAD_BYTES_SHARE : 0;
+    return bytes < HEAD_BYTES_LOW    ? HEAD_BYTES_LOW
+           : bytes > HEAD_BYTES_HIGH ? HEAD_BYTES_HIGH
+                                     : bytes;
+}
+
 #define OR_DEFAULT(option, value) ((option) = (option) ? (option) : (value))
 
 enum tw_code tsdb_db_open(const struct tsdb_db_options *options, struct tsdb_db **ret_db,
@@ -270,7 +413,7 @@ enum tw_code tsdb_db_open(const struct tsdb_db_options *options, struct tsdb_db 
     db->options = *options;
     OR_DEFAULT(db->options.flush_interval_ms, FLUSH_INTERVAL_MS);
     OR_DEFAULT(db->options.series_max, SERIES_MAX);
-    OR_DEFAULT(db->options.head_bytes_max, HEAD_BYTES_MAX);
+    OR_DEFAULT(db->options.head_bytes_max, default_head_bytes());
     OR_DEFAULT(db->options.log_bytes_max, LOG_BYTES_MAX);
     OR_DEFAULT(db->options.pending_samples_max, PENDING_SAMPLES_MAX);
     db->clock = options->clock ? options->clock : tw_clock_system();
@@ -351,6 +494,9 @@ struct tsdb_db *tsdb_db_close(struct tsdb_db *db)
             (void)(tsdb_segment_remove(db->log_folder, number, &ignored) == TW_OK);
     }
     tsdb_group_free(db->spare);
+    tsdb_index_free(db->index);
+    tsdb_bits_fini(&db->previous);
+    tsdb_sources_fini(&db->sources);
     tsdb_partitions_close(db->partitions);
     tsdb_catalog_close(db->catalog);
     tw_buf_fini(&db->scratch);
@@ -379,8 +525,16 @@ void tsdb_db_status(struct tsdb_db *db, struct tsdb_db_status *ret)
     ret->code = db->active ? TW_OK : db->state;
     if (ret->code != TW_OK)
         memcpy(ret->message, db->state_err.message, sizeof ret->message);
+    ret->head_series = db->active_series;
+    ret->head_bytes = db->index ? tsdb_index_bytes(db->index) : 0;
+    const struct tsdb_index *before = db->index;
     for (const struct tsdb_generation *at = db->oldest; at; at = at->newer) {
-        ret->head_series += tsdb_index_count(tsdb_head_index(at->head));
+        const struct tsdb_index *index = tsdb_head_index(at->head);
+        if (index != db->index)
+            ret->head_series += tsdb_head_series_count(at->head);
+        if (index != db->index && index != before)
+            ret->head_bytes += tsdb_index_bytes(index);
+        before = index;
         ret->head_samples += tsdb_head_sample_count(at->head);
         ret->head_bytes += tsdb_head_bytes(at->head);
     }

@@ -39,11 +39,13 @@ struct tsdb_db_options {
     int64_t retention_ms;       /* 0 = off: everything is kept, 1970 included */
     int64_t flush_interval_ms;  /* 0 = 30 min */
     /* Limits, each 0 = the default named. */
-    size_t series_max;          /* of the head: 10 million */
-    size_t head_bytes_max;      /* the head is flushed when it is larger: 128 MiB */
-    size_t log_bytes_max;       /* or its segment: 256 MiB */
-    size_t pending_samples_max; /* not yet committed; beyond: TW_OVERLOAD: 2 million */
-    bool manual;                /* no keeper thread: the owner calls tsdb_db_keep (tests, tools) */
+    size_t series_max;            /* active ones: 10 million */
+    size_t series_max_per_source; /* of one job and instance: none */
+    size_t head_bytes_max;        /* the head is flushed when it and the index are larger: a
+                                     quarter of the machine's memory */
+    size_t log_bytes_max;         /* or its segment: 256 MiB */
+    size_t pending_samples_max;   /* not yet committed; beyond: TW_OVERLOAD: 2 million */
+    bool manual; /* no keeper thread: the owner calls tsdb_db_keep (tests, tools) */
 };
 
 struct tsdb_db;
@@ -75,6 +77,7 @@ void tsdb_db_status(struct tsdb_db *db, struct tsdb_db_status *ret);
     REFUSAL(TOO_OLD, "too_old")                                                                    \
     REFUSAL(BAD_LABELS, "bad_labels")                                                              \
     REFUSAL(SERIES_LIMIT, "series_limit")                                                          \
+    REFUSAL(SOURCE_SERIES_LIMIT, "source_series_limit")                                            \
     REFUSAL(HISTOGRAM, "native_histogram")                                                         \
     REFUSAL(EXEMPLAR, "exemplar")
 

@@ -12,6 +12,12 @@
  *       generation before those of the next.
  *   I2  Samples enter a head only after their group is durable.
  *   I3  A generation leaves the list only after its samples are durable in partitions.
+ *   I4  Generations share one index, reference counted, so that a change of generation costs the
+ *       series that go on no memory and hardly time. Each segment has the registrations that it
+ *       needs and can be replayed alone. When less than half of the index is active at a change,
+ *       the new generation begins an empty one, and the old goes with the last head that has it.
+ *   I5  A series is active when it was written to in the active generation or the one before. A
+ *       limit refuses series that are not active, never one that is.
  */
 #ifndef TW_TSDB_DB_INT_H
 #define TW_TSDB_DB_INT_H
@@ -26,6 +32,7 @@
 #include "tsdb/log.h"
 #include "tsdb/partition.h"
 #include "tsdb/record.h"
+#include "tsdb/sources.h"
 
 struct tsdb_generation {
     struct tsdb_generation *newer;
@@ -65,7 +72,7 @@ enum tsdb_rewrite_cause {
 struct tsdb_db_metrics {
     struct tw_metric *appended, *refused[TSDB_REFUSAL_COUNT], *commits, *commit_failures,
         *commit_seconds, *log_bytes, *flushes, *flush_failures, *flush_seconds, *blocks,
-        *flushed_samples, *partitions_dropped, *series_created;
+        *flushed_samples, *partitions_dropped, *series_created, *late, *duplicates, *overwritten;
     struct tw_metric *rewrites[TSDB_REWRITE_COUNT], *rewrite_failures, *rewrite_seconds,
         *rewrite_read, *rewrite_written, *rewrite_samples, *rewriting;
 };
@@ -87,6 +94,10 @@ struct tsdb_db {
     struct tw_cond drained;                  /* a group was committed or failed */
     struct tw_cond keep;                     /* for the keeper: something is due, or the end */
     struct tsdb_generation *oldest, *active; /* active NULL: nothing is taken, see state */
+    struct tsdb_index *index;                /* the newest generation's; a reference of its own */
+    struct tsdb_bits previous;               /* series of the index that were active before it */
+    size_t active_series;
+    struct tsdb_sources sources; /* counted when there is a limit */
     uint64_t next_number;
     struct tsdb_group *queue_first, *queue_last, *filling, *spare;
     size_t pending_samples;
@@ -127,11 +138,18 @@ void tsdb_keeper_body(void *db);
 enum tw_code tsdb_keeper_flush(struct tsdb_db *db, struct tw_err *err);
 /* Makes a new generation with its segment the active one; a former one is sealed. */
 enum tw_code tsdb_keeper_rotate(struct tsdb_db *db, struct tw_err *err);
-struct tsdb_generation *tsdb_generation_new(struct tsdb_db *db, uint64_t number);
+struct tsdb_generation *tsdb_generation_new(struct tsdb_db *db);
 struct tsdb_generation *tsdb_generation_free(struct tsdb_generation *generation);
 void tsdb_db_append_generation_locked(struct tsdb_db *db, struct tsdb_generation *generation);
 /* Seals the active generation; there is none until a new one is put in its place. */
 void tsdb_db_retire_active_locked(struct tsdb_db *db);
+/* Puts a generation with its segment in the place of the active one, which is sealed. */
+void tsdb_db_activate_locked(struct tsdb_db *db, struct tsdb_generation *generation,
+                             uint64_t number);
+/* Whether the active generation is so large that it is to be flushed. */
+bool tsdb_db_is_over_budget_locked(const struct tsdb_db *db);
+/* Whether nothing was taken for the active generation. */
+bool tsdb_db_active_is_empty_locked(const struct tsdb_db *db);
 
 /* ---- renewal.c ---- */
 void tsdb_renewal_body(void *db);

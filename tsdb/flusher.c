@@ -52,8 +52,8 @@ static void gather(struct flush *flush, struct tsdb_head *head)
 {
     struct tsdb_points points = {0};
     struct tsdb_point room[TSDB_HEAD_TAIL_MAX];
-    size_t count = tsdb_index_count(tsdb_head_index(head));
-    for (uint32_t id = 0; id < count; id++) {
+    uint32_t limit = tsdb_head_series_limit(head);
+    for (uint32_t id = 0; id < limit; id++) {
         struct tsdb_head_view view = tsdb_head_view(head, id, room);
         tsdb_head_view_points(&view, INT64_MIN, INT64_MAX, &points);
         cut_series(flush, id, &points);

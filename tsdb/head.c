@@ -10,10 +10,22 @@
 
 #include "base/assert.h"
 #include "tsdb/codec.h"
+#include "tsdb/rows.h"
 
 #define HEAD_MAGIC 0x7e5d4eadu
-#define TAIL_CLASSES 4 /* 4, 8, 16, 32 points */
+#define TAIL_CLASSES 3 /* 4, 8, 16 points */
 #define TAIL_FIRST 4
+/* So many chunks of one size become one of the next: each sample is packed three times at most. */
+#define MERGED_CHUNKS 4
+/* Memory for tails and chunks is given in multiples of this; what is given back waits in a list of
+ * its size for the next that needs it. */
+#define GRAIN 16
+#define GRAINS_MAX 288 /* above a full tail, and a full chunk of values that do not pack */
+/* Chunks that a late sample is looked for in. */
+#define LATE_CHUNKS_MAX 4
+
+static_assert(TAIL_FIRST << (TAIL_CLASSES - 1) == TSDB_HEAD_TAIL_MAX,
+              "the last class is the limit");
 
 struct tsdb_head_chunk {
     const struct tsdb_head_chunk *older;
@@ -22,14 +34,13 @@ struct tsdb_head_chunk {
     char bytes[];
 };
 
+/* Zero: no sample yet. */
 struct series {
     const struct tsdb_head_chunk *newest;
     struct tsdb_point *tail;
-    uint64_t log_bits;
     int64_t last_ms;
-    uint32_t next;
     uint8_t tail_count, tail_class; /* class 0 = no tail yet */
-    bool unordered;
+    bool used, unordered;
 };
 
 struct tsdb_head {
@@ -37,29 +48,43 @@ struct tsdb_head {
     atomic_uint references;
     uint64_t number;
     struct tsdb_index *index;
-    struct tw_arena *arena; /* tails and chunks */
-    struct series *series;
-    size_t series_capacity;
-    struct tsdb_point
-        *free_tails[TAIL_CLASSES + 1]; /* by class; linked through the first 8 bytes */
+    struct tw_arena *arena;            /* tails and chunks */
+    void *free_memory[GRAINS_MAX + 1]; /* by grains; linked through the first 8 bytes */
+    struct tsdb_rows series;
+    uint32_t series_limit;
+    size_t series_count;
     struct tw_buf scratch;
+    struct tsdb_points gathered; /* of chunks that are merged */
     uint64_t sample_count;
     int64_t first_ms, last_ms;
 };
 
-struct tsdb_head *tsdb_head_new(uint64_t number)
+/* ---- life ---- */
+
+static struct tsdb_head *new_with(uint64_t number, struct tsdb_index *index)
 {
     struct tsdb_head *head = calloc(1, sizeof *head);
     TW_ASSERT(head != NULL);
     head->magic = HEAD_MAGIC;
     head->number = number;
     atomic_init(&head->references, 1);
-    head->index = tsdb_index_new();
+    head->index = index;
     head->arena = tw_arena_new(4096);
     head->first_ms = INT64_MAX;
     head->last_ms = INT64_MIN;
     tw_buf_init(&head->scratch, (size_t)1 << 20);
     return head;
+}
+
+struct tsdb_head *tsdb_head_new(uint64_t number)
+{
+    return new_with(number, tsdb_index_new_numbered(number));
+}
+
+struct tsdb_head *tsdb_head_new_sharing(uint64_t number, struct tsdb_index *index)
+{
+    tsdb_index_ref(index);
+    return new_with(number, index);
 }
 
 void tsdb_head_ref(struct tsdb_head *head)
@@ -77,8 +102,9 @@ void tsdb_head_unref(struct tsdb_head *head)
         return;
     tsdb_index_free(head->index);
     tw_arena_free(head->arena);
-    free(head->series);
+    tsdb_rows_fini(&head->series, sizeof(struct series));
     tw_buf_fini(&head->scratch);
+    tsdb_points_fini(&head->gathered);
     head->magic = 0;
     free(head);
 }
@@ -101,8 +127,17 @@ uint64_t tsdb_head_sample_count(const struct tsdb_head *head)
 
 size_t tsdb_head_bytes(const struct tsdb_head *head)
 {
-    return tsdb_index_bytes(head->index) + tw_arena_bytes(head->arena) +
-           head->series_capacity * sizeof *head->series;
+    return tw_arena_bytes(head->arena) + head->series_count * sizeof(struct series);
+}
+
+size_t tsdb_head_series_count(const struct tsdb_head *head)
+{
+    return head->series_count;
+}
+
+uint32_t tsdb_head_series_limit(const struct tsdb_head *head)
+{
+    return head->series_limit;
 }
 
 bool tsdb_head_range(const struct tsdb_head *head, int64_t *ret_first_ms, int64_t *ret_last_ms)
@@ -114,34 +149,59 @@ bool tsdb_head_range(const struct tsdb_head *head, int64_t *ret_first_ms, int64_
     return true;
 }
 
+/* ---- series ---- */
+
 uint32_t tsdb_head_add_series(struct tsdb_head *head, struct wire_labels labels, uint64_t hash)
 {
     TW_CHECK_MAGIC(head, HEAD_MAGIC);
-    uint32_t id = tsdb_index_append(head->index, labels, hash);
-    if (id >= head->series_capacity) {
-        size_t capacity = head->series_capacity ? head->series_capacity * 2 : 64;
-        head->series = realloc(head->series, capacity * sizeof *head->series);
-        TW_ASSERT(head->series != NULL);
-        head->series_capacity = capacity;
-    }
-    head->series[id] = (struct series){.last_ms = INT64_MIN, .next = TSDB_NO_SERIES};
-    return id;
-}
-
-static struct series *series_at(struct tsdb_head *head, uint32_t id)
-{
-    TW_ASSERT(id < tsdb_index_count(head->index));
-    return &head->series[id];
-}
-
-uint64_t *tsdb_head_log_bits(struct tsdb_head *head, uint32_t series)
-{
-    return &series_at(head, series)->log_bits;
+    return tsdb_index_append(head->index, labels, hash);
 }
 
 uint32_t *tsdb_head_next_series(struct tsdb_head *head, uint32_t series)
 {
-    return &series_at(head, series)->next;
+    return tsdb_index_next(head->index, series);
+}
+
+/* NULL without samples. */
+static const struct series *find_series(const struct tsdb_head *head, uint32_t id)
+{
+    const struct series *series = tsdb_rows_get(&head->series, id, sizeof *series);
+    return series && series->used ? series : NULL;
+}
+
+static struct series *make_series(struct tsdb_head *head, uint32_t id)
+{
+    struct series *series = tsdb_rows_make(&head->series, id, sizeof *series);
+    if (!series->used) {
+        TW_ASSERT(tsdb_index_has(head->index, id));
+        series->used = true;
+        series->last_ms = INT64_MIN;
+        head->series_count++;
+        if (id >= head->series_limit)
+            head->series_limit = id + 1;
+    }
+    return series;
+}
+
+/* ---- memory ---- */
+
+static void *take_memory(struct tsdb_head *head, size_t bytes)
+{
+    size_t grains = (bytes + GRAIN - 1) / GRAIN;
+    void *memory = grains <= GRAINS_MAX ? head->free_memory[grains] : NULL;
+    if (!memory)
+        return tw_arena_alloc(head->arena, grains * GRAIN);
+    memcpy(&head->free_memory[grains], memory, sizeof(void *));
+    return memory;
+}
+
+static void give_memory(struct tsdb_head *head, void *memory, size_t bytes)
+{
+    size_t grains = (bytes + GRAIN - 1) / GRAIN;
+    if (grains > GRAINS_MAX)
+        return; /* goes with the head */
+    memcpy(memory, &head->free_memory[grains], sizeof(void *));
+    head->free_memory[grains] = memory;
 }
 
 /* ---- tails ---- */
@@ -151,25 +211,97 @@ static size_t tail_capacity(unsigned class)
     return class ? (size_t)TAIL_FIRST << (class - 1) : 0;
 }
 
-static_assert(TAIL_FIRST << (TAIL_CLASSES - 1) == TSDB_HEAD_TAIL_MAX,
-              "the last class is the limit");
-
 static void grow_tail(struct tsdb_head *head, struct series *series)
 {
     unsigned class = series->tail_class + 1u;
     TW_ASSERT(class <= TAIL_CLASSES);
-    struct tsdb_point *tail = head->free_tails[class];
-    if (tail)
-        memcpy(&head->free_tails[class], tail, sizeof(void *));
-    else
-        tail = tw_arena_alloc(head->arena, tail_capacity(class) * sizeof *tail);
+    struct tsdb_point *tail = take_memory(head, tail_capacity(class) * sizeof *tail);
     if (series->tail) {
         memcpy(tail, series->tail, series->tail_count * sizeof *tail);
-        memcpy(series->tail, &head->free_tails[series->tail_class], sizeof(void *));
-        head->free_tails[series->tail_class] = series->tail;
+        give_memory(head, series->tail, tail_capacity(series->tail_class) * sizeof *tail);
     }
     series->tail = tail;
     series->tail_class = (uint8_t) class;
+}
+
+/* ---- chunks ---- */
+
+static size_t chunk_bytes(const struct tsdb_head_chunk *chunk)
+{
+    return sizeof *chunk + chunk->time_bytes + chunk->value_bytes;
+}
+
+/* points: settled, at most TSDB_HEAD_CHUNK_MAX. */
+static struct tsdb_head_chunk *make_chunk(struct tsdb_head *head, const struct tsdb_points *points,
+                                          const struct tsdb_head_chunk *older)
+{
+    int64_t times[TSDB_HEAD_CHUNK_MAX];
+    uint64_t values[TSDB_HEAD_CHUNK_MAX];
+    TW_ASSERT(points->count <= TSDB_HEAD_CHUNK_MAX);
+    for (size_t i = 0; i < points->count; i++) {
+        times[i] = points->items[i].time_ms;
+        values[i] = points->items[i].bits;
+    }
+    tw_buf_clear(&head->scratch);
+    tsdb_codec_encode_times(times, points->count, &head->scratch);
+    size_t time_bytes = head->scratch.size;
+    tsdb_codec_encode_values(values, points->count, &head->scratch);
+    TW_ASSERT(!head->scratch.overflow && head->scratch.size < UINT16_MAX);
+    struct tsdb_head_chunk *chunk = take_memory(head, sizeof *chunk + head->scratch.size);
+    *chunk = (struct tsdb_head_chunk){.older = older,
+                                      .first_ms = times[0],
+                                      .last_ms = times[points->count - 1],
+                                      .count = (uint16_t)points->count,
+                                      .time_bytes = (uint16_t)time_bytes,
+                                      .value_bytes = (uint16_t)(head->scratch.size - time_bytes)};
+    memcpy(chunk->bytes, head->scratch.data, head->scratch.size);
+    return chunk;
+}
+
+static void append_chunk(const struct tsdb_head_chunk *chunk, struct tsdb_points *ret)
+{
+    int64_t times[TSDB_HEAD_CHUNK_MAX];
+    uint64_t values[TSDB_HEAD_CHUNK_MAX];
+    struct tw_str time_bytes = {chunk->bytes, chunk->time_bytes};
+    struct tw_str value_bytes = {chunk->bytes + chunk->time_bytes, chunk->value_bytes};
+    /* Written by this process into its own memory: anything else is a bug. */
+    TW_ASSERT(chunk->count <= TSDB_HEAD_CHUNK_MAX &&
+              tsdb_codec_decode_times(time_bytes, times, chunk->count) &&
+              tsdb_codec_decode_values(value_bytes, values, chunk->count));
+    struct tsdb_point *to = tsdb_points_reserve(ret, chunk->count);
+    for (size_t i = 0; i < chunk->count; i++)
+        to[i] = (struct tsdb_point){times[i], values[i]};
+    ret->count += chunk->count;
+}
+
+/* Whether the newest chunks are so many of one size that they become one. */
+static bool merge_is_due(const struct series *series)
+{
+    const struct tsdb_head_chunk *chunk = series->newest;
+    size_t size = chunk->count, total = 0;
+    for (int i = 0; i < MERGED_CHUNKS; i++, chunk = chunk->older) {
+        if (!chunk || chunk->count > size)
+            return false;
+        total += chunk->count;
+    }
+    return total <= TSDB_HEAD_CHUNK_MAX;
+}
+
+static void merge_chunks(struct tsdb_head *head, struct series *series)
+{
+    const struct tsdb_head_chunk *merged[MERGED_CHUNKS], *chunk = series->newest;
+    for (int i = 0; i < MERGED_CHUNKS; i++, chunk = chunk->older)
+        merged[i] = chunk;
+    head->gathered.count = 0;
+    for (int i = MERGED_CHUNKS; i-- > 0;)
+        append_chunk(merged[i], &head->gathered);
+    tsdb_points_settle(&head->gathered);
+    /* A view may still read them; then their memory goes with the head. Views are taken under the
+     * lock that we are under, by those who have a reference. */
+    if (atomic_load_explicit(&head->references, memory_order_acquire) == 1)
+        for (int i = 0; i < MERGED_CHUNKS; i++)
+            give_memory(head, (void *)(uintptr_t)merged[i], chunk_bytes(merged[i]));
+    series->newest = make_chunk(head, &head->gathered, chunk);
 }
 
 /* Packs the full tail into a chunk. */
@@ -177,32 +309,51 @@ static void pack_tail(struct tsdb_head *head, struct series *series)
 {
     struct tsdb_points points = {series->tail, series->tail_count, TSDB_HEAD_TAIL_MAX};
     tsdb_points_settle(&points);
-    int64_t times[TSDB_HEAD_TAIL_MAX];
-    uint64_t values[TSDB_HEAD_TAIL_MAX];
-    for (size_t i = 0; i < points.count; i++) {
-        times[i] = points.items[i].time_ms;
-        values[i] = points.items[i].bits;
-    }
-    tw_buf_clear(&head->scratch);
-    tsdb_codec_encode_times(times, points.count, &head->scratch);
-    size_t time_bytes = head->scratch.size;
-    tsdb_codec_encode_values(values, points.count, &head->scratch);
-    TW_ASSERT(!head->scratch.overflow && head->scratch.size < UINT16_MAX);
-    struct tsdb_head_chunk *chunk = tw_arena_alloc(head->arena, sizeof *chunk + head->scratch.size);
-    *chunk = (struct tsdb_head_chunk){.older = series->newest,
-                                      .first_ms = times[0],
-                                      .last_ms = times[points.count - 1],
-                                      .count = (uint16_t)points.count,
-                                      .time_bytes = (uint16_t)time_bytes,
-                                      .value_bytes = (uint16_t)(head->scratch.size - time_bytes)};
-    memcpy(chunk->bytes, head->scratch.data, head->scratch.size);
-    series->newest = chunk;
+    series->newest = make_chunk(head, &points, series->newest);
     series->tail_count = 0;
+    while (merge_is_due(series))
+        merge_chunks(head, series);
 }
 
-void tsdb_head_append(struct tsdb_head *head, uint32_t id, int64_t time_ms, uint64_t bits)
+/* ---- appending ---- */
+
+static enum tsdb_head_arrival judge(uint64_t there, uint64_t bits)
 {
-    struct series *series = series_at(head, id);
+    return there == bits ? TSDB_ARRIVED_DUPLICATE : TSDB_ARRIVED_OVERWRITING;
+}
+
+/* What a sample that is not newer than the newest is. */
+static enum tsdb_head_arrival judge_late(struct tsdb_head *head, const struct series *series,
+                                         int64_t time_ms, uint64_t bits)
+{
+    for (size_t i = series->tail_count; i-- > 0;)
+        if (series->tail[i].time_ms == time_ms)
+            return judge(series->tail[i].bits, bits);
+    int looked = 0;
+    for (const struct tsdb_head_chunk *chunk = series->newest; chunk && looked < LATE_CHUNKS_MAX;
+         chunk = chunk->older, looked++) {
+        if (time_ms < chunk->first_ms || time_ms > chunk->last_ms)
+            continue;
+        head->gathered.count = 0;
+        append_chunk(chunk, &head->gathered);
+        size_t at = tsdb_points_find(head->gathered.items, head->gathered.count, time_ms);
+        if (head->gathered.items[at].time_ms == time_ms)
+            return judge(head->gathered.items[at].bits, bits);
+    }
+    return TSDB_ARRIVED_LATE;
+}
+
+enum tsdb_head_arrival tsdb_head_append(struct tsdb_head *head, uint32_t id, int64_t time_ms,
+                                        uint64_t bits)
+{
+    struct series *series = make_series(head, id);
+    enum tsdb_head_arrival arrival = TSDB_ARRIVED_NEWEST;
+    if (time_ms > series->last_ms || series->tail_class == 0) {
+        series->last_ms = time_ms;
+    } else {
+        arrival = judge_late(head, series, time_ms, bits);
+        series->unordered = true;
+    }
     if (series->tail_count == tail_capacity(series->tail_class)) {
         if (series->tail_count == TSDB_HEAD_TAIL_MAX)
             pack_tail(head, series);
@@ -210,27 +361,27 @@ void tsdb_head_append(struct tsdb_head *head, uint32_t id, int64_t time_ms, uint
             grow_tail(head, series);
     }
     series->tail[series->tail_count++] = (struct tsdb_point){time_ms, bits};
-    if (time_ms > series->last_ms)
-        series->last_ms = time_ms;
-    else
-        series->unordered = true;
     head->first_ms = time_ms < head->first_ms ? time_ms : head->first_ms;
     head->last_ms = time_ms > head->last_ms ? time_ms : head->last_ms;
     head->sample_count++;
+    return arrival;
 }
 
 /* ---- views ---- */
 
-size_t tsdb_head_tail_count(const struct tsdb_head *head, uint32_t series)
+size_t tsdb_head_tail_count(const struct tsdb_head *head, uint32_t id)
 {
-    return head->series[series].tail_count;
+    const struct series *series = find_series(head, id);
+    return series ? series->tail_count : 0;
 }
 
 struct tsdb_head_view tsdb_head_view(const struct tsdb_head *head, uint32_t id,
                                      struct tsdb_point *room)
 {
     TW_CHECK_MAGIC(head, HEAD_MAGIC);
-    const struct series *series = &head->series[id];
+    const struct series *series = find_series(head, id);
+    if (!series)
+        return (struct tsdb_head_view){.tail = room, .ordered = true, .last_ms = INT64_MIN};
     if (series->tail_count)
         memcpy(room, series->tail, series->tail_count * sizeof *room);
     return (struct tsdb_head_view){.newest = series->newest,
@@ -238,22 +389,6 @@ struct tsdb_head_view tsdb_head_view(const struct tsdb_head *head, uint32_t id,
                                    .tail_count = series->tail_count,
                                    .ordered = !series->unordered,
                                    .last_ms = series->last_ms};
-}
-
-static void append_chunk(const struct tsdb_head_chunk *chunk, struct tsdb_points *ret)
-{
-    int64_t times[TSDB_HEAD_TAIL_MAX];
-    uint64_t values[TSDB_HEAD_TAIL_MAX];
-    struct tw_str time_bytes = {chunk->bytes, chunk->time_bytes};
-    struct tw_str value_bytes = {chunk->bytes + chunk->time_bytes, chunk->value_bytes};
-    /* Written by this process into its own memory: anything else is a bug. */
-    TW_ASSERT(chunk->count <= TSDB_HEAD_TAIL_MAX &&
-              tsdb_codec_decode_times(time_bytes, times, chunk->count) &&
-              tsdb_codec_decode_values(value_bytes, values, chunk->count));
-    struct tsdb_point *to = tsdb_points_reserve(ret, chunk->count);
-    for (size_t i = 0; i < chunk->count; i++)
-        to[i] = (struct tsdb_point){times[i], values[i]};
-    ret->count += chunk->count;
 }
 
 /* Those that overlap the range, oldest first; free() the array. */

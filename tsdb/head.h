@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * head: the newest samples, in memory, series after series. A head belongs to one segment of the
- * log (log.h): it holds exactly what is committed there, has an index of its own, and lives until
- * its samples are in partitions; then both go. So nothing is ever collected piece by piece, and
- * series that ended leave with their head.
+ * log (log.h): it holds exactly what is committed there, and lives until its samples are in
+ * partitions; then both go. So no sample is ever collected piece by piece. Which series an id
+ * stands for, the index says, which a head may share with the one before it (index.h).
  *
  *   I1  A series' samples are a tail of at most TSDB_HEAD_TAIL_MAX raw ones, and packed chunks,
- * each pointing to the one packed before it. A packed chunk never changes. I2  Samples are kept in
- * the order of arrival between chunks; within a chunk they are settled (points.h). `ordered` says
- * that all came in ascending time, so that nothing overlaps. I3  A view (the tail copied, a pointer
- * to the newest chunk) stays right while samples are added.
+ *       each pointing to the one packed before it. A packed chunk never changes; small ones are
+ *       replaced by one larger now and then, while nobody has a view.
+ *   I2  Samples are kept in the order of arrival between chunks; within a chunk they are settled
+ *       (points.h). `ordered` says that all came in ascending time, so that nothing overlaps.
+ *   I3  A view (the tail copied, a pointer to the newest chunk) stays right while samples are
+ *       added: whoever takes one holds a reference to the head.
  *
  * Threads: all functions under the owner's lock, except those that take a view, for which a
  * reference to the head is enough. A sealed head (nothing is added any more) may be read by all.
@@ -24,31 +26,50 @@
 #include "tsdb/index.h"
 #include "tsdb/points.h"
 
-/* Raw samples a series keeps before they are packed: 512 bytes at most. */
-#define TSDB_HEAD_TAIL_MAX 32
+/* Raw samples a series keeps before they are packed. */
+#define TSDB_HEAD_TAIL_MAX 16
+/* Samples of the largest packed chunk. */
+#define TSDB_HEAD_CHUNK_MAX (4 * 4 * TSDB_HEAD_TAIL_MAX)
 
 struct tsdb_head;
 struct tsdb_head_chunk;
 
 /* number: of the head and its segment, ascending. One reference is the caller's. */
 struct tsdb_head *tsdb_head_new(uint64_t number);
+/* With this index (a reference is taken) instead of an empty one of its own. */
+struct tsdb_head *tsdb_head_new_sharing(uint64_t number, struct tsdb_index *index);
 void tsdb_head_ref(struct tsdb_head *head);   /* any thread */
 void tsdb_head_unref(struct tsdb_head *head); /* any thread; frees with the last one */
 
 uint64_t tsdb_head_number(const struct tsdb_head *head);
 struct tsdb_index *tsdb_head_index(struct tsdb_head *head);
 uint64_t tsdb_head_sample_count(const struct tsdb_head *head);
+/* Memory of the samples; the index is not counted. */
 size_t tsdb_head_bytes(const struct tsdb_head *head);
+/* Series that have samples here; one more than the highest id of them. */
+size_t tsdb_head_series_count(const struct tsdb_head *head);
+uint32_t tsdb_head_series_limit(const struct tsdb_head *head);
 /* Closed range that holds all samples; false when there are none. */
 bool tsdb_head_range(const struct tsdb_head *head, int64_t *ret_first_ms, int64_t *ret_last_ms);
 
-/* As tsdb_index_append, and room for the series' samples. */
-uint32_t tsdb_head_add_series(struct tsdb_head *head, struct wire_labels labels, uint64_t hash);
-void tsdb_head_append(struct tsdb_head *head, uint32_t series, int64_t time_ms, uint64_t bits);
+/* What a sample was to those that the series had: late is older than the newest; a duplicate and an
+ * overwriting one have the time of another, and its value or not. Looked for in the tail and the
+ * newest chunks: of what came long before, a repetition counts as late. */
+enum tsdb_head_arrival {
+    TSDB_ARRIVED_NEWEST,
+    TSDB_ARRIVED_LATE,
+    TSDB_ARRIVED_DUPLICATE,
+    TSDB_ARRIVED_OVERWRITING,
+    TSDB_ARRIVED_COUNT
+};
 
-/* What the log last wrote of a series' value (0 at first), and which series came after it in the
- * request before: the two guesses that make ingest cheap. */
-uint64_t *tsdb_head_log_bits(struct tsdb_head *head, uint32_t series);
+/* As tsdb_index_append. */
+uint32_t tsdb_head_add_series(struct tsdb_head *head, struct wire_labels labels, uint64_t hash);
+/* series: an id of the index. */
+enum tsdb_head_arrival tsdb_head_append(struct tsdb_head *head, uint32_t series, int64_t time_ms,
+                                        uint64_t bits);
+
+/* Which series came after it in the last request. */
 uint32_t *tsdb_head_next_series(struct tsdb_head *head, uint32_t series);
 
 /* ---- reading ---- */

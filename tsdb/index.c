@@ -3,78 +3,32 @@
 
 #include "tsdb/index.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "tsdb/index_int.h"
 
 #define INDEX_MAGIC 0x7e5d1d01u
 #define TABLE_SLOTS_MIN 64
+/* Rows whose slots are fetched ahead while a table is built. */
+#define BATCH 32
 
-struct string {
-    const char *data;
-    uint32_t size;
-    uint32_t first_pair; /* of the pairs that have it as their name; 0 = none */
-};
+static_assert(sizeof(struct tsdb_index_pair) == 20 && sizeof(struct tsdb_index_series) == 16 &&
+                  sizeof(struct tsdb_index_entry) == 8 && sizeof(struct tsdb_index_string) == 8,
+              "there are millions of them");
 
-struct pair {
-    uint32_t name, value;
-    uint32_t newest; /* entry + 1; 0 = none */
-    uint32_t count;
-    uint32_t next_of_name;
-};
-
-struct entry {
-    uint32_t pair;
-    uint32_t older; /* entry + 1 of an older series with the same pair */
-};
-
-struct series {
-    uint64_t hash;
-    uint32_t first_entry;
-    uint32_t entry_count;
-};
-
-/* Open addressing, ids + 1, at most half full. */
-struct slots {
-    uint32_t *items;
-    size_t mask; /* slots - 1; 0 = none yet */
-    size_t used;
-};
-
-struct tsdb_index {
-    unsigned magic;
-    struct tw_arena *arena; /* the strings' bytes */
-    struct string *strings;
-    struct pair *pairs;
-    struct entry *entries;
-    uint32_t *entry_series; /* which series an entry is of */
-    struct series *series;
-    uint32_t *names; /* string ids that are names of labels */
-    size_t string_count, string_capacity, pair_count, pair_capacity, entry_count, entry_capacity,
-        series_count, series_capacity, name_count, name_capacity;
-    struct slots string_slots, pair_slots, series_slots;
-};
-
-/* ---- growing arrays ---- */
-
-static void *grow(void *items, size_t *capacity, size_t wanted, size_t item_bytes)
-{
-    if (wanted <= *capacity)
-        return items;
-    size_t more = *capacity ? *capacity * 2 : 64;
-    while (more < wanted)
-        more *= 2;
-    items = realloc(items, more * item_bytes);
-    TW_ASSERT(items != NULL);
-    *capacity = more;
-    return items;
-}
+/* ---- sets of ids ---- */
 
 void tsdb_ids_append(struct tsdb_ids *ids, uint32_t id)
 {
-    ids->items = grow(ids->items, &ids->capacity, ids->count + 1, sizeof *ids->items);
+    if (ids->count == ids->capacity) {
+        ids->capacity = ids->capacity ? ids->capacity * 2 : 64;
+        ids->items = realloc(ids->items, ids->capacity * sizeof *ids->items);
+        TW_ASSERT(ids->items != NULL);
+    }
     ids->items[ids->count++] = id;
 }
 
@@ -115,29 +69,98 @@ void tsdb_ids_fini(struct tsdb_ids *ids)
     *ids = (struct tsdb_ids){0};
 }
 
-/* Makes room for one more; rehash gives the hash of an id. */
-static void slots_reserve(struct slots *slots, const struct tsdb_index *index,
-                          uint64_t (*rehash)(const struct tsdb_index *, uint32_t))
+/* ---- hashes ---- */
+
+static uint64_t hash_of_text(struct tw_str text)
 {
-    size_t count = slots->mask ? slots->mask + 1 : 0;
-    if (count && slots->used * 2 < count)
-        return;
-    size_t wider = count ? count * 2 : TABLE_SLOTS_MIN;
-    uint32_t *items = calloc(wider, sizeof *items);
-    TW_ASSERT(items != NULL);
-    for (size_t i = 0; i < count; i++)
-        if (slots->items[i]) {
-            size_t at = rehash(index, slots->items[i] - 1) & (wider - 1);
-            while (items[at])
-                at = (at + 1) & (wider - 1);
-            items[at] = slots->items[i];
-        }
-    free(slots->items);
-    slots->items = items;
-    slots->mask = wider - 1;
+    return tw_hash64(text.data, text.size);
 }
 
-static void slots_put(struct slots *slots, uint64_t hash, uint32_t id)
+static uint64_t hash_of_pair(uint32_t name, uint32_t value)
+{
+    uint64_t mixed = ((uint64_t)name << 32 | value) * UINT64_C(0x9e3779b97f4a7c15);
+    return mixed ^ mixed >> 29;
+}
+
+/* Of a row; false for a hole. */
+typedef bool hash_row(const struct tsdb_index *index, uint32_t id, uint64_t *ret_hash);
+
+static bool hash_string(const struct tsdb_index *index, uint32_t id, uint64_t *ret_hash)
+{
+    if (!tsdb_index_string_row(index, id)->text)
+        return false;
+    *ret_hash = hash_of_text(tsdb_index_text(index, id));
+    return true;
+}
+
+static bool hash_pair(const struct tsdb_index *index, uint32_t id, uint64_t *ret_hash)
+{
+    const struct tsdb_index_pair *pair = tsdb_index_pair_row(index, id);
+    *ret_hash = hash_of_pair(pair->name, pair->value);
+    return pair->name != 0;
+}
+
+static bool hash_series(const struct tsdb_index *index, uint32_t id, uint64_t *ret_hash)
+{
+    const struct tsdb_index_series *series = tsdb_index_series_row(index, id);
+    *ret_hash = series->hash;
+    return series->first_entry != 0;
+}
+
+/* ---- tables ---- */
+
+/* Whether two rows of equal hash are the same; NULL when no row can be there twice. */
+typedef bool same_row(const struct tsdb_index *index, uint32_t a, uint32_t b);
+
+/* False when a row is there twice. */
+static bool fill_slots(struct tsdb_index_slots *slots, const struct tsdb_index *index,
+                       uint32_t row_count, hash_row *hash, same_row *same)
+{
+    for (uint32_t first = 0; first < row_count; first += BATCH) {
+        uint32_t ids[BATCH];
+        uint64_t hashes[BATCH];
+        size_t count = 0;
+        for (uint32_t id = first; id < row_count && id < first + BATCH; id++)
+            if (hash(index, id, &hashes[count])) {
+                __builtin_prefetch(&slots->items[hashes[count] & slots->mask], 1);
+                ids[count++] = id;
+            }
+        for (size_t i = 0; i < count; i++) {
+            size_t at = hashes[i] & slots->mask;
+            for (; slots->items[at]; at = (at + 1) & slots->mask)
+                if (same && same(index, slots->items[at] - 1, ids[i]))
+                    return false;
+            slots->items[at] = ids[i] + 1;
+            slots->used++;
+        }
+    }
+    return true;
+}
+
+/* As wide as row_count rows need: at most 5/8 full. */
+static bool build_slots(struct tsdb_index_slots *slots, const struct tsdb_index *index,
+                        uint32_t row_count, size_t wanted, hash_row *hash, same_row *same)
+{
+    size_t width = TABLE_SLOTS_MIN;
+    while (width / 8 * 5 < wanted)
+        width *= 2;
+    free(slots->items);
+    slots->items = calloc(width, sizeof *slots->items);
+    TW_ASSERT(slots->items != NULL);
+    slots->mask = width - 1;
+    slots->used = 0;
+    return fill_slots(slots, index, row_count, hash, same);
+}
+
+/* Makes room for one more row. */
+static void reserve_slot(struct tsdb_index_slots *slots, const struct tsdb_index *index,
+                         uint32_t row_count, hash_row *hash)
+{
+    if (!slots->mask || slots->used >= (slots->mask + 1) / 8 * 5)
+        (void)build_slots(slots, index, row_count, slots->used + 1, hash, NULL);
+}
+
+static void put_slot(struct tsdb_index_slots *slots, uint64_t hash, uint32_t id)
 {
     size_t at = hash & slots->mask;
     while (slots->items[at])
@@ -148,106 +171,153 @@ static void slots_put(struct slots *slots, uint64_t hash, uint32_t id)
 
 /* ---- strings and pairs ---- */
 
-static uint64_t hash_string(const struct tsdb_index *index, uint32_t id)
+struct tw_str tsdb_index_text(const struct tsdb_index *index, uint32_t string_id)
 {
-    return tw_hash64(index->strings[id].data, index->strings[id].size);
+    uint32_t text = tsdb_index_string_row(index, string_id)->text;
+    const unsigned char *bytes = tsdb_rows_at(&index->texts, text - 1, 1);
+    size_t size = *bytes++;
+    if (size & 0x80)
+        size = (size & 0x7f) | (size_t)*bytes++ << 7;
+    return (struct tw_str){(const char *)bytes, size};
 }
 
-static uint64_t hash_of_pair(uint32_t name, uint32_t value)
+#define TEXT_BYTES_MAX ((size_t)1 << 15) /* lengths are written in 15 bits */
+static_assert(WIRE_LABEL_VALUE_BYTES_MAX < TEXT_BYTES_MAX &&
+                  WIRE_LABEL_NAME_BYTES_MAX < TEXT_BYTES_MAX,
+              "every text fits");
+
+/* `size` rows that follow each other in memory, from *end on or later; the first of them. */
+static uint32_t reserve_contiguous(struct tsdb_rows *rows, uint32_t *end, size_t size,
+                                   size_t row_bytes)
 {
-    uint64_t mixed = ((uint64_t)name << 32 | value) * UINT64_C(0x9e3779b97f4a7c15);
-    return mixed ^ mixed >> 29;
+    while (tsdb_rows_left(*end) < size)
+        *end += (uint32_t)tsdb_rows_left(*end);
+    uint32_t first = *end;
+    TW_ASSERT(first <= UINT32_MAX - size); /* tsdb_index_is_full comes long before */
+    tsdb_rows_make(rows, first, row_bytes);
+    *end += (uint32_t)size;
+    return first;
 }
 
-static uint64_t hash_pair(const struct tsdb_index *index, uint32_t id)
+static void set_text(struct tsdb_index *index, uint32_t id, struct tw_str text)
 {
-    return hash_of_pair(index->pairs[id].name, index->pairs[id].value);
+    size_t head = text.size < 0x80 ? 1 : 2;
+    TW_ASSERT(text.size < TEXT_BYTES_MAX);
+    uint32_t at = reserve_contiguous(&index->texts, &index->text_bytes, head + text.size, 1);
+    char *bytes = tsdb_rows_at(&index->texts, at, 1);
+    bytes[0] = (char)(head == 1 ? text.size : (text.size & 0x7f) | 0x80);
+    if (head == 2)
+        bytes[1] = (char)(text.size >> 7);
+    if (text.size)
+        memcpy(bytes + head, text.data, text.size);
+    struct tsdb_index_string *string =
+        tsdb_rows_make(&index->strings, id, sizeof(struct tsdb_index_string));
+    string->text = at + 1;
 }
 
-static uint64_t hash_series(const struct tsdb_index *index, uint32_t id)
+bool tsdb_index_find_string(const struct tsdb_index *index, struct tw_str text, uint32_t *ret_id)
 {
-    return index->series[id].hash;
-}
-
-static bool find_string(const struct tsdb_index *index, struct tw_str text, uint32_t *ret_id)
-{
-    const struct slots *slots = &index->string_slots;
-    uint64_t hash = tw_hash64(text.data, text.size);
-    for (size_t at = hash & slots->mask; slots->items[at]; at = (at + 1) & slots->mask) {
-        const struct string *string = &index->strings[slots->items[at] - 1];
-        if (string->size == text.size &&
-            (text.size == 0 || memcmp(string->data, text.data, text.size) == 0)) {
+    const struct tsdb_index_slots *slots = &index->string_slots;
+    for (size_t at = hash_of_text(text) & slots->mask; slots->items[at];
+         at = (at + 1) & slots->mask)
+        if (tw_str_equal(tsdb_index_text(index, slots->items[at] - 1), text)) {
             *ret_id = slots->items[at] - 1;
             return true;
         }
-    }
     return false;
 }
 
 static uint32_t intern_string(struct tsdb_index *index, struct tw_str text)
 {
     uint32_t id;
-    slots_reserve(&index->string_slots, index, hash_string);
-    if (find_string(index, text, &id))
+    reserve_slot(&index->string_slots, index, index->string_count, hash_string);
+    if (tsdb_index_find_string(index, text, &id))
         return id;
-    index->strings = grow(index->strings, &index->string_capacity, index->string_count + 1,
-                          sizeof *index->strings);
-    id = (uint32_t)index->string_count++;
-    struct tw_str copy = tw_arena_str(index->arena, text);
-    index->strings[id] = (struct string){.data = copy.data, .size = (uint32_t)copy.size};
-    slots_put(&index->string_slots, tw_hash64(copy.data, copy.size), id);
+    id = index->string_count;
+    TW_ASSERT(id < TSDB_INDEX_ID_MAX);
+    set_text(index, id, text);
+    index->string_count++;
+    put_slot(&index->string_slots, hash_of_text(text), id);
     return id;
 }
 
-static uint32_t find_pair(const struct tsdb_index *index, uint32_t name, uint32_t value)
+uint32_t tsdb_index_find_pair(const struct tsdb_index *index, uint32_t name, uint32_t value)
 {
-    const struct slots *slots = &index->pair_slots;
+    const struct tsdb_index_slots *slots = &index->pair_slots;
     for (size_t at = hash_of_pair(name, value) & slots->mask; slots->items[at];
          at = (at + 1) & slots->mask) {
-        const struct pair *pair = &index->pairs[slots->items[at] - 1];
+        const struct tsdb_index_pair *pair = tsdb_index_pair_row(index, slots->items[at] - 1);
         if (pair->name == name && pair->value == value)
             return slots->items[at] - 1;
     }
     return 0;
 }
 
+static void add_name(struct tsdb_index *index, uint32_t name)
+{
+    if (index->name_count == index->name_capacity) {
+        index->name_capacity = index->name_capacity ? index->name_capacity * 2 : 16;
+        index->names = realloc(index->names, index->name_capacity * sizeof *index->names);
+        TW_ASSERT(index->names != NULL);
+    }
+    index->names[index->name_count++] = name;
+}
+
+/* Puts a pair into the list of its name. */
+static void link_pair(struct tsdb_index *index, uint32_t id)
+{
+    struct tsdb_index_pair *pair = tsdb_index_pair_row(index, id);
+    struct tsdb_index_string *name = tsdb_index_string_row(index, pair->name);
+    if (name->first_pair == 0)
+        add_name(index, pair->name);
+    pair->next_of_name = name->first_pair;
+    name->first_pair = id;
+}
+
 static uint32_t intern_pair(struct tsdb_index *index, uint32_t name, uint32_t value)
 {
-    slots_reserve(&index->pair_slots, index, hash_pair);
-    uint32_t id = find_pair(index, name, value);
+    reserve_slot(&index->pair_slots, index, index->pair_count, hash_pair);
+    uint32_t id = tsdb_index_find_pair(index, name, value);
     if (id)
         return id;
-    index->pairs =
-        grow(index->pairs, &index->pair_capacity, index->pair_count + 1, sizeof *index->pairs);
-    id = (uint32_t)index->pair_count++;
-    struct string *string = &index->strings[name];
-    if (string->first_pair == 0) {
-        index->names =
-            grow(index->names, &index->name_capacity, index->name_count + 1, sizeof *index->names);
-        index->names[index->name_count++] = name;
-    }
-    index->pairs[id] =
-        (struct pair){.name = name, .value = value, .next_of_name = string->first_pair};
-    string->first_pair = id;
-    slots_put(&index->pair_slots, hash_of_pair(name, value), id);
+    id = index->pair_count++;
+    TW_ASSERT(id < TSDB_INDEX_ID_MAX);
+    struct tsdb_index_pair *pair = tsdb_rows_make(&index->pairs, id, sizeof *pair);
+    pair->name = name;
+    pair->value = value;
+    link_pair(index, id);
+    put_slot(&index->pair_slots, hash_of_pair(name, value), id);
     return id;
 }
 
 /* ---- life ---- */
 
-struct tsdb_index *tsdb_index_new(void)
+struct tsdb_index *tsdb_index_new_numbered(uint64_t number)
 {
     struct tsdb_index *index = calloc(1, sizeof *index);
     TW_ASSERT(index != NULL);
     index->magic = INDEX_MAGIC;
-    index->arena = tw_arena_new(4096);
-    slots_reserve(&index->series_slots, index, hash_series);
-    slots_reserve(&index->pair_slots, index, hash_pair);
+    index->number = number;
+    index->last_series = TSDB_NO_SERIES;
+    atomic_init(&index->references, 1);
     uint32_t empty = intern_string(index, TW_STR(""));
     TW_ASSERT(empty == 0); /* I2 */
-    index->pairs = grow(index->pairs, &index->pair_capacity, 1, sizeof *index->pairs);
-    index->pairs[index->pair_count++] = (struct pair){0};
+    tsdb_rows_make(&index->pairs, 0, sizeof(struct tsdb_index_pair));
+    index->pair_count = 1;
+    reserve_slot(&index->pair_slots, index, 0, hash_pair);
+    reserve_slot(&index->series_slots, index, 0, hash_series);
     return index;
+}
+
+struct tsdb_index *tsdb_index_new(void)
+{
+    return tsdb_index_new_numbered(1);
+}
+
+void tsdb_index_ref(struct tsdb_index *index)
+{
+    TW_CHECK_MAGIC(index, INDEX_MAGIC);
+    atomic_fetch_add_explicit(&index->references, 1, memory_order_relaxed);
 }
 
 struct tsdb_index *tsdb_index_free(struct tsdb_index *index)
@@ -255,12 +325,13 @@ struct tsdb_index *tsdb_index_free(struct tsdb_index *index)
     if (!index)
         return NULL;
     TW_CHECK_MAGIC(index, INDEX_MAGIC);
-    tw_arena_free(index->arena);
-    free(index->strings);
-    free(index->pairs);
-    free(index->entries);
-    free(index->entry_series);
-    free(index->series);
+    if (atomic_fetch_sub_explicit(&index->references, 1, memory_order_acq_rel) != 1)
+        return NULL;
+    tsdb_rows_fini(&index->texts, 1);
+    tsdb_rows_fini(&index->strings, sizeof(struct tsdb_index_string));
+    tsdb_rows_fini(&index->pairs, sizeof(struct tsdb_index_pair));
+    tsdb_rows_fini(&index->entries, sizeof(struct tsdb_index_entry));
+    tsdb_rows_fini(&index->series, sizeof(struct tsdb_index_series));
     free(index->names);
     free(index->string_slots.items);
     free(index->pair_slots.items);
@@ -270,44 +341,63 @@ struct tsdb_index *tsdb_index_free(struct tsdb_index *index)
     return NULL;
 }
 
+uint64_t tsdb_index_number(const struct tsdb_index *index)
+{
+    return index->number;
+}
+
 size_t tsdb_index_count(const struct tsdb_index *index)
 {
-    return index->series_count;
+    return atomic_load_explicit(&index->series_count, memory_order_acquire);
 }
 
 size_t tsdb_index_bytes(const struct tsdb_index *index)
 {
-    return tw_arena_bytes(index->arena) + index->string_capacity * sizeof *index->strings +
-           index->pair_capacity * sizeof *index->pairs +
-           index->entry_capacity * (sizeof *index->entries + sizeof *index->entry_series) +
-           index->series_capacity * sizeof *index->series +
+    return index->text_bytes + index->string_count * sizeof(struct tsdb_index_string) +
+           index->pair_count * sizeof(struct tsdb_index_pair) +
+           index->entry_count * sizeof(struct tsdb_index_entry) +
+           tsdb_index_count(index) * sizeof(struct tsdb_index_series) +
            (index->string_slots.mask + index->pair_slots.mask + index->series_slots.mask + 3) *
                sizeof(uint32_t);
 }
 
-/* ---- series ---- */
-
-static struct tw_str string_at(const struct tsdb_index *index, uint32_t id)
+bool tsdb_index_is_full(const struct tsdb_index *index)
 {
-    return (struct tw_str){index->strings[id].data, index->strings[id].size};
+    return tsdb_index_count(index) >= TSDB_INDEX_ID_MAX / 2 ||
+           index->string_count >= TSDB_INDEX_ID_MAX / 2 ||
+           index->pair_count >= TSDB_INDEX_ID_MAX / 2 || index->text_bytes >= UINT32_MAX / 2 ||
+           index->entry_count >= UINT32_MAX / 2;
 }
 
-static bool same(const struct string *string, struct tw_str text)
+/* ---- series ---- */
+
+bool tsdb_index_has(const struct tsdb_index *index, uint32_t id)
 {
-    return string->size == text.size && memcmp(string->data, text.data, text.size) == 0;
+    return id < tsdb_index_count(index) && tsdb_index_series_row(index, id)->first_entry != 0;
+}
+
+static const struct tsdb_index_entry *entries_of(const struct tsdb_index *index, uint32_t id)
+{
+    TW_ASSERT(id < tsdb_index_count(index));
+    const struct tsdb_index_entry *entries = tsdb_index_entries(index, id);
+    TW_ASSERT(entries != NULL);
+    return entries;
 }
 
 bool tsdb_index_equal(const struct tsdb_index *index, uint32_t id, struct wire_labels labels)
 {
-    TW_ASSERT(id < index->series_count);
-    const struct series *series = &index->series[id];
-    if (series->entry_count != labels.count)
+    const struct tsdb_index_entry *entries = entries_of(index, id);
+    size_t count = 1;
+    while (!tsdb_entry_is_last(&entries[count - 1]))
+        count++;
+    if (count != labels.count)
         return false;
     /* Values before names and the last label first: that is where series differ. */
-    for (size_t i = labels.count; i-- > 0;) {
-        const struct pair *pair = &index->pairs[index->entries[series->first_entry + i].pair];
-        if (!same(&index->strings[pair->value], labels.items[i].value) ||
-            !same(&index->strings[pair->name], labels.items[i].name))
+    for (size_t i = count; i-- > 0;) {
+        const struct tsdb_index_pair *pair =
+            tsdb_index_pair_row(index, tsdb_entry_pair(&entries[i]));
+        if (!tw_str_equal(tsdb_index_text(index, pair->value), labels.items[i].value) ||
+            !tw_str_equal(tsdb_index_text(index, pair->name), labels.items[i].name))
             return false;
     }
     return true;
@@ -316,77 +406,125 @@ bool tsdb_index_equal(const struct tsdb_index *index, uint32_t id, struct wire_l
 uint32_t tsdb_index_find(const struct tsdb_index *index, struct wire_labels labels, uint64_t hash)
 {
     TW_CHECK_MAGIC(index, INDEX_MAGIC);
-    const struct slots *slots = &index->series_slots;
+    const struct tsdb_index_slots *slots = &index->series_slots;
     for (size_t at = hash & slots->mask; slots->items[at]; at = (at + 1) & slots->mask) {
         uint32_t id = slots->items[at] - 1;
-        if (index->series[id].hash == hash && tsdb_index_equal(index, id, labels))
+        if (tsdb_index_series_row(index, id)->hash == hash && tsdb_index_equal(index, id, labels))
             return id;
     }
     return TSDB_NO_SERIES;
 }
 
+/* The pair of a label; `like` is the pair that the series before has in its place, or 0: new series
+ * come in swarms that differ in one or two labels. */
+static uint32_t pair_of_label(struct tsdb_index *index, struct wire_label label, uint32_t like)
+{
+    const struct tsdb_index_pair *before = like ? tsdb_index_pair_row(index, like) : NULL;
+    if (before && tw_str_equal(tsdb_index_text(index, before->name), label.name)) {
+        if (tw_str_equal(tsdb_index_text(index, before->value), label.value))
+            return like;
+        return intern_pair(index, before->name, intern_string(index, label.value));
+    }
+    uint32_t name = intern_string(index, label.name);
+    return intern_pair(index, name, intern_string(index, label.value));
+}
+
+/* Makes the series the newest of its pairs. */
+static void link_entries(struct tsdb_index *index, uint32_t id, struct tsdb_index_entry *entries)
+{
+    for (struct tsdb_index_entry *entry = entries;; entry++) {
+        struct tsdb_index_pair *pair = tsdb_index_pair_row(index, tsdb_entry_pair(entry));
+        entry->older = atomic_load_explicit(&pair->newest, memory_order_relaxed);
+        /* Whoever runs a plan meets the series through this; the row must be complete. */
+        atomic_store_explicit(&pair->newest, id + 1, memory_order_release);
+        atomic_store_explicit(&pair->count,
+                              atomic_load_explicit(&pair->count, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+        if (tsdb_entry_is_last(entry))
+            break;
+    }
+}
+
+static struct tsdb_index_entry *add_row(struct tsdb_index *index, uint32_t id, uint64_t hash,
+                                        const uint32_t *pairs, size_t count)
+{
+    uint32_t first = reserve_contiguous(&index->entries, &index->entry_count, count,
+                                        sizeof(struct tsdb_index_entry));
+    struct tsdb_index_entry *entries =
+        tsdb_rows_at(&index->entries, first, sizeof(struct tsdb_index_entry));
+    for (size_t i = 0; i < count; i++)
+        entries[i].pair = pairs[i];
+    entries[count - 1].pair |= TSDB_ENTRY_LAST;
+    struct tsdb_index_series *series = tsdb_rows_make(&index->series, id, sizeof *series);
+    series->hash = hash;
+    series->next = TSDB_NO_SERIES;
+    series->first_entry = first + 1;
+    return entries;
+}
+
 uint32_t tsdb_index_append(struct tsdb_index *index, struct wire_labels labels, uint64_t hash)
 {
     TW_CHECK_MAGIC(index, INDEX_MAGIC);
-    TW_ASSERT(index->series_count < TSDB_NO_SERIES - 1 && labels.count <= WIRE_LABELS_COUNT_MAX);
-    slots_reserve(&index->series_slots, index, hash_series);
-    index->series = grow(index->series, &index->series_capacity, index->series_count + 1,
-                         sizeof *index->series);
-    size_t before = index->entry_capacity;
-    index->entries = grow(index->entries, &index->entry_capacity, index->entry_count + labels.count,
-                          sizeof *index->entries);
-    if (index->entry_capacity != before) {
-        index->entry_series =
-            realloc(index->entry_series, index->entry_capacity * sizeof *index->entry_series);
-        TW_ASSERT(index->entry_series != NULL);
-    }
-    uint32_t id = (uint32_t)index->series_count++;
-    index->series[id] = (struct series){.hash = hash,
-                                        .first_entry = (uint32_t)index->entry_count,
-                                        .entry_count = (uint32_t)labels.count};
+    uint32_t id = atomic_load_explicit(&index->series_count, memory_order_relaxed);
+    TW_ASSERT(id < TSDB_INDEX_ID_MAX && labels.count > 0 && labels.count <= WIRE_LABELS_COUNT_MAX);
+    reserve_slot(&index->series_slots, index, id, hash_series);
+    uint32_t pairs[WIRE_LABELS_COUNT_MAX];
+    const struct tsdb_index_entry *like =
+        index->last_series == TSDB_NO_SERIES ? NULL : tsdb_index_entries(index, index->last_series);
     for (size_t i = 0; i < labels.count; i++) {
-        uint32_t name = intern_string(index, labels.items[i].name);
-        uint32_t value = intern_string(index, labels.items[i].value);
-        uint32_t pair_id = intern_pair(index, name, value);
-        struct pair *pair = &index->pairs[pair_id];
-        index->entries[index->entry_count] = (struct entry){.pair = pair_id, .older = pair->newest};
-        index->entry_series[index->entry_count++] = id;
-        pair->newest = (uint32_t)index->entry_count;
-        pair->count++;
+        pairs[i] = pair_of_label(index, labels.items[i], like ? tsdb_entry_pair(like) : 0);
+        like = like && !tsdb_entry_is_last(like) ? like + 1 : NULL;
     }
-    slots_put(&index->series_slots, hash, id);
+    struct tsdb_index_entry *entries = add_row(index, id, hash, pairs, labels.count);
+    link_entries(index, id, entries);
+    put_slot(&index->series_slots, hash, id);
+    index->last_series = id;
+    atomic_store_explicit(&index->series_count, id + 1, memory_order_release);
     return id;
 }
 
 uint64_t tsdb_index_hash(const struct tsdb_index *index, uint32_t id)
 {
-    TW_ASSERT(id < index->series_count);
-    return index->series[id].hash;
+    TW_ASSERT(id < tsdb_index_count(index));
+    return tsdb_index_series_row(index, id)->hash;
+}
+
+uint32_t *tsdb_index_next(struct tsdb_index *index, uint32_t id)
+{
+    return &tsdb_index_series_row(index, id)->next;
 }
 
 struct wire_labels tsdb_index_labels(const struct tsdb_index *index, uint32_t id,
                                      struct wire_label *items)
 {
-    TW_ASSERT(id < index->series_count);
-    const struct series *series = &index->series[id];
-    for (uint32_t i = 0; i < series->entry_count; i++) {
-        const struct pair *pair = &index->pairs[index->entries[series->first_entry + i].pair];
-        items[i] = (struct wire_label){string_at(index, pair->name), string_at(index, pair->value)};
+    const struct tsdb_index_entry *entries = entries_of(index, id);
+    for (size_t i = 0;; i++) {
+        const struct tsdb_index_pair *pair =
+            tsdb_index_pair_row(index, tsdb_entry_pair(&entries[i]));
+        items[i] = (struct wire_label){tsdb_index_text(index, pair->name),
+                                       tsdb_index_text(index, pair->value)};
+        if (tsdb_entry_is_last(&entries[i]))
+            return (struct wire_labels){items, i + 1};
     }
-    return (struct wire_labels){items, series->entry_count};
+}
+
+size_t tsdb_index_pair_ids(const struct tsdb_index *index, uint32_t id, uint32_t *ret_pairs)
+{
+    const struct tsdb_index_entry *entries = entries_of(index, id);
+    for (size_t i = 0;; i++) {
+        ret_pairs[i] = tsdb_entry_pair(&entries[i]);
+        if (tsdb_entry_is_last(&entries[i]))
+            return i + 1;
+    }
 }
 
 size_t tsdb_index_label_ids(const struct tsdb_index *index, uint32_t id, uint32_t *ret_names,
                             uint32_t *ret_values)
 {
-    TW_ASSERT(id < index->series_count);
-    const struct series *series = &index->series[id];
-    for (uint32_t i = 0; i < series->entry_count; i++) {
-        const struct pair *pair = &index->pairs[index->entries[series->first_entry + i].pair];
-        ret_names[i] = pair->name;
-        ret_values[i] = pair->value;
-    }
-    return series->entry_count;
+    size_t count = tsdb_index_pair_ids(index, id, ret_names);
+    for (size_t i = 0; i < count; i++)
+        tsdb_index_pair(index, ret_names[i], &ret_names[i], &ret_values[i]);
+    return count;
 }
 
 size_t tsdb_index_string_count(const struct tsdb_index *index)
@@ -396,153 +534,150 @@ size_t tsdb_index_string_count(const struct tsdb_index *index)
 
 struct tw_str tsdb_index_string(const struct tsdb_index *index, uint32_t string_id)
 {
-    TW_ASSERT(string_id < index->string_count);
-    return string_at(index, string_id);
+    return tsdb_index_text(index, string_id);
 }
 
-/* ---- matching ---- */
-
-enum verdict { UNKNOWN, YES, NO };
-
-/* A matcher against this index: which name it looks at, and what it says of each pair seen. */
-struct probe {
-    const struct tsdb_matcher *matcher;
-    uint32_t name; /* string id; 0 = no series has the label */
-    bool when_absent;
-    unsigned char *verdicts; /* by pair id */
-};
-
-static bool pair_matches(const struct tsdb_index *index, struct probe *probe, uint32_t pair)
+size_t tsdb_index_pair_count(const struct tsdb_index *index)
 {
-    if (probe->verdicts[pair] == UNKNOWN)
-        probe->verdicts[pair] =
-            tsdb_matcher_matches(probe->matcher, string_at(index, index->pairs[pair].value)) ? YES
-                                                                                             : NO;
-    return probe->verdicts[pair] == YES;
+    return index->pair_count;
 }
 
-static bool series_matches(const struct tsdb_index *index, struct probe *probe, uint32_t id)
+void tsdb_index_pair(const struct tsdb_index *index, uint32_t pair_id, uint32_t *ret_name,
+                     uint32_t *ret_value)
 {
-    if (!probe->name)
-        return probe->when_absent;
-    const struct series *series = &index->series[id];
-    for (uint32_t i = 0; i < series->entry_count; i++) {
-        uint32_t pair = index->entries[series->first_entry + i].pair;
-        if (index->pairs[pair].name == probe->name)
-            return pair_matches(index, probe, pair);
+    const struct tsdb_index_pair *pair = tsdb_index_pair_row(index, pair_id);
+    *ret_name = pair->name;
+    *ret_value = pair->value;
+}
+
+/* ---- restoring ---- */
+
+bool tsdb_index_has_string(const struct tsdb_index *index, uint32_t id)
+{
+    return id < index->string_count && tsdb_index_string_row(index, id)->text != 0;
+}
+
+bool tsdb_index_has_pair(const struct tsdb_index *index, uint32_t id)
+{
+    return id < index->pair_count && tsdb_index_pair_row(index, id)->name != 0;
+}
+
+/* Makes all parts up to a row, so that holes may be read. */
+static void make_through(struct tsdb_rows *rows, uint32_t id, size_t row_bytes)
+{
+    for (unsigned part = 0; part <= tsdb_rows_part(id); part++)
+        if (!rows->parts[part])
+            tsdb_rows_make_part(rows, part, row_bytes);
+}
+
+bool tsdb_index_restore_string(struct tsdb_index *index, uint32_t id, struct tw_str text)
+{
+    if (tsdb_index_has_string(index, id))
+        return tw_str_equal(tsdb_index_text(index, id), text);
+    if (id == 0 || id >= TSDB_INDEX_ID_MAX || text.size == 0 || text.size >= TEXT_BYTES_MAX)
+        return false;
+    make_through(&index->strings, id, sizeof(struct tsdb_index_string));
+    set_text(index, id, text);
+    if (id >= index->string_count)
+        index->string_count = id + 1;
+    return true;
+}
+
+bool tsdb_index_restore_pair(struct tsdb_index *index, uint32_t id, uint32_t name, uint32_t value)
+{
+    if (tsdb_index_has_pair(index, id)) {
+        const struct tsdb_index_pair *pair = tsdb_index_pair_row(index, id);
+        return pair->name == name && pair->value == value;
     }
-    return probe->when_absent;
+    if (id == 0 || id >= TSDB_INDEX_ID_MAX || name == 0 || value == 0)
+        return false;
+    make_through(&index->pairs, id, sizeof(struct tsdb_index_pair));
+    struct tsdb_index_pair *pair = tsdb_index_pair_row(index, id);
+    pair->name = name;
+    pair->value = value;
+    if (id >= index->pair_count)
+        index->pair_count = id + 1;
+    return true;
 }
 
-static void append_pair(const struct tsdb_index *index, uint32_t pair, struct tsdb_ids *ret_ids)
+bool tsdb_index_restore_series(struct tsdb_index *index, uint32_t id, uint64_t hash,
+                               const uint32_t *pairs, size_t pair_count)
 {
-    for (uint32_t entry = index->pairs[pair].newest; entry; entry = index->entries[entry - 1].older)
-        tsdb_ids_append(ret_ids, index->entry_series[entry - 1]);
-}
-
-/* Series that a probe which needs the label lets through: how many, and which. */
-static size_t count_candidates(const struct tsdb_index *index, struct probe *probe)
-{
-    uint32_t value;
-    if (!probe->name)
-        return 0;
-    if (probe->matcher->op == TSDB_MATCH_EQUAL) {
-        uint32_t pair = find_string(index, probe->matcher->value, &value)
-                            ? find_pair(index, probe->name, value)
-                            : 0;
-        return pair ? index->pairs[pair].count : 0;
+    if (id >= TSDB_INDEX_ID_MAX || pair_count == 0 || pair_count > WIRE_LABELS_COUNT_MAX)
+        return false;
+    if (tsdb_index_has(index, id)) {
+        const struct tsdb_index_entry *entries = tsdb_index_entries(index, id);
+        for (size_t i = 0; i < pair_count; i++)
+            if (tsdb_entry_pair(&entries[i]) != pairs[i] ||
+                tsdb_entry_is_last(&entries[i]) != (i + 1 == pair_count))
+                return false;
+        return tsdb_index_series_row(index, id)->hash == hash;
     }
-    size_t count = 0;
-    for (uint32_t pair = index->strings[probe->name].first_pair; pair;
-         pair = index->pairs[pair].next_of_name)
-        if (pair_matches(index, probe, pair))
-            count += index->pairs[pair].count;
-    return count;
+    make_through(&index->series, id, sizeof(struct tsdb_index_series));
+    add_row(index, id, hash, pairs, pair_count);
+    if (id >= tsdb_index_count(index))
+        atomic_store_explicit(&index->series_count, id + 1, memory_order_release);
+    return true;
 }
 
-static void append_candidates(const struct tsdb_index *index, struct probe *probe,
-                              struct tsdb_ids *ret_ids)
+static bool same_string(const struct tsdb_index *index, uint32_t a, uint32_t b)
 {
-    uint32_t value;
-    if (probe->matcher->op == TSDB_MATCH_EQUAL) {
-        if (find_string(index, probe->matcher->value, &value))
-            append_pair(index, find_pair(index, probe->name, value), ret_ids);
-    } else {
-        for (uint32_t pair = index->strings[probe->name].first_pair; pair;
-             pair = index->pairs[pair].next_of_name)
-            if (pair_matches(index, probe, pair))
-                append_pair(index, pair, ret_ids);
-    }
-    tsdb_ids_sort(ret_ids);
+    return tw_str_equal(tsdb_index_text(index, a), tsdb_index_text(index, b));
 }
 
-/* The probe that leaves fewest candidates. Equality first: its count is at hand; other matchers are
- * evaluated over all values of their name only when no equality narrows. */
-static struct probe *choose_probe(const struct tsdb_index *index, struct probe *probes,
-                                  size_t count, size_t *ret_candidates)
+static bool same_pair(const struct tsdb_index *index, uint32_t a, uint32_t b)
 {
-    struct probe *best = NULL;
-    for (int round = 0; round < 2 && !best; round++)
-        for (size_t i = 0; i < count; i++) {
-            if (probes[i].when_absent || (probes[i].matcher->op == TSDB_MATCH_EQUAL) != !round)
-                continue;
-            size_t candidates = count_candidates(index, &probes[i]);
-            if (!best || candidates < *ret_candidates) {
-                best = &probes[i];
-                *ret_candidates = candidates;
-            }
-        }
-    return best;
+    const struct tsdb_index_pair *x = tsdb_index_pair_row(index, a);
+    const struct tsdb_index_pair *y = tsdb_index_pair_row(index, b);
+    return x->name == y->name && x->value == y->value;
 }
 
-void tsdb_index_match(const struct tsdb_index *index, const struct tsdb_matcher *matchers,
-                      size_t matcher_count, struct tsdb_ids *ret_ids)
+static bool same_series(const struct tsdb_index *index, uint32_t a, uint32_t b)
+{
+    if (tsdb_index_series_row(index, a)->hash != tsdb_index_series_row(index, b)->hash)
+        return false;
+    const struct tsdb_index_entry *x = entries_of(index, a), *y = entries_of(index, b);
+    for (; x->pair == y->pair; x++, y++)
+        if (tsdb_entry_is_last(x))
+            return true;
+    return false;
+}
+
+bool tsdb_index_finish_restore(struct tsdb_index *index)
 {
     TW_CHECK_MAGIC(index, INDEX_MAGIC);
-    struct probe *probes = calloc(matcher_count + 1, sizeof *probes);
-    TW_ASSERT(probes != NULL);
-    for (size_t i = 0; i < matcher_count; i++) {
-        uint32_t name = 0;
-        probes[i].matcher = &matchers[i];
-        if (find_string(index, matchers[i].name, &name) && index->strings[name].first_pair)
-            probes[i].name = name;
-        probes[i].when_absent = tsdb_matcher_matches(&matchers[i], TW_STR(""));
-        probes[i].verdicts = calloc(index->pair_count, 1);
-        TW_ASSERT(probes[i].verdicts != NULL);
+    uint32_t series_count = (uint32_t)tsdb_index_count(index);
+    for (uint32_t id = 1; id < index->pair_count; id++)
+        if (tsdb_index_pair_row(index, id)->name)
+            link_pair(index, id);
+    for (uint32_t id = 0; id < series_count; id++) {
+        struct tsdb_index_entry *entries = tsdb_index_entries(index, id);
+        if (entries)
+            link_entries(index, id, entries);
     }
-    size_t candidates = 0;
-    struct probe *chosen = choose_probe(index, probes, matcher_count, &candidates);
-    struct tsdb_ids found = {0};
-    if (chosen && candidates > 0)
-        append_candidates(index, chosen, &found);
-    size_t total = chosen ? found.count : index->series_count;
-    for (size_t i = 0; i < total; i++) {
-        uint32_t id = chosen ? found.items[i] : (uint32_t)i;
-        bool match = true;
-        for (size_t j = 0; j < matcher_count && match; j++)
-            match = &probes[j] == chosen || series_matches(index, &probes[j], id);
-        if (match)
-            tsdb_ids_append(ret_ids, id);
-    }
-    tsdb_ids_fini(&found);
-    for (size_t i = 0; i < matcher_count; i++)
-        free(probes[i].verdicts);
-    free(probes);
+    return build_slots(&index->string_slots, index, index->string_count, index->string_count + 1,
+                       hash_string, same_string) &&
+           build_slots(&index->pair_slots, index, index->pair_count, index->pair_count + 1,
+                       hash_pair, same_pair) &&
+           build_slots(&index->series_slots, index, series_count, (size_t)series_count + 1,
+                       hash_series, same_series);
 }
+
+/* ---- names ---- */
 
 void tsdb_index_names(const struct tsdb_index *index, tsdb_index_visit *visit, void *user)
 {
     for (size_t i = 0; i < index->name_count; i++)
-        visit(user, string_at(index, index->names[i]));
+        visit(user, tsdb_index_text(index, index->names[i]));
 }
 
 void tsdb_index_values(const struct tsdb_index *index, struct tw_str name, tsdb_index_visit *visit,
                        void *user)
 {
     uint32_t id;
-    if (!find_string(index, name, &id))
+    if (!tsdb_index_find_string(index, name, &id))
         return;
-    for (uint32_t pair = index->strings[id].first_pair; pair;
-         pair = index->pairs[pair].next_of_name)
-        visit(user, string_at(index, index->pairs[pair].value));
+    for (uint32_t pair = tsdb_index_string_row(index, id)->first_pair; pair;
+         pair = tsdb_index_pair_row(index, pair)->next_of_name)
+        visit(user, tsdb_index_text(index, tsdb_index_pair_row(index, pair)->value));
 }

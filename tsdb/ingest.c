@@ -143,6 +143,54 @@ static void name_series(struct tw_err *why, struct wire_labels labels)
     tw_buf_fini(&text);
 }
 
+static void refuse_series(struct tsdb_ingest *ingest, struct wire_labels labels,
+                          enum tsdb_refusal reason, size_t sample_count, struct tw_err *why)
+{
+    name_series(why, labels);
+    tsdb_ingest_refuse(ingest, reason, sample_count, why);
+}
+
+/* Whether one more series may be active. */
+static bool has_room(struct tsdb_ingest *ingest, struct wire_labels labels, size_t sample_count)
+{
+    struct tsdb_db *db = ingest->db;
+    struct tw_err why;
+    if (db->active_series >= db->options.series_max || tsdb_index_is_full(db->index)) {
+        tw_err_set(&why, TW_BAD_DATA,
+                   "a new series, and the limit of %zu active ones is reached: see "
+                   "storage.series_max and /api/v1/cardinality",
+                   db->options.series_max);
+        refuse_series(ingest, labels, TSDB_REFUSED_SERIES_LIMIT, sample_count, &why);
+        return false;
+    }
+    size_t limit = db->options.series_max_per_source;
+    if (limit && tsdb_sources_active(&db->sources, tsdb_source_key(labels)) >= limit) {
+        tw_err_set(&why, TW_BAD_DATA,
+                   "a new series, and its source (job and instance) has reached the limit of %zu "
+                   "active ones: see storage.series_max_per_source and /api/v1/cardinality",
+                   limit);
+        refuse_series(ingest, labels, TSDB_REFUSED_SOURCE_SERIES_LIMIT, sample_count, &why);
+        return false;
+    }
+    return true;
+}
+
+/* A series of the index is written to for the first time in this generation. False when a limit
+ * refuses it. */
+static bool activate(struct tsdb_ingest *ingest, uint32_t id, struct wire_labels labels,
+                     size_t sample_count)
+{
+    struct tsdb_db *db = ingest->db;
+    bool added = !tsdb_bits_test(&db->previous, id);
+    if (added && !has_room(ingest, labels, sample_count))
+        return false;
+    tsdb_record_register(&db->active->record_state, id);
+    db->active_series += added;
+    if (db->options.series_max_per_source)
+        tsdb_sources_count(&db->sources, tsdb_source_key(labels), added);
+    return true;
+}
+
 /* Finds or makes the series; TSDB_NO_SERIES when it is refused. */
 static uint32_t resolve(struct tsdb_ingest *ingest, struct wire_labels labels, size_t sample_count)
 {
@@ -155,17 +203,11 @@ static uint32_t resolve(struct tsdb_ingest *ingest, struct wire_labels labels, s
         return id;
     struct tw_err why;
     if (wire_labels_check(labels, &why) != TW_OK) {
-        name_series(&why, labels);
-        tsdb_ingest_refuse(ingest, TSDB_REFUSED_BAD_LABELS, sample_count, &why);
+        refuse_series(ingest, labels, TSDB_REFUSED_BAD_LABELS, sample_count, &why);
         return TSDB_NO_SERIES;
     }
-    if (tsdb_index_count(index) >= db->options.series_max) {
-        tw_err_set(&why, TW_BAD_DATA, "a new series, and the limit of %zu active ones is reached",
-                   db->options.series_max);
-        name_series(&why, labels);
-        tsdb_ingest_refuse(ingest, TSDB_REFUSED_SERIES_LIMIT, sample_count, &why);
+    if (!has_room(ingest, labels, sample_count))
         return TSDB_NO_SERIES;
-    }
     tw_metric_add(db->metrics.series_created, 1);
     return tsdb_head_add_series(head, labels, hash);
 }
@@ -184,6 +226,10 @@ bool tsdb_ingest_series(struct tsdb_ingest *ingest, struct wire_labels labels, s
         if (ingest->series != TSDB_NO_SERIES && ingest->before != TSDB_NO_SERIES)
             *tsdb_head_next_series(head, ingest->before) = ingest->series;
     }
+    if (ingest->series != TSDB_NO_SERIES &&
+        !tsdb_record_knows(&ingest->db->active->record_state, ingest->series) &&
+        !activate(ingest, ingest->series, labels, sample_count))
+        ingest->series = TSDB_NO_SERIES;
     if (ingest->series != TSDB_NO_SERIES)
         ingest->before = ingest->series;
     return ingest->series != TSDB_NO_SERIES;

@@ -24,17 +24,14 @@ enum tw_code tsdb_keeper_rotate(struct tsdb_db *db, struct tw_err *err)
     tw_lock_take(&db->lock);
     uint64_t number = db->next_number++;
     tw_lock_release(&db->lock);
-    struct tsdb_generation *generation = tsdb_generation_new(db, number);
+    struct tsdb_generation *generation = tsdb_generation_new(db);
     enum tw_code code = tsdb_segment_create(db->log_folder, number, &generation->segment, err);
     if (code != TW_OK) {
         tsdb_generation_free(generation);
         return code;
     }
     tw_lock_take(&db->lock);
-    tsdb_db_retire_active_locked(db);
-    tsdb_db_append_generation_locked(db, generation);
-    db->active = generation;
-    db->state = TW_OK;
+    tsdb_db_activate_locked(db, generation, number);
     tw_lock_release(&db->lock);
     return TW_OK;
 }
@@ -94,7 +91,7 @@ enum tw_code tsdb_db_flush(struct tsdb_db *db, struct tw_err *err)
 {
     tw_lock_take(&db->keeping);
     tw_lock_take(&db->lock);
-    bool empty = db->active && tsdb_index_count(tsdb_head_index(db->active->head)) == 0;
+    bool empty = db->active && tsdb_db_active_is_empty_locked(db);
     tw_lock_release(&db->lock);
     enum tw_code code = empty ? TW_OK : tsdb_keeper_rotate(db, err);
     if (code == TW_OK)
@@ -111,11 +108,10 @@ static bool rotation_is_due(struct tsdb_db *db)
     tw_lock_take(&db->lock);
     const struct tsdb_generation *active = db->active;
     bool due = !active;
-    if (active && tsdb_index_count(tsdb_head_index(active->head)) > 0) {
+    if (active && !tsdb_db_active_is_empty_locked(db)) {
         int64_t age_ns = tw_clock_mono_ns(db->clock) - active->born_ns;
-        due = age_ns / 1000000 >= db->options.flush_interval_ms ||
-              tsdb_head_bytes(active->head) > db->options.head_bytes_max ||
-              active->log_bytes > db->options.log_bytes_max;
+        due =
+            age_ns / 1000000 >= db->options.flush_interval_ms || tsdb_db_is_over_budget_locked(db);
     }
     tw_lock_release(&db->lock);
     return due;

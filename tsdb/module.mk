@@ -15,7 +15,8 @@ endif
 	%D%/histogram.c %D%/histogram.h \
 	%D%/histogram_chunk.c %D%/histogram_chunk.h \
 	%D%/histogram_head.c %D%/histogram_head.h \
-	%D%/index.c %D%/index.h \
+	%D%/index.c %D%/index.h %D%/index_int.h \
+	%D%/index_match.c \
 	%D%/ingest.c \
 	%D%/keeper.c \
 	%D%/lmdb.c %D%/lmdb.h \
@@ -33,8 +34,10 @@ endif
 	%D%/record.c %D%/record.h \
 	%D%/renewal.c \
 	%D%/rewriter.c %D%/rewriter.h \
+	%D%/rows.c %D%/rows.h \
 	%D%/run.c %D%/run.h \
 	%D%/selection.c \
+	%D%/sources.c %D%/sources.h \
 	%D%/state.c %D%/state.h \
 	%D%/storage.c %D%/storage.h \
 	%D%/unpack.c %D%/unpack.h

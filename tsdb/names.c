@@ -76,12 +76,16 @@ static void set_take(struct set *set, size_t limit, struct tsdb_strings *ret)
 static enum tw_code visit_all(struct tsdb_db *db, struct tw_str name, int64_t start_ms,
                               int64_t end_ms, struct set *set, struct tw_err *err)
 {
+    const struct tsdb_index *visited = NULL; /* generations share it */
     tw_lock_take(&db->lock);
     for (struct tsdb_generation *at = db->oldest; at; at = at->newer) {
         int64_t first_ms, last_ms;
         if (!tsdb_head_range(at->head, &first_ms, &last_ms) || first_ms > end_ms ||
             last_ms < start_ms)
             continue;
+        if (tsdb_head_index(at->head) == visited)
+            continue;
+        visited = tsdb_head_index(at->head);
         if (name.size)
             tsdb_index_values(tsdb_head_index(at->head), name, set_add, set);
         else

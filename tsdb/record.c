@@ -12,47 +12,84 @@
 #define RECORD_VERSION 1
 
 /* Sections; a reader refuses those that it does not know. */
-enum section { SECTION_SERIES = 1, SECTION_FLOATS = 2 };
+enum section { SECTION_SERIES = 1, SECTION_FLOATS = 2, SECTION_INDEX = 16 };
+
+/* ---- what the segment knows ---- */
+
+void tsdb_record_state_fini(struct tsdb_record_state *state)
+{
+    tsdb_bits_fini(&state->series);
+    tsdb_bits_fini(&state->pairs);
+    tsdb_bits_fini(&state->strings);
+    tsdb_rows_fini(&state->values, sizeof(uint64_t));
+    tsdb_ids_fini(&state->fresh);
+    *state = (struct tsdb_record_state){0};
+}
+
+bool tsdb_record_register(struct tsdb_record_state *state, uint32_t series)
+{
+    if (!tsdb_bits_set(&state->series, series))
+        return false;
+    tsdb_ids_append(&state->fresh, series);
+    return true;
+}
+
+static uint64_t *last_bits(struct tsdb_record_state *state, uint32_t series)
+{
+    return tsdb_rows_make(&state->values, series, sizeof(uint64_t));
+}
 
 /* ---- encoding ---- */
+
+/* A reference to something that has an id: known to the segment already, or brought now, with the
+ * id against the expected one. True when what it stands for is to follow. */
+static bool append_reference(struct tsdb_bits *known, uint32_t *next, uint32_t id,
+                             struct tw_buf *ret)
+{
+    if (!tsdb_bits_set(known, id)) {
+        tsdb_varint_append(ret, (uint64_t)id << 1);
+        return false;
+    }
+    tsdb_varint_append(ret, tsdb_zigzag((uint64_t)id - *next) << 1 | 1);
+    *next = id + 1;
+    return true;
+}
 
 static void append_string(const struct tsdb_index *index, struct tsdb_record_state *state,
                           uint32_t id, struct tw_buf *ret)
 {
-    if (id < state->string_count) {
-        tsdb_varint_append(ret, id);
+    if (!append_reference(&state->strings, &state->next_string, id, ret))
         return;
-    }
-    /* Strings got their ids in the order in which we walk now. */
-    TW_ASSERT(id == state->string_count);
     struct tw_str text = tsdb_index_string(index, id);
-    tsdb_varint_append(ret, 0);
     tsdb_varint_append(ret, text.size);
     tw_buf_append_str(ret, text);
-    state->string_count++;
 }
 
 static void append_series(struct tsdb_head *head, struct tsdb_record_state *state,
                           struct tw_buf *ret)
 {
     const struct tsdb_index *index = tsdb_head_index(head);
-    size_t total = tsdb_index_count(index);
-    if (state->series_count == total)
+    if (state->fresh.count == 0)
         return;
-    if (state->string_count == 0)
-        state->string_count = 1;
     tw_buf_append_char(ret, (char)SECTION_SERIES);
-    tsdb_varint_append(ret, total - state->series_count);
-    uint32_t names[WIRE_LABELS_COUNT_MAX], values[WIRE_LABELS_COUNT_MAX];
-    for (; state->series_count < total; state->series_count++) {
-        size_t count = tsdb_index_label_ids(index, state->series_count, names, values);
-        tsdb_append_u64(ret, tsdb_index_hash(index, state->series_count));
+    tsdb_varint_append(ret, state->fresh.count);
+    uint32_t pairs[WIRE_LABELS_COUNT_MAX], name, value;
+    for (size_t i = 0; i < state->fresh.count; i++) {
+        uint32_t id = state->fresh.items[i];
+        size_t count = tsdb_index_pair_ids(index, id, pairs);
+        tsdb_varint_append(ret, tsdb_zigzag((uint64_t)id - state->next_series));
+        state->next_series = id + 1;
+        tsdb_append_u64(ret, tsdb_index_hash(index, id));
         tsdb_varint_append(ret, count);
-        for (size_t i = 0; i < count; i++) {
-            append_string(index, state, names[i], ret);
-            append_string(index, state, values[i], ret);
+        for (size_t j = 0; j < count; j++) {
+            if (!append_reference(&state->pairs, &state->next_pair, pairs[j], ret))
+                continue;
+            tsdb_index_pair(index, pairs[j], &name, &value);
+            append_string(index, state, name, ret);
+            append_string(index, state, value, ret);
         }
     }
+    state->fresh.count = 0;
 }
 
 /* Samples that follow each other with ascending ids and one timestamp are a run. */
@@ -65,7 +102,7 @@ static size_t run_length(const struct tsdb_record_sample *samples, size_t count)
     return length;
 }
 
-static void append_floats(struct tsdb_head *head, const struct tsdb_record_sample *samples,
+static void append_floats(struct tsdb_record_state *state, const struct tsdb_record_sample *samples,
                           size_t count, struct tw_buf *ret)
 {
     if (count == 0)
@@ -89,7 +126,7 @@ static void append_floats(struct tsdb_head *head, const struct tsdb_record_sampl
     memset(bitmap, 0, bitmap_bytes);
     ret->size += bitmap_bytes;
     for (size_t i = 0; i < count; i++) {
-        uint64_t *last = tsdb_head_log_bits(head, samples[i].series);
+        uint64_t *last = last_bits(state, samples[i].series);
         if (samples[i].bits == *last)
             continue;
         if (!ret->overflow)
@@ -103,8 +140,13 @@ void tsdb_record_encode(struct tsdb_head *head, struct tsdb_record_state *state,
                         const struct tsdb_record_sample *samples, size_t count, struct tw_buf *ret)
 {
     tw_buf_append_char(ret, RECORD_VERSION);
+    if (!state->begun) {
+        tw_buf_append_char(ret, (char)SECTION_INDEX);
+        tsdb_varint_append(ret, tsdb_index_number(tsdb_head_index(head)));
+        state->begun = true;
+    }
     append_series(head, state, ret);
-    append_floats(head, samples, count, ret);
+    append_floats(state, samples, count, ret);
 }
 
 /* ---- replaying ---- */
@@ -114,57 +156,69 @@ static enum tw_code corrupt(struct tw_err *err, const char *what)
     return tw_err_set(err, TW_CORRUPT, "log record: %s", what);
 }
 
-/* Strings that the record brought and the index does not have yet. */
-struct fresh {
-    struct tw_str items[2 * WIRE_LABELS_COUNT_MAX];
-    size_t count;
-};
-
-static struct tw_str read_string(struct tsdb_reader *reader, const struct tsdb_index *index,
-                                 struct fresh *fresh)
+/* The id of a reference, and whether what it stands for follows. False for one that is out of
+ * range, or unknown to the segment, or brought twice. */
+static bool read_reference(struct tsdb_reader *reader, struct tsdb_bits *known, uint32_t *next,
+                           uint32_t *ret_id, bool *ret_follows)
 {
-    uint64_t reference = tsdb_read_varint(reader);
-    size_t known = tsdb_index_string_count(index);
-    if (reference == 0) {
-        struct tw_str text = tsdb_read_bytes(reader, tsdb_read_varint(reader));
-        if (text.size == 0)
-            reader->ok = false;
-        fresh->items[fresh->count++] = text;
-        return text;
-    }
-    if (reference < known)
-        return tsdb_index_string(index, (uint32_t)reference);
-    if (reference - known < fresh->count)
-        return fresh->items[reference - known];
-    reader->ok = false;
-    return (struct tw_str){0};
+    uint64_t code = tsdb_read_varint(reader);
+    bool follows = code & 1;
+    uint64_t id = follows ? *next + tsdb_unzigzag(code >> 1) : code >> 1;
+    if (!reader->ok || id >= TSDB_INDEX_ID_MAX)
+        return false;
+    *ret_id = (uint32_t)id;
+    *ret_follows = follows;
+    if (!follows)
+        return tsdb_bits_test(known, (uint32_t)id);
+    *next = (uint32_t)id + 1;
+    return tsdb_bits_set(known, (uint32_t)id);
 }
 
-static enum tw_code replay_series(struct tsdb_head *head, struct tsdb_reader *reader,
-                                  struct tw_err *err)
+static bool read_string(struct tsdb_reader *reader, struct tsdb_index *index,
+                        struct tsdb_record_state *state, uint32_t *ret_id)
+{
+    bool follows;
+    if (!read_reference(reader, &state->strings, &state->next_string, ret_id, &follows))
+        return false;
+    if (!follows)
+        return true;
+    struct tw_str text = tsdb_read_bytes(reader, tsdb_read_varint(reader));
+    return reader->ok && tsdb_index_restore_string(index, *ret_id, text);
+}
+
+static bool read_pair(struct tsdb_reader *reader, struct tsdb_index *index,
+                      struct tsdb_record_state *state, uint32_t *ret_id)
+{
+    bool follows;
+    uint32_t name, value;
+    if (!read_reference(reader, &state->pairs, &state->next_pair, ret_id, &follows))
+        return false;
+    return !follows ||
+           (read_string(reader, index, state, &name) && read_string(reader, index, state, &value) &&
+            tsdb_index_restore_pair(index, *ret_id, name, value));
+}
+
+static enum tw_code replay_series(struct tsdb_head *head, struct tsdb_record_state *state,
+                                  struct tsdb_reader *reader, struct tw_err *err)
 {
     struct tsdb_index *index = tsdb_head_index(head);
-    struct wire_label items[WIRE_LABELS_COUNT_MAX];
-    struct fresh fresh;
+    uint32_t pairs[WIRE_LABELS_COUNT_MAX];
     uint64_t count = tsdb_read_varint(reader);
     for (uint64_t i = 0; i < count && reader->ok; i++) {
-        uint64_t hash = tsdb_read_u64(reader), label_count = tsdb_read_varint(reader);
-        if (!reader->ok || label_count == 0 || label_count > WIRE_LABELS_COUNT_MAX)
+        uint64_t id = state->next_series + tsdb_unzigzag(tsdb_read_varint(reader));
+        uint64_t hash = tsdb_read_u64(reader), pair_count = tsdb_read_varint(reader);
+        if (!reader->ok || id >= TSDB_INDEX_ID_MAX)
+            return corrupt(err, "a series is out of range");
+        if (pair_count == 0 || pair_count > WIRE_LABELS_COUNT_MAX)
             return corrupt(err, "wrong number of labels");
-        fresh.count = 0;
-        for (uint64_t j = 0; j < label_count && reader->ok; j++) {
-            items[j].name = read_string(reader, index, &fresh);
-            items[j].value = read_string(reader, index, &fresh);
-        }
-        if (!reader->ok)
-            break;
-        struct wire_labels labels = {items, label_count};
-        size_t known = tsdb_index_string_count(index);
-        if (tsdb_index_find(index, labels, hash) != TSDB_NO_SERIES)
+        for (uint64_t j = 0; j < pair_count; j++)
+            if (!read_pair(reader, index, state, &pairs[j]))
+                return corrupt(err, "a label that was not given, or twice, or is another's");
+        if (!tsdb_bits_set(&state->series, (uint32_t)id))
             return corrupt(err, "a series is registered twice");
-        tsdb_head_add_series(head, labels, hash);
-        if (tsdb_index_string_count(index) != known + fresh.count)
-            return corrupt(err, "a string is given twice");
+        if (!tsdb_index_restore_series(index, (uint32_t)id, hash, pairs, pair_count))
+            return corrupt(err, "a series is another one in an earlier segment");
+        state->next_series = (uint32_t)id + 1;
     }
     return reader->ok ? TW_OK : corrupt(err, "registrations end early");
 }
@@ -174,8 +228,8 @@ struct run {
     int64_t time_ms;
 };
 
-static enum tw_code read_runs(struct tsdb_reader *reader, uint64_t total, uint64_t series_count,
-                              struct run *runs, size_t *ret_count, struct tw_err *err)
+static enum tw_code read_runs(struct tsdb_reader *reader, uint64_t total, struct run *runs,
+                              size_t *ret_count, struct tw_err *err)
 {
     uint64_t expected = 0, time_ms = 0, seen = 0;
     size_t count = 0;
@@ -183,8 +237,7 @@ static enum tw_code read_runs(struct tsdb_reader *reader, uint64_t total, uint64
         uint64_t first = expected + tsdb_unzigzag(tsdb_read_varint(reader));
         uint64_t length = tsdb_read_varint(reader);
         time_ms += tsdb_unzigzag(tsdb_read_varint(reader));
-        if (!reader->ok || length == 0 || length > total - seen || first >= series_count ||
-            length > series_count - first)
+        if (!reader->ok || length == 0 || length > total - seen || first >= TSDB_INDEX_ID_MAX)
             return corrupt(err, "a run of samples is out of range");
         runs[count++] = (struct run){first, length, (int64_t)time_ms};
         seen += length;
@@ -194,8 +247,8 @@ static enum tw_code read_runs(struct tsdb_reader *reader, uint64_t total, uint64
     return TW_OK;
 }
 
-static enum tw_code replay_floats(struct tsdb_head *head, struct tsdb_reader *reader,
-                                  struct tw_err *err)
+static enum tw_code replay_floats(struct tsdb_head *head, struct tsdb_record_state *state,
+                                  struct tsdb_reader *reader, struct tw_err *err)
 {
     uint64_t total = tsdb_read_varint(reader);
     if (!reader->ok || total == 0 || total / 8 > tsdb_reader_left(reader))
@@ -203,8 +256,7 @@ static enum tw_code replay_floats(struct tsdb_head *head, struct tsdb_reader *re
     struct run *runs = malloc(total * sizeof *runs);
     TW_ASSERT(runs != NULL);
     size_t run_count = 0;
-    enum tw_code code =
-        read_runs(reader, total, tsdb_index_count(tsdb_head_index(head)), runs, &run_count, err);
+    enum tw_code code = read_runs(reader, total, runs, &run_count, err);
     struct tw_str bitmap = {0};
     if (code == TW_OK) {
         bitmap = tsdb_read_bytes(reader, (total + 7) / 8);
@@ -214,32 +266,56 @@ static enum tw_code replay_floats(struct tsdb_head *head, struct tsdb_reader *re
     uint64_t at = 0;
     for (size_t i = 0; i < run_count && code == TW_OK; i++)
         for (uint64_t j = 0; j < runs[i].count; j++, at++) {
-            uint64_t *last = tsdb_head_log_bits(head, (uint32_t)(runs[i].first + j));
+            uint32_t series = (uint32_t)(runs[i].first + j);
+            if (!tsdb_record_knows(state, series)) {
+                code = corrupt(err, "a sample of a series that was not registered");
+                break;
+            }
+            uint64_t *last = last_bits(state, series);
             if ((unsigned char)bitmap.data[at / 8] >> (at % 8) & 1)
                 *last ^= tsdb_read_xor(reader);
             if (!reader->ok) {
                 code = corrupt(err, "values end early");
                 break;
             }
-            tsdb_head_append(head, (uint32_t)(runs[i].first + j), runs[i].time_ms, *last);
+            tsdb_head_append(head, series, runs[i].time_ms, *last);
         }
     free(runs);
     return code;
 }
 
-enum tw_code tsdb_record_replay(struct tsdb_head *head, struct tw_str record, struct tw_err *err)
+static enum tw_code replay_index(const struct tsdb_index *index, struct tsdb_record_state *state,
+                                 struct tsdb_reader *reader, struct tw_err *err)
+{
+    uint64_t number = tsdb_read_varint(reader);
+    if (state->begun)
+        return corrupt(err, "the segment names its index twice");
+    if (!reader->ok || number != tsdb_index_number(index))
+        return corrupt(err, "the segment belongs to another index");
+    state->begun = true;
+    return TW_OK;
+}
+
+enum tw_code tsdb_record_replay(struct tsdb_head *head, struct tsdb_record_state *state,
+                                struct tw_str record, struct tw_err *err)
 {
     struct tsdb_reader reader = tsdb_reader(record);
     if (tsdb_read_u8(&reader) != RECORD_VERSION)
         return corrupt(err, "unknown version");
     while (tsdb_reader_left(&reader) > 0) {
         enum tw_code code;
-        switch ((enum section)tsdb_read_u8(&reader)) {
+        enum section section = (enum section)tsdb_read_u8(&reader);
+        if (!state->begun && section != SECTION_INDEX)
+            return corrupt(err, "the segment does not name its index");
+        switch (section) {
         case SECTION_SERIES:
-            code = replay_series(head, &reader, err);
+            code = replay_series(head, state, &reader, err);
             break;
         case SECTION_FLOATS:
-            code = replay_floats(head, &reader, err);
+            code = replay_floats(head, state, &reader, err);
+            break;
+        case SECTION_INDEX:
+            code = replay_index(tsdb_head_index(head), state, &reader, err);
             break;
         default:
             code = corrupt(err, "unknown section");
@@ -248,4 +324,16 @@ enum tw_code tsdb_record_replay(struct tsdb_head *head, struct tw_str record, st
             return code;
     }
     return TW_OK;
+}
+
+enum tw_code tsdb_record_index_number(struct tw_str record, uint64_t *ret_number,
+                                      struct tw_err *err)
+{
+    struct tsdb_reader reader = tsdb_reader(record);
+    if (tsdb_read_u8(&reader) != RECORD_VERSION)
+        return corrupt(err, "unknown version");
+    if (tsdb_read_u8(&reader) != SECTION_INDEX)
+        return corrupt(err, "the segment does not name its index");
+    *ret_number = tsdb_read_varint(&reader);
+    return reader.ok ? TW_OK : corrupt(err, "the number of the index is cut off");
 }

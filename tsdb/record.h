@@ -5,7 +5,8 @@
  * series. docs/format/log.md draws the bytes.
  *
  * A record is read in the context of all records before it in its segment, by replaying it into
- * the head that belongs to the segment.
+ * the head that belongs to the segment. Nothing of an earlier segment is needed: a series, a pair
+ * and a string are written out in each segment that names them.
  *
  * Threads: under the lock that guards the head.
  */
@@ -14,6 +15,7 @@
 
 #include "base/buf.h"
 #include "tsdb/head.h"
+#include "tsdb/rows.h"
 
 struct tsdb_record_sample {
     uint32_t series;
@@ -23,15 +25,32 @@ struct tsdb_record_sample {
 
 /* What the segment knows already. Zero for a new one. */
 struct tsdb_record_state {
-    uint32_t series_count;
-    uint32_t string_count; /* of the head's index; its empty string 0 is known always */
+    bool begun;
+    struct tsdb_bits series, pairs, strings;      /* written out in it */
+    uint32_t next_series, next_pair, next_string; /* behind the last written out: the next guess */
+    struct tsdb_rows values; /* u64 by series: bits that the segment had last */
+    struct tsdb_ids fresh;   /* registered, and not yet written out */
 };
+void tsdb_record_state_fini(struct tsdb_record_state *state);
 
-/* Appends a record: every series of the head that is not registered yet, then the samples. */
+/* A series of the head's index is to be in the segment, before samples of it are encoded. False
+ * when it is already. */
+bool tsdb_record_register(struct tsdb_record_state *state, uint32_t series);
+static inline bool tsdb_record_knows(const struct tsdb_record_state *state, uint32_t series)
+{
+    return tsdb_bits_test(&state->series, series);
+}
+
+/* Appends a record: the series that were registered since the last one, then the samples. */
 void tsdb_record_encode(struct tsdb_head *head, struct tsdb_record_state *state,
                         const struct tsdb_record_sample *samples, size_t count, struct tw_buf *ret);
-/* Applies a record to the head; TW_CORRUPT for what no encoder makes. */
-TW_MUST_CHECK enum tw_code tsdb_record_replay(struct tsdb_head *head, struct tw_str record,
+/* Applies a record to the head; TW_CORRUPT for what no encoder makes. Once all is replayed into the
+ * heads of an index, tsdb_index_finish_restore makes it usable. */
+TW_MUST_CHECK enum tw_code tsdb_record_replay(struct tsdb_head *head,
+                                              struct tsdb_record_state *state, struct tw_str record,
                                               struct tw_err *err);
+/* The number of the index that a segment uses, from its first record. */
+TW_MUST_CHECK enum tw_code tsdb_record_index_number(struct tw_str record, uint64_t *ret_number,
+                                                    struct tw_err *err);
 
 #endif

@@ -14,6 +14,8 @@
 
 #define SELECTION_MAGIC 0x7e5d5e1eu
 #define CURSOR_MAGIC 0x7e5dc0c0u
+/* Series of a head that are looked at each time the store's lock is taken. */
+#define VIEWS_MAX 1024
 
 /* One place that has samples of a series. */
 struct part {
@@ -95,57 +97,95 @@ static struct wire_labels keep_labels(struct tw_arena *arena, struct wire_labels
     return (struct wire_labels){items, labels.count};
 }
 
-static void match_head(struct selection *selection, uint32_t source, struct tsdb_head *head,
-                       const struct tsdb_matcher *matchers, size_t matcher_count,
-                       struct matches *matches)
+/* Views of up to VIEWS_MAX series of a head, taken under the lock; those without samples in the
+ * range are left out. ret_ids gets the others; how many. */
+static size_t take_views(struct selection *selection, const struct tsdb_head *head,
+                         const uint32_t *ids, size_t count, uint32_t *ret_ids)
 {
-    struct tsdb_index *index = tsdb_head_index(head);
-    struct tsdb_ids ids = {0};
-    struct wire_label items[WIRE_LABELS_COUNT_MAX];
-    tsdb_index_match(index, matchers, matcher_count, &ids);
-    for (size_t i = 0; i < ids.count; i++) {
-        if (selection->view_count == selection->view_capacity) {
-            size_t capacity = selection->view_capacity ? selection->view_capacity * 2 : 64;
-            selection->views = realloc(selection->views, capacity * sizeof *selection->views);
-            TW_ASSERT(selection->views != NULL);
-            selection->view_capacity = capacity;
-        }
-        size_t tail = tsdb_head_tail_count(head, ids.items[i]);
+    size_t kept = 0;
+    while (selection->view_count + count > selection->view_capacity) {
+        selection->view_capacity = selection->view_capacity ? selection->view_capacity * 2 : 64;
+        selection->views =
+            realloc(selection->views, selection->view_capacity * sizeof *selection->views);
+        TW_ASSERT(selection->views != NULL);
+    }
+    tw_lock_take(&selection->db->lock);
+    for (size_t i = 0; i < count; i++) {
+        size_t tail = tsdb_head_tail_count(head, ids[i]);
         struct tsdb_point *room = tw_arena_alloc(selection->arena, tail * sizeof *room);
-        struct tsdb_head_view view = tsdb_head_view(head, ids.items[i], room);
+        struct tsdb_head_view view = tsdb_head_view(head, ids[i], room);
         if (view.last_ms < selection->start_ms)
             continue; /* also without any sample */
-        selection->views[selection->view_count] = view;
-        struct match *match = add_match(matches);
-        match->hash = tsdb_index_hash(index, ids.items[i]);
-        match->labels =
-            keep_labels(selection->arena, tsdb_index_labels(index, ids.items[i], items));
-        match->part = (struct part){(uint32_t)selection->view_count++, 0, source};
+        selection->views[selection->view_count + kept] = view;
+        ret_ids[kept++] = ids[i];
     }
-    tsdb_ids_fini(&ids);
+    tw_lock_release(&selection->db->lock);
+    return kept;
 }
 
-/* Takes references to the heads that overlap the range, and their matching series, in one go. */
-static void match_heads(struct selection *selection, const struct tsdb_matcher *matchers,
-                        size_t matcher_count, struct matches *matches)
+static void match_head(struct selection *selection, uint32_t source, struct tsdb_head *head,
+                       const struct tsdb_ids *ids, struct matches *matches)
+{
+    const struct tsdb_index *index = tsdb_head_index(head);
+    struct wire_label items[WIRE_LABELS_COUNT_MAX];
+    uint32_t kept[VIEWS_MAX];
+    for (size_t first = 0; first < ids->count; first += VIEWS_MAX) {
+        size_t count = ids->count - first < VIEWS_MAX ? ids->count - first : VIEWS_MAX;
+        count = take_views(selection, head, ids->items + first, count, kept);
+        for (size_t i = 0; i < count; i++) {
+            struct match *match = add_match(matches);
+            match->hash = tsdb_index_hash(index, kept[i]);
+            match->labels = keep_labels(selection->arena, tsdb_index_labels(index, kept[i], items));
+            match->part = (struct part){(uint32_t)selection->view_count++, 0, source};
+        }
+    }
+}
+
+/* Takes references to the heads that overlap the range in one go; with each the plan of its index,
+ * NULL when it is the one of the head before. */
+static struct tsdb_index_plan **
+list_heads(struct selection *selection, const struct tsdb_matcher *matchers, size_t matcher_count)
 {
     struct tsdb_db *db = selection->db;
     tw_lock_take(&db->lock);
     size_t count = 0;
     for (struct tsdb_generation *at = db->oldest; at; at = at->newer)
         count++;
-    selection->heads = TW_ARENA_ARRAY(selection->arena, struct tsdb_head *, count ? count : 1);
+    selection->heads = TW_ARENA_ARRAY(selection->arena, struct tsdb_head *, count + 1);
+    struct tsdb_index_plan **plans =
+        TW_ARENA_ARRAY(selection->arena, struct tsdb_index_plan *, count + 1);
+    const struct tsdb_index *before = NULL;
     for (struct tsdb_generation *at = db->oldest; at; at = at->newer) {
         int64_t first_ms, last_ms;
         if (!tsdb_head_range(at->head, &first_ms, &last_ms) || first_ms > selection->end_ms ||
             last_ms < selection->start_ms)
             continue;
+        const struct tsdb_index *index = tsdb_head_index(at->head);
         tsdb_head_ref(at->head);
-        selection->heads[selection->head_count++] = at->head;
-        match_head(selection, (uint32_t)(selection->partition_count + selection->head_count - 1),
-                   at->head, matchers, matcher_count, matches);
+        selection->heads[selection->head_count] = at->head;
+        if (index != before)
+            plans[selection->head_count] = tsdb_index_plan(index, matchers, matcher_count);
+        selection->head_count++;
+        before = index;
     }
     tw_lock_release(&db->lock);
+    return plans;
+}
+
+/* The lock is held for moments only, however many series match. */
+static void match_heads(struct selection *selection, const struct tsdb_matcher *matchers,
+                        size_t matcher_count, struct matches *matches)
+{
+    struct tsdb_index_plan **plans = list_heads(selection, matchers, matcher_count);
+    struct tsdb_ids ids = {0};
+    for (size_t i = 0; i < selection->head_count; i++) {
+        if (plans[i]) {
+            ids.count = 0;
+            tsdb_index_run(plans[i], &ids);
+        }
+        match_head(selection, (uint32_t)i, selection->heads[i], &ids, matches);
+    }
+    tsdb_ids_fini(&ids);
 }
 
 static int compare_matches(const void *a, const void *b)

@@ -42,21 +42,32 @@ START_TEST(log_record)
     struct tsdb_record_state state = {0};
     struct tw_buf record;
     tw_buf_init(&record, 65536);
+    tsdb_record_register(&state, 0);
+    tsdb_record_register(&state, 1);
     tsdb_record_encode(head, &state, samples, 3, &record);
-    assert_hex(tw_buf_str(&record), "01"                           /* version */
-                                    "0102"                         /* two series */
-                                    "887766554433221102"           /* hash, two labels */
-                                    "00085f5f6e616d655f5f00027570" /* __name__, up */
-                                    "00036a6f620001"
-                                    "61" /* job, a */
-                                    "02000000000000000201"
-                                    "02030001"
-                                    "62"             /* b */
-                                    "0203"           /* three floats */
-                                    "0002d00f"       /* two from series 0 at 1000 */
-                                    "0301d00f"       /* one, back by two, 1000 later */
-                                    "05"             /* the first and the third changed */
+    assert_hex(tw_buf_str(&record), "01"                   /* version */
+                                    "1001"                 /* of index 1 */
+                                    "0102"                 /* two series */
+                                    "00"                   /* id as expected: 0 */
+                                    "887766554433221102"   /* hash, two labels */
+                                    "05"                   /* a new pair, 1 more than expected */
+                                    "05085f5f6e616d655f5f" /* new string 1: __name__ */
+                                    "01027570"             /* new string as expected, 2: up */
+                                    "01"                   /* a new pair */
+                                    "01036a6f62"           /* job */
+                                    "010161"               /* a */
+                                    "00"                   /* id as expected: 1 */
+                                    "020000000000000002"   /* hash, two labels */
+                                    "02"                   /* pair 1 */
+                                    "01"                   /* a new pair */
+                                    "06"                   /* string 3: job */
+                                    "010162"               /* b */
+                                    "0203"                 /* three floats */
+                                    "0002d00f"             /* two from series 0 at 1000 */
+                                    "0301d00f"             /* one, back by two, 1000 later */
+                                    "05"                   /* the first and the third changed */
                                     "02f03f02f07f"); /* 1 against 0, 2 against 1: two bytes each */
+    tsdb_record_state_fini(&state);
     tw_buf_fini(&record);
     tsdb_head_unref(head);
 }
@@ -64,16 +75,16 @@ END_TEST
 
 START_TEST(log_record_is_replayed)
 {
-    struct tsdb_head *head = tsdb_head_new(1), *back = tsdb_head_new(2);
+    struct tsdb_head *head = tsdb_head_new(1), *back = tsdb_head_new(1);
     struct wire_label items[8];
-    struct tsdb_record_state state = {0};
+    struct tsdb_record_state state = {0}, back_state = {0};
     struct tw_buf record;
     tw_buf_init(&record, 65536);
     for (int round = 0; round < 20; round++) {
         char name[32];
         snprintf(name, sizeof name, "m%d,same=same,z=z%d", round / 3, round);
         struct wire_labels labels = store_labels(name, items);
-        tsdb_head_add_series(head, labels, wire_labels_hash(labels));
+        tsdb_record_register(&state, tsdb_head_add_series(head, labels, wire_labels_hash(labels)));
         struct tsdb_record_sample samples[40];
         for (uint32_t i = 0; i < 40; i++)
             samples[i] = (struct tsdb_record_sample){i * 7 % (uint32_t)(round + 1),
@@ -83,15 +94,26 @@ START_TEST(log_record_is_replayed)
         tsdb_record_encode(head, &state, samples, 40, &record);
         for (size_t size = 0; size < record.size;
              size++) { /* cut off: an error or a shorter record */
-            struct tsdb_head *scratch = tsdb_head_new(3);
-            (void)(tsdb_record_replay(scratch, (struct tw_str){record.data, size}, &err) == TW_OK);
+            struct tsdb_head *scratch = tsdb_head_new(1);
+            struct tsdb_record_state scratch_state = {.begun = round > 0};
+            (void)(tsdb_record_replay(scratch, &scratch_state, (struct tw_str){record.data, size},
+                                      &err) == TW_OK);
+            tsdb_record_state_fini(&scratch_state);
             tsdb_head_unref(scratch);
         }
-        unit_assert_ok(tsdb_record_replay(back, tw_buf_str(&record), &err), &err);
+        unit_assert_ok(tsdb_record_replay(back, &back_state, tw_buf_str(&record), &err), &err);
         for (uint32_t i = 0; i < 40; i++)
             tsdb_head_append(head, samples[i].series, samples[i].time_ms, samples[i].bits);
     }
     ck_assert_uint_eq(tsdb_index_count(tsdb_head_index(back)), 20);
+    ck_assert(tsdb_index_finish_restore(tsdb_head_index(back)));
+    for (uint32_t id = 0; id < 20; id++) {
+        struct wire_labels labels = tsdb_index_labels(tsdb_head_index(head), id, items);
+        ck_assert_uint_eq(tsdb_index_find(tsdb_head_index(back), labels, wire_labels_hash(labels)),
+                          id);
+    }
+    tsdb_record_state_fini(&state);
+    tsdb_record_state_fini(&back_state);
     struct tsdb_points a = {0}, b = {0};
     for (uint32_t id = 0; id < 20; id++) {
         struct tsdb_point room[2][TSDB_HEAD_TAIL_MAX];
@@ -124,7 +146,9 @@ START_TEST(hostile_records_are_refused)
         bytes[0] = 1;
         bytes[1] = (char)(1 + round % 2);
         struct tsdb_head *head = tsdb_head_new(1);
-        (void)(tsdb_record_replay(head, (struct tw_str){bytes, size}, &err) == TW_OK);
+        struct tsdb_record_state state = {.begun = true};
+        (void)(tsdb_record_replay(head, &state, (struct tw_str){bytes, size}, &err) == TW_OK);
+        tsdb_record_state_fini(&state);
         tsdb_head_unref(head);
     }
 }
