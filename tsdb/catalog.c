@@ -165,6 +165,12 @@ struct tsdb_catalog *tsdb_catalog_close(struct tsdb_catalog *catalog)
     return NULL;
 }
 
+struct tsdb_env *tsdb_catalog_env(struct tsdb_catalog *catalog)
+{
+    TW_CHECK_MAGIC(catalog, CATALOG_MAGIC);
+    return catalog->env;
+}
+
 static bool is_known(const struct tsdb_catalog *catalog, const struct tsdb_metadata *metadata)
 {
     bool there;

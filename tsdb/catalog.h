@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * catalog: what a store knows about itself beside samples: the metadata of metrics (type, help,
- * unit), as pushed. A small LMDB environment, and the same in memory, for reading.
+ * unit), as pushed, and what is to be deleted (tombstones.h). A small LMDB environment, and the
+ * same in memory, for reading.
  *
  * Threads: any; it has a lock of its own.
  */
@@ -20,6 +21,9 @@ struct tsdb_catalog;
 TW_MUST_CHECK enum tw_code tsdb_catalog_open(const char *path, struct tsdb_catalog **ret_catalog,
                                              struct tw_err *err);
 struct tsdb_catalog *tsdb_catalog_close(struct tsdb_catalog *catalog); /* returns NULL */
+struct tsdb_env;
+struct tsdb_env *
+tsdb_catalog_env(struct tsdb_catalog *catalog); /* its environment, for tombstones */
 /* Keeps what is new or changed, durably; cheap when nothing is. */
 TW_MUST_CHECK enum tw_code tsdb_catalog_put_metadata(struct tsdb_catalog *catalog,
                                                      const struct tsdb_metadata *items,

@@ -111,6 +111,7 @@ static void register_metrics(struct tsdb_db *db)
     to->overwritten =
         tw_metrics_counter(metrics, "tidewatch_tsdb_overwritten_samples_total", "",
                            "Samples with another value than the head had for their time.");
+    tsdb_deletion_register(db, metrics);
     tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_head_series", "",
                         "Active series: written to in this generation of the head or the last.",
                         read_head_series, db);
@@ -362,6 +363,17 @@ static enum tw_code make_folders(struct tsdb_db *db, struct tw_err *err)
     return code;
 }
 
+static enum tw_code open_tombstones(struct tsdb_db *db, struct tw_err *err)
+{
+    struct tsdb_erasers *rules;
+    enum tw_code code = tsdb_db_make_rules(&db->options, &rules, &db->options.retention_ms, err);
+    if (code != TW_OK)
+        return code;
+    code = tsdb_tombstones_open(db->catalog, rules, &db->tombstones, err);
+    tsdb_erasers_unref(rules);
+    return code;
+}
+
 static enum tw_code open_parts(struct tsdb_db *db, struct tw_err *err)
 {
     enum tw_code code = tw_file_make_folder(db->folder, 0750, err);
@@ -374,6 +386,8 @@ static enum tw_code open_parts(struct tsdb_db *db, struct tw_err *err)
         code = tsdb_catalog_open(path, &db->catalog, err);
         free(path);
     }
+    if (code == TW_OK)
+        code = open_tombstones(db, err);
     if (code == TW_OK)
         code = tsdb_partitions_open(db->partition_folder, &db->partitions, err);
     if (code == TW_OK)
@@ -498,6 +512,7 @@ struct tsdb_db *tsdb_db_close(struct tsdb_db *db)
     tsdb_bits_fini(&db->previous);
     tsdb_sources_fini(&db->sources);
     tsdb_partitions_close(db->partitions);
+    tsdb_tombstones_close(db->tombstones);
     tsdb_catalog_close(db->catalog);
     tw_buf_fini(&db->scratch);
     if (db->lock_fd >= 0)
@@ -509,6 +524,7 @@ struct tsdb_db *tsdb_db_close(struct tsdb_db *db)
     tw_lock_fini(&db->lock);
     tw_lock_fini(&db->renewing);
     tw_lock_fini(&db->keeping);
+    free(db->leftovers);
     free(db->partition_folder);
     free(db->log_folder);
     free(db->folder);

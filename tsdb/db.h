@@ -5,7 +5,7 @@
  *   FOLDER/LOCK                     flock: one process at a time
  *   FOLDER/default/log/NUMBER.log        segments: acknowledged, not yet in partitions
  *   FOLDER/default/partitions/day-N.mdb one environment a day (UTC)
- *   FOLDER/default/catalog.mdb      metadata of metrics
+ *   FOLDER/default/catalog.mdb      metadata of metrics, deletions that are not yet carried out
  *
  * Ways in: tsdb_append (waits), or tsdb_ingest_* for whoever must not wait (the HTTP receiver):
  * samples go into the group that the committer commits next; a callback says how it went.
@@ -16,8 +16,8 @@
  *   I3  When the log cannot be written, everything waiting gets the error, nothing more is taken
  *       (the state says why), and a new segment is tried every second until it works.
  *
- * Threads: any. Two of its own: the committer (group commit, callbacks) and the keeper (flush,
- * retention, recovery).
+ * Threads: any. Three of its own: the committer (group commit, callbacks), the keeper (flush,
+ * retention, recovery), and the renewal (rewriting partitions, at low priority).
  */
 #ifndef TW_TSDB_DB_H
 #define TW_TSDB_DB_H
@@ -32,12 +32,22 @@
 #define TSDB_WINDOW_MS (INT64_C(2) * 3600 * 1000)
 #define TSDB_DAY_MS (INT64_C(24) * 3600 * 1000)
 
+/* How long samples of the series are kept that no rule before it matches. A rule may keep them
+ * longer than retention_ms. */
+struct tsdb_retention_rule {
+    const struct tsdb_matcher *matchers;
+    size_t matcher_count;
+    int64_t keep_ms; /* 0 = for ever */
+};
+
 struct tsdb_db_options {
     const char *folder;         /* made if missing */
     struct tw_clock *clock;     /* NULL = the system's */
     struct tw_metrics *metrics; /* NULL = none; not read any more once the store is closed */
     int64_t retention_ms;       /* 0 = off: everything is kept, 1970 included */
-    int64_t flush_interval_ms;  /* 0 = 30 min */
+    const struct tsdb_retention_rule *retention_rules; /* copied */
+    size_t retention_rule_count;
+    int64_t flush_interval_ms; /* 0 = 30 min */
     /* Limits, each 0 = the default named. */
     size_t series_max;            /* active ones: 10 million */
     size_t series_max_per_source; /* of one job and instance: none */
@@ -61,6 +71,18 @@ struct tsdb_storage *tsdb_db_storage(struct tsdb_db *db);
 TW_MUST_CHECK enum tw_code tsdb_db_flush(struct tsdb_db *db, struct tw_err *err);
 /* One round of what the keeper thread does every second: recovery, flush when due, retention. */
 TW_MUST_CHECK enum tw_code tsdb_db_keep(struct tsdb_db *db, struct tw_err *err);
+
+/* ---- deleting ---- */
+#define TSDB_DELETE_SELECTORS_MAX 64
+/* Deletes the samples in the closed range that are there now, of all series that match any of the
+ * selectors (each has a matcher). Durable, and not seen any more, on TW_OK; what is written later
+ * is there, at the same times too. The space is freed in the background. The context's scope
+ * matchers are added. TW_OVERLOAD when too many deletions wait to be carried out. Waits. */
+TW_MUST_CHECK enum tw_code tsdb_db_delete(struct tsdb_db *db, const struct tw_context *context,
+                                          const struct tsdb_selector *selectors, size_t count,
+                                          int64_t start_ms, int64_t end_ms, struct tw_err *err);
+/* Carries out all deletions: returns when their space is freed. Waits, minutes perhaps. */
+TW_MUST_CHECK enum tw_code tsdb_db_clean_tombstones(struct tsdb_db *db, struct tw_err *err);
 
 struct tsdb_db_status {
     enum tw_code code; /* TW_OK, or why nothing is taken */

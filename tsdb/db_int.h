@@ -33,6 +33,7 @@
 #include "tsdb/partition.h"
 #include "tsdb/record.h"
 #include "tsdb/sources.h"
+#include "tsdb/tombstones.h"
 
 struct tsdb_generation {
     struct tsdb_generation *newer;
@@ -61,7 +62,10 @@ struct tsdb_group {
 };
 
 /* Why a partition is rewritten; the label `cause` of tidewatch_tsdb_rewrites_total. */
-#define TSDB_REWRITE_TABLE(CAUSE) CAUSE(MERGE, "merge")
+#define TSDB_REWRITE_TABLE(CAUSE)                                                                  \
+    CAUSE(MERGE, "merge")                                                                          \
+    CAUSE(DELETE, "delete")                                                                        \
+    CAUSE(RETENTION, "retention")
 enum tsdb_rewrite_cause {
 #define TSDB_REWRITE_ENUM(name, text) TSDB_REWRITE_##name,
     TSDB_REWRITE_TABLE(TSDB_REWRITE_ENUM)
@@ -74,7 +78,7 @@ struct tsdb_db_metrics {
         *commit_seconds, *log_bytes, *flushes, *flush_failures, *flush_seconds, *blocks,
         *flushed_samples, *partitions_dropped, *series_created, *late, *duplicates, *overwritten;
     struct tw_metric *rewrites[TSDB_REWRITE_COUNT], *rewrite_failures, *rewrite_seconds,
-        *rewrite_read, *rewrite_written, *rewrite_samples, *rewriting;
+        *rewrite_read, *rewrite_written, *rewrite_samples, *rewriting, *deletions;
 };
 
 struct tsdb_db {
@@ -86,6 +90,7 @@ struct tsdb_db {
     int lock_fd;
     struct tsdb_catalog *catalog;
     struct tsdb_partitions *partitions; /* has a lock of its own */
+    struct tsdb_tombstones *tombstones; /* likewise */
     struct tsdb_db_metrics metrics;
 
     /* Guards what follows: generations with their heads, the queue of groups, the state. */
@@ -101,9 +106,13 @@ struct tsdb_db {
     uint64_t next_number;
     struct tsdb_group *queue_first, *queue_last, *filling, *spare;
     size_t pending_samples;
+    /* Heads in partitions whose segments could not be removed: replayed after a crash, they would
+     * bring back what was deleted since. Ascending; changed by who holds `keeping`. */
+    uint64_t *leftovers;
+    size_t leftover_count;
     enum tw_code state; /* TW_OK, or why there is no active generation */
     struct tw_err state_err;
-    bool closing, committer_ends, keeper_ends, flush_wanted;
+    bool closing, committer_ends, keeper_ends;
     struct tw_buf scratch; /* one record */
 
     /* Held for a whole flush or retention round, so that there is one at a time. Taken before
@@ -150,6 +159,16 @@ void tsdb_db_activate_locked(struct tsdb_db *db, struct tsdb_generation *generat
 bool tsdb_db_is_over_budget_locked(const struct tsdb_db *db);
 /* Whether nothing was taken for the active generation. */
 bool tsdb_db_active_is_empty_locked(const struct tsdb_db *db);
+
+/* ---- deletion.c ---- */
+/* The highest number up to which all heads are in partitions, and not in the log any more. */
+uint64_t tsdb_db_flushed(struct tsdb_db *db);
+/* The rules of the options as a list, the general retention as the last one; the reference is the
+ * caller's. *ret_longest_ms: what is older is in no case kept, 0 = there is no such time. */
+enum tw_code tsdb_db_make_rules(const struct tsdb_db_options *options,
+                                struct tsdb_erasers **ret_rules, int64_t *ret_longest_ms,
+                                struct tw_err *err);
+void tsdb_deletion_register(struct tsdb_db *db, struct tw_metrics *metrics);
 
 /* ---- renewal.c ---- */
 void tsdb_renewal_body(void *db);

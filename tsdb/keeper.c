@@ -7,6 +7,8 @@
 #include "config.h"
 
 #include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -52,6 +54,29 @@ static struct tsdb_generation *wait_for_sealed(struct tsdb_db *db)
     return generation;
 }
 
+static void add_leftover_locked(struct tsdb_db *db, uint64_t number)
+{
+    tw_lock_assert_held(&db->lock);
+    db->leftovers = realloc(db->leftovers, (db->leftover_count + 1) * sizeof *db->leftovers);
+    TW_ASSERT(db->leftovers != NULL);
+    db->leftovers[db->leftover_count++] = number;
+}
+
+static enum tw_code remove_leftovers(struct tsdb_db *db, struct tw_err *err)
+{
+    tw_lock_assert_held(&db->keeping);
+    enum tw_code code = TW_OK;
+    while (db->leftover_count > 0 && code == TW_OK) {
+        code = tsdb_segment_remove(db->log_folder, db->leftovers[0], err);
+        if (code != TW_OK)
+            break;
+        tw_lock_take(&db->lock);
+        memmove(db->leftovers, db->leftovers + 1, --db->leftover_count * sizeof *db->leftovers);
+        tw_lock_release(&db->lock);
+    }
+    return code;
+}
+
 static enum tw_code flush_generation(struct tsdb_db *db, struct tsdb_generation *generation,
                                      struct tw_err *err)
 {
@@ -70,20 +95,30 @@ static enum tw_code flush_generation(struct tsdb_db *db, struct tsdb_generation 
     tw_lock_take(&db->lock);
     TW_ASSERT(db->oldest == generation);
     db->oldest = generation->newer;
+    add_leftover_locked(db, tsdb_head_number(generation->head));
     tw_lock_release(&db->lock);
-    uint64_t number = tsdb_head_number(generation->head);
     tsdb_generation_free(generation);
     malloc_trim(0); /* a head is large and rarely gone: give its memory back to the system */
-    return tsdb_segment_remove(db->log_folder, number, err);
+    return TW_OK;
 }
 
 enum tw_code tsdb_keeper_flush(struct tsdb_db *db, struct tw_err *err)
 {
     tw_lock_assert_held(&db->keeping);
     struct tsdb_generation *generation;
-    enum tw_code code = TW_OK;
-    while (code == TW_OK && (generation = wait_for_sealed(db)) != NULL)
+    enum tw_code code = TW_OK, removed = TW_OK;
+    struct tw_err later;
+    while (code == TW_OK && (generation = wait_for_sealed(db)) != NULL) {
         code = flush_generation(db, generation, err);
+        removed = remove_leftovers(db, &later);
+    }
+    if (db->leftover_count > 0 && removed == TW_OK) /* of an earlier round */
+        removed = remove_leftovers(db, &later);
+    if (code == TW_OK && removed != TW_OK) {
+        code = removed;
+        if (err)
+            *err = later;
+    }
     return code;
 }
 

@@ -10,6 +10,8 @@ endif
 	%D%/codec_encoder.c \
 	%D%/committer.c \
 	%D%/db.c %D%/db.h %D%/db_int.h \
+	%D%/deletion.c \
+	%D%/eraser.c %D%/eraser.h \
 	%D%/flusher.c %D%/flusher.h \
 	%D%/head.c %D%/head.h \
 	%D%/histogram.c %D%/histogram.h \
@@ -40,6 +42,7 @@ endif
 	%D%/sources.c %D%/sources.h \
 	%D%/state.c %D%/state.h \
 	%D%/storage.c %D%/storage.h \
+	%D%/tombstones.c %D%/tombstones.h \
 	%D%/unpack.c %D%/unpack.h
 %C%_libtsdb_a_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
 

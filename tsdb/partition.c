@@ -331,6 +331,17 @@ static enum tw_code newest_run(struct tsdb_env *env, uint64_t *ret_run, struct t
     return code;
 }
 
+int64_t tsdb_partition_day(const struct tsdb_partition *partition)
+{
+    return partition->day;
+}
+
+enum tw_code tsdb_partition_newest_run(struct tsdb_partition *partition, uint64_t *ret_run,
+                                       struct tw_err *err)
+{
+    return newest_run(partition->env, ret_run, err);
+}
+
 enum tw_code tsdb_partitions_newest_run(struct tsdb_partitions *partitions, uint64_t *ret_run,
                                         struct tw_err *err)
 {
@@ -399,6 +410,14 @@ enum tw_code tsdb_partitions_write(struct tsdb_partitions *partitions, int64_t d
 
 /* ---- one partition ---- */
 
+static struct tsdb_partition *get_locked(struct tsdb_partitions *partitions, int64_t day)
+{
+    tw_lock_assert_held(&partitions->lock);
+    size_t at = find_day(partitions, day);
+    return at < partitions->count && partitions->items[at]->day == day ? partitions->items[at]
+                                                                       : NULL;
+}
+
 void tsdb_partitions_hold(struct tsdb_partitions *partitions)
 {
     TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
@@ -415,13 +434,12 @@ enum tw_code tsdb_partitions_ref(struct tsdb_partitions *partitions, int64_t day
 {
     TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
     tw_lock_take(&partitions->lock);
-    size_t at = find_day(partitions, day);
+    struct tsdb_partition *partition = get_locked(partitions, day);
     enum tw_code code =
-        at < partitions->count && partitions->items[at]->day == day
-            ? ref_locked(partitions, partitions->items[at], TSDB_ENV_OPEN, err)
-            : tw_err_set(err, TW_NOT_FOUND, "there is no partition of day %" PRId64, day);
+        partition ? ref_locked(partitions, partition, TSDB_ENV_OPEN, err)
+                  : tw_err_set(err, TW_NOT_FOUND, "there is no partition of day %" PRId64, day);
     if (code == TW_OK)
-        *ret_partition = partitions->items[at];
+        *ret_partition = partition;
     tw_lock_release(&partitions->lock);
     return code;
 }
@@ -438,9 +456,7 @@ enum tw_code tsdb_partitions_info(struct tsdb_partitions *partitions, int64_t da
 {
     TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
     tw_lock_take(&partitions->lock);
-    size_t at = find_day(partitions, day);
-    struct tsdb_partition *partition =
-        at < partitions->count && partitions->items[at]->day == day ? partitions->items[at] : NULL;
+    struct tsdb_partition *partition = get_locked(partitions, day);
     enum tw_code code =
         partition ? TW_OK
                   : tw_err_set(err, TW_NOT_FOUND, "there is no partition of day %" PRId64, day);
@@ -456,6 +472,26 @@ enum tw_code tsdb_partitions_info(struct tsdb_partitions *partitions, int64_t da
         *ret = partition->info;
     tw_lock_release(&partitions->lock);
     return code;
+}
+
+void tsdb_partitions_note_erased(struct tsdb_partitions *partitions, int64_t day, uint64_t erased)
+{
+    TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
+    tw_lock_take(&partitions->lock);
+    struct tsdb_partition *partition = get_locked(partitions, day);
+    if (partition && partition->info.erased < erased)
+        partition->info.erased = erased;
+    tw_lock_release(&partitions->lock);
+}
+
+void tsdb_partitions_note_ruled(struct tsdb_partitions *partitions, int64_t day, int64_t now_ms)
+{
+    TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
+    tw_lock_take(&partitions->lock);
+    struct tsdb_partition *partition = get_locked(partitions, day);
+    if (partition)
+        partition->info.ruled_ms = now_ms;
+    tw_lock_release(&partitions->lock);
 }
 
 void tsdb_partitions_days(struct tsdb_partitions *partitions, int64_t **ret_days, size_t *ret_count)

@@ -20,6 +20,7 @@
 #ifndef TW_TSDB_PARTITION_H
 #define TW_TSDB_PARTITION_H
 
+#include "tsdb/eraser.h"
 #include "tsdb/index.h"
 #include "tsdb/storage.h"
 
@@ -59,12 +60,17 @@ struct tsdb_partition_info {
     /* Of the last rewrite: when, into which run; 0 when there was none. */
     int64_t rewritten_ms;
     uint64_t base_run, base_samples;
-    uint64_t erased; /* all tombstones up to this one were applied */
-    int64_t step_ms; /* of its downsampled samples, 0 = raw */
+    uint64_t erased;  /* all tombstones up to this one were applied */
+    int64_t step_ms;  /* of its downsampled samples, 0 = raw */
+    int64_t ruled_ms; /* when the rules of the retention were last applied, or had nothing to do */
 };
 TW_MUST_CHECK enum tw_code tsdb_partitions_info(struct tsdb_partitions *partitions, int64_t day,
                                                 struct tsdb_partition_info *ret,
                                                 struct tw_err *err);
+/* Takes all tombstones up to this one as applied, though nothing was written: they had nothing to
+ * do. Until the next write or start. */
+void tsdb_partitions_note_erased(struct tsdb_partitions *partitions, int64_t day, uint64_t erased);
+void tsdb_partitions_note_ruled(struct tsdb_partitions *partitions, int64_t day, int64_t now_ms);
 /* The days that have a partition, ascending; free() the array. */
 void tsdb_partitions_days(struct tsdb_partitions *partitions, int64_t **ret_days,
                           size_t *ret_count);
@@ -100,6 +106,11 @@ TW_MUST_CHECK enum tw_code tsdb_partitions_write(struct tsdb_partitions *partiti
                                                  struct tsdb_run *run, size_t *ret_blocks,
                                                  struct tw_err *err);
 
+int64_t tsdb_partition_day(const struct tsdb_partition *partition);
+/* 0 without any. */
+TW_MUST_CHECK enum tw_code tsdb_partition_newest_run(struct tsdb_partition *partition,
+                                                     uint64_t *ret_run, struct tw_err *err);
+
 /* ---- matching ---- */
 struct tsdb_partition_match {
     uint32_t series, metric; /* together they say where its samples are */
@@ -129,6 +140,9 @@ TW_MUST_CHECK enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_read
                                                       uint32_t metric, uint32_t series,
                                                       int64_t start_ms, int64_t end_ms,
                                                       struct tw_err *err);
+/* What is gone of the series sought from now on; the items are borrowed. */
+void tsdb_partition_reader_erase(struct tsdb_partition_reader *reader,
+                                 const struct tsdb_erasure *items, size_t count);
 /* The next window's samples in the range; count 0 at the end. Lives until the next call. */
 TW_MUST_CHECK enum tw_code tsdb_partition_reader_next(struct tsdb_partition_reader *reader,
                                                       struct tsdb_column *ret_column,

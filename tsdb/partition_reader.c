@@ -50,6 +50,10 @@ struct tsdb_partition_reader {
     uint32_t metric, series;
     int64_t start_ms, end_ms;
     size_t next_lane;
+    const struct tsdb_erasure *erasures;
+    size_t erasure_count;
+    int64_t *kept_times; /* of a lane of which some samples are gone */
+    size_t kept_capacity;
     /* What is handed out: a run of one lane, or several merged. */
     uint64_t *values;
     size_t value_capacity;
@@ -126,6 +130,7 @@ struct tsdb_partition_reader *tsdb_partition_reader_close(struct tsdb_partition_
     }
     free(reader->lanes);
     free(reader->values);
+    free(reader->kept_times);
     free(reader->merged_times);
     tsdb_points_fini(&reader->older);
     tsdb_points_fini(&reader->newer);
@@ -241,6 +246,39 @@ static enum tw_code read_lane(struct tsdb_partition_reader *reader, struct lane 
     return TW_OK;
 }
 
+void tsdb_partition_reader_erase(struct tsdb_partition_reader *reader,
+                                 const struct tsdb_erasure *items, size_t count)
+{
+    TW_CHECK_MAGIC(reader, READER_MAGIC);
+    reader->erasures = items;
+    reader->erasure_count = count;
+}
+
+/* Leaves out what is gone. *times: the lane's, which other series share; a copy when that changes
+ * them. The values are moved together. */
+static void erase(struct tsdb_partition_reader *reader, uint64_t run, const int64_t **times,
+                  uint64_t *values, size_t *count)
+{
+    if (*count == 0 || !tsdb_erasure_touches(reader->erasures, reader->erasure_count, run,
+                                             (*times)[0], (*times)[*count - 1]))
+        return;
+    if (reader->kept_capacity < *count) {
+        free(reader->kept_times);
+        reader->kept_times = malloc(*count * sizeof *reader->kept_times);
+        TW_ASSERT(reader->kept_times != NULL);
+        reader->kept_capacity = *count;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < *count; i++) {
+        if (tsdb_erasure_has(reader->erasures, reader->erasure_count, run, (*times)[i]))
+            continue;
+        reader->kept_times[kept] = (*times)[i];
+        values[kept++] = values[i];
+    }
+    *times = reader->kept_times;
+    *count = kept;
+}
+
 /* ---- windows ---- */
 
 enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_reader *reader, uint32_t metric,
@@ -349,21 +387,24 @@ static enum tw_code read_window(struct tsdb_partition_reader *reader,
         code = read_lane(reader, lane, entry, &first, &count, err);
         if (code != TW_OK)
             return code;
+        const int64_t *times = lane->times.items + first;
+        size_t all = count;
+        erase(reader, lane->run, &times, reader->values + first, &count);
         if (count == 0) {
             if (lanes_with_samples == 1)
                 hand_out_merged(reader, ret_column);
             continue;
         }
         if (++lanes_with_samples > 1) {
-            merge_lane(reader, lane->times.items + first, reader->values + first, count);
+            merge_lane(reader, times, reader->values + first, count);
             continue;
         }
-        *ret_column =
-            (struct tsdb_column){.kind = entry->kind,
-                                 .count = count,
-                                 .times_ms = lane->times.items + first,
-                                 .values = (const double *)(const void *)(reader->values + first),
-                                 .times_id = times_id(reader, lane, first, count)};
+        *ret_column = (struct tsdb_column){
+            .kind = entry->kind,
+            .count = count,
+            .times_ms = times,
+            .values = (const double *)(const void *)(reader->values + first),
+            .times_id = count == all ? times_id(reader, lane, first, count) : 0};
     }
     if (lanes_with_samples > 1)
         hand_out_merged(reader, ret_column);

@@ -61,7 +61,7 @@ static enum tw_code read_rewrite(struct tsdb_env *env, struct tsdb_env_txn *txn,
     if (code != TW_OK)
         return code;
     struct tsdb_reader reader = tsdb_reader(value);
-    info->rewritten_ms = (int64_t)tsdb_unzigzag(tsdb_read_varint(&reader));
+    info->rewritten_ms = info->ruled_ms = (int64_t)tsdb_unzigzag(tsdb_read_varint(&reader));
     info->base_run = tsdb_read_varint(&reader);
     info->base_samples = tsdb_read_varint(&reader);
     info->erased = tsdb_read_varint(&reader);

@@ -6,6 +6,9 @@
  * Merging runs: a day that is over becomes one run. What comes later is merged at most once a day,
  * or when it is many runs and half as large again as what is merged already, so that a sample is
  * rewritten a number of times that grows with the logarithm of the partition's size.
+ *
+ * Deletions: as soon as all that a tombstone covers is in partitions. Rules of the retention: when
+ * a whole day is past one of them; so each of them costs a partition one rewrite.
  */
 #include "config.h"
 
@@ -16,6 +19,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "tsdb/db_int.h"
+#include "tsdb/partition_int.h"
 #include "tsdb/rewriter.h"
 
 #define ROUND_NS (INT64_C(10) * 1000000000)
@@ -74,7 +78,74 @@ static bool is_merge_due(const struct tsdb_db *db, int64_t day,
            (info->run_count > RUNS_MAX && added >= info->base_samples / 2);
 }
 
+static bool has_match(struct tsdb_db *db, int64_t day, const struct tsdb_matcher *matchers,
+                      size_t count)
+{
+    struct tsdb_partition *partition;
+    struct tsdb_partition_match *found;
+    size_t found_count = 0;
+    if (tsdb_partitions_ref(db->partitions, day, &partition, NULL) != TW_OK)
+        return false;
+    struct tw_arena *arena = tw_arena_new(4096);
+    /* What cannot be asked is said by the rewrite. */
+    bool ret = tsdb_partition_match(partition, matchers, count, arena, &found, &found_count,
+                                    NULL) != TW_OK ||
+               found_count > 0;
+    tw_arena_free(arena);
+    tsdb_partitions_unref(db->partitions, partition);
+    return ret;
+}
+
+/* Whether a tombstone has something to do in the partition. Only those count whose samples are all
+ * in partitions by now. */
+static bool is_delete_due(struct tsdb_db *db, const struct tsdb_erasers *erasers, uint64_t flushed,
+                          int64_t day, const struct tsdb_partition_info *info)
+{
+    int64_t start_ms = day * TSDB_DAY_MS, end_ms = start_ms + TSDB_DAY_MS - 1;
+    uint64_t applied = info->erased;
+    for (size_t i = 0; i < tsdb_erasers_tombstone_count(erasers); i++) {
+        struct tsdb_tombstone tombstone = tsdb_erasers_tombstone(erasers, i);
+        if (tombstone.id <= info->erased)
+            continue;
+        if (tombstone.erasure.run_max > flushed)
+            break;
+        if (info->first_run <= tombstone.erasure.run_max && tombstone.erasure.start_ms <= end_ms &&
+            tombstone.erasure.end_ms >= start_ms &&
+            has_match(db, day, tombstone.matchers, tombstone.matcher_count))
+            return true;
+        applied = tombstone.id;
+    }
+    if (applied > info->erased)
+        tsdb_partitions_note_erased(db->partitions, day, applied);
+    return false;
+}
+
+/* Whether the whole day has passed out of a rule's time since the partition was last looked at. */
+static bool is_retention_due(struct tsdb_db *db, const struct tsdb_erasers *erasers, int64_t day,
+                             const struct tsdb_partition_info *info, int64_t now_ms)
+{
+    int64_t end_ms = (day + 1) * TSDB_DAY_MS;
+    bool passed = false;
+    for (size_t i = 0; i < tsdb_erasers_rule_count(erasers); i++) {
+        struct tsdb_rule rule = tsdb_erasers_rule(erasers, i);
+        if (rule.keep_ms == TSDB_KEEP_FOREVER || now_ms - rule.keep_ms < end_ms ||
+            info->ruled_ms - rule.keep_ms >= end_ms)
+            continue;
+        passed = true;
+        if (has_match(db, day, rule.matchers, rule.matcher_count))
+            return true;
+    }
+    if (passed)
+        tsdb_partitions_note_ruled(db->partitions, day, now_ms);
+    return false;
+}
+
 /* ---- one partition ---- */
+
+static struct tsdb_erasers *list_erasers(void *user)
+{
+    return tsdb_tombstones_list(((struct tsdb_db *)user)->tombstones);
+}
 
 static bool is_ending(void *user)
 {
@@ -100,8 +171,12 @@ static enum tw_code renew(struct tsdb_db *db, int64_t day, const struct tsdb_par
     enum tw_code code = check_space(db, info->bytes, err);
     if (code != TW_OK)
         return code;
-    struct tsdb_rewrite rewrite = {
-        .day = day, .now_ms = now_ms, .cancelled = is_ending, .user = db};
+    struct tsdb_rewrite rewrite = {.day = day,
+                                   .now_ms = now_ms,
+                                   .erasers = list_erasers,
+                                   .flushed = tsdb_db_flushed(db),
+                                   .cancelled = is_ending,
+                                   .user = db};
     struct tsdb_rewrite_result result;
     int64_t start_ns = tw_clock_mono_ns(tw_clock_system());
     tw_metric_set(db->metrics.rewriting, 1);
@@ -125,11 +200,59 @@ static enum tw_code renew_if_due(struct tsdb_db *db, int64_t day, int64_t now_ms
 {
     struct tsdb_partition_info info;
     enum tw_code code = tsdb_partitions_info(db->partitions, day, &info, err);
-    if (code == TW_NOT_FOUND)
-        return TW_OK;
-    if (code == TW_OK && is_merge_due(db, day, &info, now_ms))
-        code = renew(db, day, &info, TSDB_REWRITE_MERGE, now_ms, err);
-    return code;
+    if (code != TW_OK)
+        return code == TW_NOT_FOUND ? TW_OK : code;
+    uint64_t flushed = tsdb_db_flushed(db);
+    struct tsdb_erasers *erasers = tsdb_tombstones_list(db->tombstones);
+    enum tsdb_rewrite_cause cause = TSDB_REWRITE_COUNT;
+    if (is_delete_due(db, erasers, flushed, day, &info))
+        cause = TSDB_REWRITE_DELETE;
+    else if (is_retention_due(db, erasers, day, &info, now_ms))
+        cause = TSDB_REWRITE_RETENTION;
+    else if (is_merge_due(db, day, &info, now_ms))
+        cause = TSDB_REWRITE_MERGE;
+    tsdb_erasers_unref(erasers);
+    return cause == TSDB_REWRITE_COUNT ? TW_OK : renew(db, day, &info, cause, now_ms, err);
+}
+
+/* ---- tombstones that are carried out ---- */
+
+static bool is_applied(struct tsdb_db *db, const struct tsdb_tombstone *tombstone,
+                       const int64_t *days, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int64_t start_ms = days[i] * TSDB_DAY_MS;
+        struct tsdb_partition_info info;
+        if (tombstone->erasure.start_ms > start_ms + TSDB_DAY_MS - 1 ||
+            tombstone->erasure.end_ms < start_ms)
+            continue;
+        enum tw_code code = tsdb_partitions_info(db->partitions, days[i], &info, NULL);
+        if (code == TW_NOT_FOUND)
+            continue;
+        if (code != TW_OK ||
+            (info.first_run <= tombstone->erasure.run_max && info.erased < tombstone->id))
+            return false;
+    }
+    return true;
+}
+
+/* In their order: a partition says up to which one it has applied them. */
+static enum tw_code retire_tombstones(struct tsdb_db *db, uint64_t flushed, struct tw_err *err)
+{
+    struct tsdb_erasers *erasers = tsdb_tombstones_list(db->tombstones);
+    int64_t *days;
+    size_t count;
+    uint64_t retired = 0;
+    tsdb_partitions_days(db->partitions, &days, &count);
+    for (size_t i = 0; i < tsdb_erasers_tombstone_count(erasers); i++) {
+        struct tsdb_tombstone tombstone = tsdb_erasers_tombstone(erasers, i);
+        if (tombstone.erasure.run_max > flushed || !is_applied(db, &tombstone, days, count))
+            break;
+        retired = tombstone.id;
+    }
+    free(days);
+    tsdb_erasers_unref(erasers);
+    return retired ? tsdb_tombstones_retire(db->tombstones, retired, err) : TW_OK;
 }
 
 /* ---- rounds ---- */
@@ -140,6 +263,8 @@ enum tw_code tsdb_renewal_round(struct tsdb_db *db, struct tw_err *err)
     size_t count;
     enum tw_code code = TW_OK;
     tw_lock_take(&db->renewing);
+    /* Before the partitions are listed: what is flushed by now is in the list. */
+    uint64_t flushed = tsdb_db_flushed(db);
     int64_t now_ms = tw_clock_wall_ms(db->clock);
     tsdb_partitions_days(db->partitions, &days, &count);
     for (size_t i = 0; i < count && !is_ending(db); i++) {
@@ -155,6 +280,8 @@ enum tw_code tsdb_renewal_round(struct tsdb_db *db, struct tw_err *err)
         }
     }
     free(days);
+    if (code == TW_OK)
+        code = retire_tombstones(db, flushed, err);
     tw_lock_release(&db->renewing);
     return code;
 }

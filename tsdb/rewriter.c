@@ -20,6 +20,7 @@
 struct moved {
     uint32_t metric, series; /* in the old one */
     uint32_t to_metric, to;
+    uint32_t first_erasure, erasure_count;
 };
 
 struct rewriter {
@@ -27,8 +28,10 @@ struct rewriter {
     const struct tsdb_rewrite *rewrite;
     struct tsdb_partition *old;
     struct tsdb_partition_reader *reader;
-    struct tsdb_index *index; /* of the new one */
-    struct moved *moved;      /* in the order in which blocks are written */
+    struct tsdb_erasers *erasers;
+    struct tsdb_erasures erasures; /* of the moved series */
+    struct tsdb_index *index;      /* of the new one */
+    struct moved *moved;           /* in the order in which blocks are written */
     size_t moved_count;
     uint32_t *identity, *metrics; /* by series of the new one */
     struct tsdb_run_row *rows;    /* the runs that are in the new one */
@@ -101,15 +104,48 @@ struct move_list {
     size_t capacity;
 };
 
+/* Whether the series has a sample that is to stay, in spite of what is gone of it. */
+static enum tw_code has_samples(struct rewriter *rewriter, uint32_t series, uint32_t metric,
+                                const struct tsdb_erasure *erasures, size_t count, bool *ret,
+                                struct tw_err *err)
+{
+    int64_t start_ms = rewriter->old->day * TSDB_DAY_MS, end_ms = start_ms + TSDB_DAY_MS - 1;
+    struct tsdb_column column;
+    *ret = !tsdb_erasure_covers(erasures, count, rewriter->rows[rewriter->row_count - 1].number,
+                                start_ms, end_ms);
+    if (count == 0 || !*ret)
+        return TW_OK;
+    tsdb_partition_reader_erase(rewriter->reader, erasures, count);
+    enum tw_code code =
+        tsdb_partition_reader_seek(rewriter->reader, metric, series, start_ms, end_ms, err);
+    if (code == TW_OK)
+        code = tsdb_partition_reader_next(rewriter->reader, &column, err);
+    *ret = code == TW_OK && column.count > 0;
+    return code;
+}
+
 static enum tw_code move_series(void *user, uint32_t series, uint32_t metric, uint64_t hash,
                                 struct wire_labels labels, struct tw_err *err)
 {
     struct move_list *list = user;
     struct rewriter *rewriter = list->rewriter;
     if (series % CANCEL_STRIDE == 0) {
-        enum tw_code code = check_cancelled(rewriter, err);
-        if (code != TW_OK)
-            return code;
+        enum tw_code cancelled = check_cancelled(rewriter, err);
+        if (cancelled != TW_OK)
+            return cancelled;
+    }
+    size_t first = rewriter->erasures.count;
+    int64_t day_ms = rewriter->old->day * TSDB_DAY_MS;
+    if (rewriter->erasers)
+        tsdb_erasers_collect(rewriter->erasers, labels, rewriter->rewrite->now_ms, day_ms,
+                             day_ms + TSDB_DAY_MS - 1, &rewriter->erasures);
+    size_t erasure_count = rewriter->erasures.count - first;
+    bool stays;
+    enum tw_code code = has_samples(rewriter, series, metric, rewriter->erasures.items + first,
+                                    erasure_count, &stays, err);
+    if (code != TW_OK || !stays) {
+        rewriter->erasures.count = first;
+        return code;
     }
     if (rewriter->moved_count == list->capacity) {
         list->capacity = list->capacity ? list->capacity * 2 : 1024;
@@ -118,7 +154,8 @@ static enum tw_code move_series(void *user, uint32_t series, uint32_t metric, ui
     }
     uint32_t to = tsdb_index_append(rewriter->index, labels, hash);
     rewriter->moved[rewriter->moved_count++] =
-        (struct moved){metric, series, metric_string(rewriter->index, to), to};
+        (struct moved){metric, series,          metric_string(rewriter->index, to),
+                       to,     (uint32_t)first, (uint32_t)erasure_count};
     return TW_OK;
 }
 
@@ -179,6 +216,9 @@ static enum tw_code move_window(struct rewriter *rewriter, int64_t window, struc
         struct tsdb_column column = {0};
         if (i % CANCEL_STRIDE == 0)
             code = check_cancelled(rewriter, err);
+        tsdb_partition_reader_erase(rewriter->reader,
+                                    rewriter->erasures.items + moved->first_erasure,
+                                    moved->erasure_count);
         if (code == TW_OK)
             code = tsdb_partition_reader_seek(rewriter->reader, moved->metric, moved->series,
                                               start_ms, end_ms, err);
@@ -210,6 +250,21 @@ static enum tw_code move_samples(struct rewriter *rewriter, struct tw_err *err)
 
 /* ---- runs ---- */
 
+/* The last tombstone that has nothing more to do here: those behind it may meet runs that are not
+ * flushed yet. */
+static uint64_t erased_up_to(const struct rewriter *rewriter)
+{
+    uint64_t id = 0;
+    size_t count = rewriter->erasers ? tsdb_erasers_tombstone_count(rewriter->erasers) : 0;
+    for (size_t i = 0; i < count; i++) {
+        struct tsdb_tombstone tombstone = tsdb_erasers_tombstone(rewriter->erasers, i);
+        if (tombstone.erasure.run_max > rewriter->rewrite->flushed)
+            break;
+        id = tombstone.id;
+    }
+    return id;
+}
+
 static enum tw_code write_runs(struct rewriter *rewriter, struct tw_err *err)
 {
     size_t last = rewriter->row_count - 1;
@@ -217,6 +272,7 @@ static enum tw_code write_runs(struct rewriter *rewriter, struct tw_err *err)
         .rewritten_ms = rewriter->rewrite->now_ms,
         .base_run = rewriter->rows[last].number,
         .base_samples = rewriter->samples,
+        .erased = erased_up_to(rewriter),
     };
     for (size_t i = 0; i < last; i++)
         rewriter->rows[i].samples = rewriter->rows[i].blocks = 0;
@@ -356,6 +412,8 @@ static enum tw_code read_old(struct rewriter *rewriter, struct tsdb_rewrite_resu
                                         &rewriter->rows, &rewriter->row_count, err);
     if (code == TW_OK && rewriter->row_count == 0)
         code = tw_err_set(err, TW_NOT_FOUND, "'%s' has no run", tsdb_env_path(rewriter->old->env));
+    if (code == TW_OK && rewriter->rewrite->erasers)
+        rewriter->erasers = rewriter->rewrite->erasers(rewriter->rewrite->user);
     for (size_t i = 0; code == TW_OK && i < rewriter->row_count; i++)
         ret->runs_before += rewriter->rows[i].blocks > 0;
     return code;
@@ -404,6 +462,8 @@ enum tw_code tsdb_rewriter_run(struct tsdb_partitions *partitions,
     tsdb_partitions_unref(partitions, rewriter.old);
     tsdb_run_builder_free(rewriter.builder);
     tsdb_index_free(rewriter.index);
+    tsdb_erasers_unref(rewriter.erasers);
+    tsdb_erasures_fini(&rewriter.erasures);
     free(rewriter.moved);
     free(rewriter.identity);
     free(rewriter.metrics);

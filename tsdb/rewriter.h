@@ -24,7 +24,13 @@
 
 struct tsdb_rewrite {
     int64_t day;
-    int64_t now_ms; /* kept as the time of the rewrite */
+    int64_t
+        now_ms; /* kept as the time of the rewrite; what rules have removed by then is left out */
+    /* What is to be left out, with a reference for the rewriter; asked once it has taken its view
+     * of the partition, so that a tombstone that is older than a run there is in the list. NULL =
+     * nothing is. */
+    struct tsdb_erasers *(*erasers)(void *user);
+    uint64_t flushed; /* all heads up to this number are in partitions */
     /* True ends the rewrite with TW_CANCELLED; asked often. NULL = never. */
     bool (*cancelled)(void *user);
     void *user;
@@ -35,7 +41,8 @@ struct tsdb_rewrite_result {
     uint64_t bytes_before, bytes_after, samples;
 };
 
-/* The partition as it was stays in place on any error. TW_NOT_FOUND when there is none of the day.
+/* Leaves out deleted samples and series that have none left. The partition as it was stays in place
+ * on any error. TW_NOT_FOUND when there is none of the day.
  */
 TW_MUST_CHECK enum tw_code tsdb_rewriter_run(struct tsdb_partitions *partitions,
                                              const struct tsdb_rewrite *rewrite,

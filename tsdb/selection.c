@@ -27,6 +27,7 @@ struct part {
 struct series {
     struct wire_labels labels;
     uint32_t first_part, part_count;
+    uint32_t first_erasure, erasure_count; /* what of it is gone */
 };
 
 struct selection {
@@ -44,6 +45,8 @@ struct selection {
     struct series *series;
     size_t series_count;
     struct part *parts;
+    struct tsdb_erasers *erasers;
+    struct tsdb_erasures erasures;
 };
 
 struct cursor {
@@ -205,6 +208,75 @@ static int compare_series(const void *a, const void *b)
                                ((const struct series *)b)->labels);
 }
 
+/* Whether nothing can be left of the series in one place. run: the newest there. */
+static bool is_part_gone(const struct selection *selection, const struct series *series,
+                         const struct part *part, uint64_t run)
+{
+    int64_t first_ms = selection->start_ms, last_ms = selection->end_ms;
+    if (part->source < selection->partition_count) {
+        int64_t day_ms = tsdb_partition_day(selection->partitions[part->source]) * TSDB_DAY_MS;
+        first_ms = first_ms > day_ms ? first_ms : day_ms;
+        last_ms = last_ms < day_ms + TSDB_DAY_MS - 1 ? last_ms : day_ms + TSDB_DAY_MS - 1;
+    }
+    return tsdb_erasure_covers(selection->erasures.items + series->first_erasure,
+                               series->erasure_count, run, first_ms, last_ms);
+}
+
+static bool is_gone(const struct selection *selection, const struct series *series,
+                    const uint64_t *newest_runs)
+{
+    if (series->erasure_count == 0)
+        return false;
+    for (uint32_t i = 0; i < series->part_count; i++) {
+        const struct part *part = &selection->parts[series->first_part + i];
+        if (!is_part_gone(selection, series, part, newest_runs[part->source]))
+            return false;
+    }
+    return true;
+}
+
+/* The newest run of each place. */
+static enum tw_code list_newest_runs(struct selection *selection, uint64_t **ret_runs,
+                                     struct tw_err *err)
+{
+    uint64_t *runs = TW_ARENA_ARRAY(selection->arena, uint64_t,
+                                    selection->partition_count + selection->head_count + 1);
+    for (size_t i = 0; i < selection->partition_count; i++) {
+        enum tw_code code = tsdb_partition_newest_run(selection->partitions[i], &runs[i], err);
+        if (code != TW_OK)
+            return code;
+    }
+    for (size_t i = 0; i < selection->head_count; i++)
+        runs[selection->partition_count + i] = tsdb_head_number(selection->heads[i]);
+    *ret_runs = runs;
+    return TW_OK;
+}
+
+/* What of each series is gone. Series of which nothing is left are not part of the selection. */
+static enum tw_code find_erasures(struct selection *selection, struct tw_err *err)
+{
+    int64_t now_ms = tw_clock_wall_ms(selection->db->clock);
+    if (!tsdb_erasers_touch(selection->erasers, now_ms, selection->start_ms, selection->end_ms))
+        return TW_OK;
+    uint64_t *newest_runs;
+    enum tw_code code = list_newest_runs(selection, &newest_runs, err);
+    if (code != TW_OK)
+        return code;
+    size_t kept = 0;
+    for (size_t i = 0; i < selection->series_count; i++) {
+        struct series *series = &selection->series[i];
+        size_t first = selection->erasures.count;
+        tsdb_erasers_collect(selection->erasers, series->labels, now_ms, selection->start_ms,
+                             selection->end_ms, &selection->erasures);
+        series->first_erasure = (uint32_t)first;
+        series->erasure_count = (uint32_t)(selection->erasures.count - first);
+        if (!is_gone(selection, series, newest_runs))
+            selection->series[kept++] = *series;
+    }
+    selection->series_count = kept;
+    return TW_OK;
+}
+
 /* Matches of one label set become one series. */
 static void join(struct selection *selection, struct matches *matches)
 {
@@ -257,6 +329,9 @@ static enum tw_code fill(struct selection *selection, const struct tw_context *c
                          struct tw_err *err)
 {
     struct matches matches = {0};
+    /* What is gone before all else: a deletion that is carried out leaves the list, and what was
+     * taken before that still has its samples. */
+    selection->erasers = tsdb_tombstones_list(selection->db->tombstones);
     /* Heads first: what is flushed between the two steps is then seen twice, which the merge
      * settles; the other way round it would be missed. */
     match_heads(selection, matchers, matcher_count, &matches);
@@ -268,8 +343,10 @@ static enum tw_code fill(struct selection *selection, const struct tw_context *c
             matches.items[i].part.source += (uint32_t)selection->partition_count;
         code = match_partitions(selection, context, matchers, matcher_count, &matches, err);
     }
-    if (code == TW_OK)
+    if (code == TW_OK) {
         join(selection, &matches);
+        code = find_erasures(selection, err);
+    }
     free(matches.items);
     uint64_t limit = context->limits.query_series_max;
     if (code == TW_OK && limit && selection->series_count > limit)
@@ -288,6 +365,8 @@ static void close_selection(struct tsdb_selection *base)
         tsdb_head_unref(selection->heads[i]);
     tsdb_partitions_unlist(selection->db->partitions, selection->partitions,
                            selection->partition_count);
+    tsdb_erasers_unref(selection->erasers);
+    tsdb_erasures_fini(&selection->erasures);
     free(selection->views);
     tw_arena_free(selection->arena);
     selection->magic = 0;
@@ -387,6 +466,11 @@ static void gather_head(struct cursor *cursor)
         struct tsdb_points *to = cursor->head.count ? &cursor->gathered : &cursor->head;
         tsdb_head_view_points(&selection->views[part->series], cursor->start_ms, cursor->end_ms,
                               to);
+        to->count = tsdb_erasure_cut_points(
+            selection->erasures.items + cursor->series->first_erasure,
+            cursor->series->erasure_count,
+            tsdb_head_number(selection->heads[part->source - selection->partition_count]),
+            to->items, to->count);
         if (to == &cursor->head || to->count == 0)
             continue;
         tsdb_points_merge(cursor->head.items, cursor->head.count, to->items, to->count,
@@ -436,6 +520,9 @@ static enum tw_code next_from_partitions(struct cursor *cursor, struct tw_err *e
             if (code != TW_OK)
                 return code;
         }
+        tsdb_partition_reader_erase(
+            *reader, cursor->selection->erasures.items + cursor->series->first_erasure,
+            cursor->series->erasure_count);
         enum tw_code code = tsdb_partition_reader_seek(*reader, part->metric, part->series,
                                                        cursor->start_ms, cursor->end_ms, err);
         if (code != TW_OK)

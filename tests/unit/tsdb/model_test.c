@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * model_test: random writes, overwrites, flushes and reopenings, against a reference that is an
- * array of samples. TW_MODEL_SEED and TW_MODEL_ROUNDS choose another or a
+ * model_test: random writes, overwrites, deletions, flushes, rewrites and reopenings, against a
+ * reference that is an array of samples. TW_MODEL_SEED and TW_MODEL_ROUNDS choose another or a
  * longer run, TW_LONG=1 the long one.
  */
 #include "config.h"
@@ -230,6 +230,32 @@ static void read_some(void)
         tsdb_matcher_fini(&matchers[i]);
 }
 
+/* One of the metrics, perhaps on one host, in a range; the reference forgets it at once. */
+static void delete_some(void)
+{
+    char name[16], host[16];
+    int metric = (int)next_random(4), number = next_random(2) ? (int)next_random(6) : -1;
+    int64_t start_ms = random_time(), end_ms = start_ms + (int64_t)next_random(20000000);
+    if (next_random(3) == 0)
+        start_ms = INT64_MIN;
+    if (next_random(4) == 0)
+        end_ms = INT64_MAX;
+    snprintf(name, sizeof name, "metric_%d", metric);
+    snprintf(host, sizeof host, "host-%d", number);
+    const struct tsdb_matcher matchers[] = {
+        {.op = TSDB_MATCH_EQUAL, .name = TW_STR(WIRE_METRIC_NAME), .value = tw_str(name)},
+        {.op = TSDB_MATCH_EQUAL, .name = TW_STR("host"), .value = tw_str(host)}};
+    struct tsdb_selector selector = {matchers, number < 0 ? 1 : 2};
+    struct tw_context context = store_context();
+    unit_assert_ok(tsdb_db_delete(db, &context, &selector, 1, start_ms, end_ms, &err), &err);
+    size_t kept = 0;
+    for (size_t i = 0; i < model_count; i++)
+        if (model[i].series % 4 != metric || (number >= 0 && model[i].series / 4 != number) ||
+            model[i].time_ms < start_ms || model[i].time_ms > end_ms)
+            model[kept++] = model[i];
+    model_count = kept;
+}
+
 START_TEST(agrees_with_the_reference)
 {
     if (getenv("TW_MODEL_SEED"))
@@ -238,7 +264,7 @@ START_TEST(agrees_with_the_reference)
     snprintf(path, sizeof path, "%s/model", unit_folder());
     open_db();
     for (int i = 0; i < rounds; i++) {
-        switch (next_random(12)) {
+        switch (next_random(13)) {
         case 0:
         case 1:
             unit_assert_ok(tsdb_db_flush(db, &err), &err);
@@ -249,6 +275,9 @@ START_TEST(agrees_with_the_reference)
             break;
         case 3:
             unit_assert_ok(tsdb_db_keep(db, &err), &err);
+            break;
+        case 4:
+            delete_some();
             break;
         default:
             write_some();

@@ -3,7 +3,7 @@ TSDB_UNIT_LDADD = $(UNIT_LIBS) tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/l
 	$(TSDB_LIBS) $(BASE_LIBS)
 
 if BUILD_SERVER
-UNIT_TESTS += %D%/codec_test %D%/damage_test %D%/db_test %D%/format_test %D%/histogram_test %D%/model_test %D%/receiver_test %D%/rewrite_test %D%/state_test %D%/threads_test
+UNIT_TESTS += %D%/codec_test %D%/damage_test %D%/db_test %D%/delete_test %D%/format_test %D%/histogram_test %D%/model_test %D%/receiver_test %D%/rewrite_test %D%/state_test %D%/threads_test
 endif
 %C%_codec_test_SOURCES = %D%/codec_test.c
 %C%_codec_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
@@ -14,6 +14,9 @@ endif
 %C%_db_test_SOURCES = %D%/db_test.c %D%/store.h
 %C%_db_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_db_test_LDADD = $(TSDB_UNIT_LDADD)
+%C%_delete_test_SOURCES = %D%/delete_test.c %D%/store.h
+%C%_delete_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_delete_test_LDADD = $(TSDB_UNIT_LDADD)
 %C%_format_test_SOURCES = %D%/format_test.c %D%/store.h
 %C%_format_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_format_test_LDADD = $(TSDB_UNIT_LDADD)
