@@ -25,7 +25,7 @@ struct tsdb_block_entry {
     uint32_t metric, series;
     uint32_t count, column;
     enum tsdb_kind kind;
-    struct tw_str values; /* encoded by the codec */
+    struct tw_str values; /* FLOAT: encoded by the codec; else by histogram_chunk */
 };
 
 /* ---- writing ---- */

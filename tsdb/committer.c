@@ -70,12 +70,16 @@ static void settle_locked(struct tsdb_db *db, struct tsdb_group *group, enum tw_
     if (code == TW_OK) {
         generation->log_bytes += group->records.size;
         append_samples(db, group);
+        for (size_t i = 0; i < group->histograms.count; i++)
+            tsdb_head_append_histogram(generation->head, group->histograms.items[i].series,
+                                       group->histograms.items[i].time_ms,
+                                       tsdb_blobs_bytes(&group->histograms, i));
     } else if (!generation->failed) {
         fail_generation_locked(db, generation, code, err);
     }
-    TW_ASSERT(generation->groups_pending > 0 && db->pending_samples >= group->sample_count);
+    TW_ASSERT(generation->groups_pending > 0 && db->pending_samples >= tsdb_group_weight(group));
     generation->groups_pending--;
-    db->pending_samples -= group->sample_count;
+    db->pending_samples -= tsdb_group_weight(group);
     if (code == TW_OK && generation == db->active && tsdb_db_is_over_budget_locked(db))
         tw_cond_signal(&db->keep);
     tw_cond_broadcast(&db->drained);
@@ -93,6 +97,7 @@ static enum tw_code commit(struct tsdb_db *db, struct tsdb_group *group, struct 
     if (code == TW_OK) {
         tw_metric_add(db->metrics.commits, 1);
         tw_metric_add(db->metrics.appended, group->sample_count);
+        tw_metric_add(db->metrics.histograms_appended, group->histograms.count);
         tw_metric_add(db->metrics.log_bytes, group->records.size);
     } else {
         tw_metric_add(db->metrics.commit_failures, 1);
@@ -109,6 +114,7 @@ static void recycle_locked(struct tsdb_db *db, struct tsdb_group *group)
     }
     group->sample_count = 0;
     group->waiter_count = 0;
+    tsdb_blobs_clear(&group->histograms);
     tw_buf_clear(&group->records);
     db->spare = group;
 }

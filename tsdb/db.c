@@ -73,6 +73,9 @@ static void register_metrics(struct tsdb_db *db)
     };
     to->appended = tw_metrics_counter(metrics, "tidewatch_tsdb_samples_appended_total", "",
                                       "Samples made durable in the log.");
+    to->histograms_appended =
+        tw_metrics_counter(metrics, "tidewatch_tsdb_histograms_appended_total", "",
+                           "Native histogram samples made durable in the log.");
     for (int i = 0; i < TSDB_REFUSAL_COUNT; i++)
         to->refused[i] = tw_metrics_counter(metrics, "tidewatch_tsdb_samples_refused_total",
                                             reasons[i], "Samples that were not kept, by reason.");

@@ -100,7 +100,7 @@ void tsdb_db_status(struct tsdb_db *db, struct tsdb_db_status *ret);
     REFUSAL(BAD_LABELS, "bad_labels")                                                              \
     REFUSAL(SERIES_LIMIT, "series_limit")                                                          \
     REFUSAL(SOURCE_SERIES_LIMIT, "source_series_limit")                                            \
-    REFUSAL(HISTOGRAM, "native_histogram")                                                         \
+    REFUSAL(HISTOGRAM, "bad_histogram")                                                            \
     REFUSAL(EXEMPLAR, "exemplar")
 
 enum tsdb_refusal {
@@ -118,9 +118,9 @@ struct tsdb_ingest {
     struct tsdb_db *db;
     int64_t oldest_ms, newest_ms; /* what is taken */
     uint32_t series, before;      /* current one, and the one before it */
-    uint64_t stored, refused;
-    struct tw_err first_refusal; /* code TW_OK when there was none */
-    size_t group_samples;        /* in the group before this request */
+    uint64_t stored, histograms_stored, refused;
+    struct tw_err first_refusal;            /* code TW_OK when there was none */
+    size_t group_samples, group_histograms; /* in the group before this request */
 };
 
 /* Takes the store's lock until tsdb_ingest_end: no waiting in between. */
@@ -130,9 +130,14 @@ TW_MUST_CHECK enum tw_code tsdb_ingest_begin(struct tsdb_db *db, const struct tw
  * False when they are refused (once for each of its sample_count samples). */
 bool tsdb_ingest_series(struct tsdb_ingest *ingest, struct wire_labels labels, size_t sample_count);
 void tsdb_ingest_sample(struct tsdb_ingest *ingest, int64_t time_ms, double value);
+/* A native histogram of the current series that wire_histogram_check accepts. */
+void tsdb_ingest_histogram(struct tsdb_ingest *ingest, const struct wire_histogram *histogram);
 /* Counts samples that the caller could not even hand over. */
 void tsdb_ingest_refuse(struct tsdb_ingest *ingest, enum tsdb_refusal reason, size_t count,
                         const struct tw_err *why);
+/* One of a series that is named in the reason. */
+void tsdb_ingest_refuse_of_series(struct tsdb_ingest *ingest, enum tsdb_refusal reason,
+                                  struct wire_labels labels, struct tw_err *why);
 /* Releases the lock; done is called when the request is durable or failed. */
 void tsdb_ingest_end(struct tsdb_ingest *ingest, tsdb_done *done, void *user);
 /* Counts without a request at hand (histograms, exemplars). */

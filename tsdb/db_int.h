@@ -56,6 +56,7 @@ struct tsdb_group {
     struct tsdb_generation *generation;
     struct tsdb_record_sample *samples;
     size_t sample_count, sample_capacity;
+    struct tsdb_blobs histograms; /* steps */
     struct tw_buf records;
     struct tsdb_waiter *waiters;
     size_t waiter_count, waiter_capacity;
@@ -74,6 +75,7 @@ enum tsdb_rewrite_cause {
 };
 
 struct tsdb_db_metrics {
+    struct tw_metric *histograms_appended;
     struct tw_metric *appended, *refused[TSDB_REFUSAL_COUNT], *commits, *commit_failures,
         *commit_seconds, *log_bytes, *flushes, *flush_failures, *flush_seconds, *blocks,
         *flushed_samples, *partitions_dropped, *series_created, *late, *duplicates, *overwritten;
@@ -137,6 +139,16 @@ enum tw_code tsdb_db_metadata_list(struct tsdb_storage *storage, const struct tw
                                    struct tsdb_metadata **ret_items, size_t *ret_count,
                                    struct tw_err *err);
 enum tw_code tsdb_db_check_tenant(const struct tw_context *context, struct tw_err *err);
+
+enum tw_code tsdb_db_append_histograms(struct tsdb_storage *storage,
+                                       const struct tw_context *context,
+                                       const struct tsdb_histogram_sample *samples, size_t count,
+                                       struct tw_err *err);
+/* What the group counts against the limit of pending samples. */
+static inline size_t tsdb_group_weight(const struct tsdb_group *group)
+{
+    return group->sample_count + group->histograms.count;
+}
 
 /* ---- committer.c ---- */
 void tsdb_committer_body(void *db);

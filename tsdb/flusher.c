@@ -48,6 +48,30 @@ static void cut_series(struct flush *flush, uint32_t series, const struct tsdb_p
     }
 }
 
+/* A series with native histograms: its numbers and its histograms as one. */
+static void cut_mixed(struct flush *flush, uint32_t series, const struct tsdb_points *points,
+                      const struct tsdb_histogram_view *view)
+{
+    struct tw_arena *arena = tw_arena_new(65536);
+    struct tsdb_mixed numbers = {0}, histograms = {0}, all = {0};
+    tsdb_mixed_append_floats(&numbers, points->items, points->count);
+    tsdb_histogram_view_read(view, INT64_MIN, INT64_MAX, arena, &histograms);
+    tsdb_mixed_merge(numbers.items, numbers.count, histograms.items, histograms.count, &all);
+    for (size_t i = 0; i < all.count;) {
+        int64_t window = tw_floor_div(all.items[i].time_ms, TSDB_WINDOW_MS);
+        size_t limit = i + 1;
+        while (limit < all.count &&
+               tw_floor_div(all.items[limit].time_ms, TSDB_WINDOW_MS) == window)
+            limit++;
+        tsdb_run_builder_add_mixed(flush->builder, series, window, all.items + i, limit - i);
+        i = limit;
+    }
+    tsdb_mixed_fini(&numbers);
+    tsdb_mixed_fini(&histograms);
+    tsdb_mixed_fini(&all);
+    tw_arena_free(arena);
+}
+
 static void gather(struct flush *flush, struct tsdb_head *head)
 {
     struct tsdb_points points = {0};
@@ -56,7 +80,10 @@ static void gather(struct flush *flush, struct tsdb_head *head)
     for (uint32_t id = 0; id < limit; id++) {
         struct tsdb_head_view view = tsdb_head_view(head, id, room);
         tsdb_head_view_points(&view, INT64_MIN, INT64_MAX, &points);
-        cut_series(flush, id, &points);
+        if (view.histograms.newest)
+            cut_mixed(flush, id, &points, &view.histograms);
+        else
+            cut_series(flush, id, &points);
     }
     tsdb_points_fini(&points);
 }

@@ -53,6 +53,7 @@ struct tsdb_head {
     struct tsdb_rows series;
     uint32_t series_limit;
     size_t series_count;
+    struct tsdb_histogram_head *histograms; /* NULL until the first one comes */
     struct tw_buf scratch;
     struct tsdb_points gathered; /* of chunks that are merged */
     uint64_t sample_count;
@@ -100,6 +101,7 @@ void tsdb_head_unref(struct tsdb_head *head)
     TW_CHECK_MAGIC(head, HEAD_MAGIC);
     if (atomic_fetch_sub_explicit(&head->references, 1, memory_order_acq_rel) != 1)
         return;
+    tsdb_histogram_head_free(head->histograms);
     tsdb_index_free(head->index);
     tw_arena_free(head->arena);
     tsdb_rows_fini(&head->series, sizeof(struct series));
@@ -127,7 +129,8 @@ uint64_t tsdb_head_sample_count(const struct tsdb_head *head)
 
 size_t tsdb_head_bytes(const struct tsdb_head *head)
 {
-    return tw_arena_bytes(head->arena) + head->series_count * sizeof(struct series);
+    return tw_arena_bytes(head->arena) + head->series_count * sizeof(struct series) +
+           tsdb_histogram_head_bytes(head->histograms);
 }
 
 size_t tsdb_head_series_count(const struct tsdb_head *head)
@@ -367,6 +370,40 @@ enum tsdb_head_arrival tsdb_head_append(struct tsdb_head *head, uint32_t id, int
     return arrival;
 }
 
+/* ---- histograms ---- */
+
+static struct tsdb_histogram_head *histograms_of(struct tsdb_head *head)
+{
+    if (!head->histograms)
+        head->histograms = tsdb_histogram_head_new();
+    return head->histograms;
+}
+
+void tsdb_head_log_histogram(struct tsdb_head *head, uint32_t series,
+                             const struct wire_histogram *histogram, struct tw_buf *ret_step)
+{
+    tsdb_histogram_head_log(histograms_of(head), series, histogram, ret_step);
+}
+
+void tsdb_head_append_histogram(struct tsdb_head *head, uint32_t series, int64_t time_ms,
+                                struct tw_str step)
+{
+    (void)make_series(head, series); /* it is one of the head's */
+    tsdb_histogram_head_append(histograms_of(head), series, time_ms, step);
+    head->first_ms = time_ms < head->first_ms ? time_ms : head->first_ms;
+    head->last_ms = time_ms > head->last_ms ? time_ms : head->last_ms;
+    head->sample_count++;
+}
+
+bool tsdb_head_replay_histogram(struct tsdb_head *head, uint32_t series, int64_t time_ms,
+                                struct tw_str step)
+{
+    if (!tsdb_histogram_head_replay(histograms_of(head), series, time_ms, step))
+        return false;
+    tsdb_head_append_histogram(head, series, time_ms, step);
+    return true;
+}
+
 /* ---- views ---- */
 
 size_t tsdb_head_tail_count(const struct tsdb_head *head, uint32_t id)
@@ -384,11 +421,14 @@ struct tsdb_head_view tsdb_head_view(const struct tsdb_head *head, uint32_t id,
         return (struct tsdb_head_view){.tail = room, .ordered = true, .last_ms = INT64_MIN};
     if (series->tail_count)
         memcpy(room, series->tail, series->tail_count * sizeof *room);
-    return (struct tsdb_head_view){.newest = series->newest,
-                                   .tail = room,
-                                   .tail_count = series->tail_count,
-                                   .ordered = !series->unordered,
-                                   .last_ms = series->last_ms};
+    struct tsdb_histogram_view histograms = tsdb_histogram_head_view(head->histograms, id);
+    return (struct tsdb_head_view){
+        .newest = series->newest,
+        .tail = room,
+        .tail_count = series->tail_count,
+        .ordered = !series->unordered,
+        .last_ms = series->last_ms > histograms.last_ms ? series->last_ms : histograms.last_ms,
+        .histograms = histograms};
 }
 
 /* Those that overlap the range, oldest first; free() the array. */

@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tsdb/histogram_head.h"
 #include "tsdb/index.h"
 #include "tsdb/points.h"
 
@@ -69,6 +70,15 @@ uint32_t tsdb_head_add_series(struct tsdb_head *head, struct wire_labels labels,
 enum tsdb_head_arrival tsdb_head_append(struct tsdb_head *head, uint32_t series, int64_t time_ms,
                                         uint64_t bits);
 
+/* Native histograms stand beside the floats (histogram_head.h): log makes the step that the record
+ * holds, in the order of the log; append adds it once it is durable; replay does both. */
+void tsdb_head_log_histogram(struct tsdb_head *head, uint32_t series,
+                             const struct wire_histogram *histogram, struct tw_buf *ret_step);
+void tsdb_head_append_histogram(struct tsdb_head *head, uint32_t series, int64_t time_ms,
+                                struct tw_str step);
+bool tsdb_head_replay_histogram(struct tsdb_head *head, uint32_t series, int64_t time_ms,
+                                struct tw_str step);
+
 /* Which series came after it in the last request. */
 uint32_t *tsdb_head_next_series(struct tsdb_head *head, uint32_t series);
 
@@ -78,14 +88,15 @@ struct tsdb_head_view {
     const struct tsdb_point *tail; /* into the room given */
     uint32_t tail_count;
     bool ordered;
-    int64_t last_ms; /* newest time; INT64_MIN without samples */
+    int64_t last_ms; /* newest time of a number or histogram; INT64_MIN without samples */
+    struct tsdb_histogram_view histograms;
 };
 /* room: TSDB_HEAD_TAIL_MAX points that live as long as the view. */
 struct tsdb_head_view tsdb_head_view(const struct tsdb_head *head, uint32_t series,
                                      struct tsdb_point *room);
 /* How many points of room tsdb_head_view uses. */
 size_t tsdb_head_tail_count(const struct tsdb_head *head, uint32_t series);
-/* Settled points of the view in [start_ms, end_ms]; ret is overwritten. */
+/* Settled numbers of the view in [start_ms, end_ms]; ret is overwritten. */
 void tsdb_head_view_points(const struct tsdb_head_view *view, int64_t start_ms, int64_t end_ms,
                            struct tsdb_points *ret);
 

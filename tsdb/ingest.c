@@ -56,6 +56,7 @@ struct tsdb_group *tsdb_group_free(struct tsdb_group *group)
 {
     if (!group)
         return NULL;
+    tsdb_blobs_fini(&group->histograms);
     tw_buf_fini(&group->records);
     free(group->samples);
     free(group->waiters);
@@ -115,7 +116,8 @@ enum tw_code tsdb_ingest_begin(struct tsdb_db *db, const struct tw_context *cont
                                    .newest_ms = now_ms + TSDB_FUTURE_MS_MAX,
                                    .series = TSDB_NO_SERIES,
                                    .before = TSDB_NO_SERIES,
-                                   .group_samples = db->filling->sample_count};
+                                   .group_samples = db->filling->sample_count,
+                                   .group_histograms = db->filling->histograms.count};
     return TW_OK;
 }
 
@@ -271,23 +273,38 @@ void tsdb_ingest_sample(struct tsdb_ingest *ingest, int64_t time_ms, double valu
     ingest->stored++;
 }
 
+void tsdb_ingest_histogram(struct tsdb_ingest *ingest, const struct wire_histogram *histogram)
+{
+    struct tsdb_db *db = ingest->db;
+    struct tsdb_blobs *to = &db->filling->histograms;
+    TW_ASSERT(ingest->series != TSDB_NO_SERIES);
+    if (histogram->time_ms < ingest->oldest_ms || histogram->time_ms > ingest->newest_ms) {
+        refuse_time(ingest, histogram->time_ms);
+        return;
+    }
+    tsdb_head_log_histogram(db->active->head, ingest->series, histogram, tsdb_blobs_buf(to));
+    tsdb_blobs_add(to, ingest->series, histogram->time_ms);
+    ingest->histograms_stored++;
+}
+
 void tsdb_ingest_end(struct tsdb_ingest *ingest, tsdb_done *done, void *user)
 {
     struct tsdb_db *db = ingest->db;
     tw_lock_assert_held(&db->lock);
     struct tsdb_group *group = db->filling;
-    bool pending = ingest->stored > 0;
+    bool pending = ingest->stored + ingest->histograms_stored > 0;
     if (pending) {
         tw_buf_clear(&db->scratch);
         tsdb_record_encode(db->active->head, &db->active->record_state,
                            group->samples + ingest->group_samples,
                            group->sample_count - ingest->group_samples, &db->scratch);
+        tsdb_record_encode_histograms(&group->histograms, ingest->group_histograms, &db->scratch);
         tsdb_varint_append(&group->records, db->scratch.size);
         tw_buf_append_str(&group->records, tw_buf_str(&db->scratch));
         TW_ASSERT(!db->scratch.overflow && !group->records.overflow);
         if (db->scratch.capacity > SPARE_BYTES_MAX)
             tw_buf_fini(&db->scratch);
-        db->pending_samples += ingest->stored;
+        db->pending_samples += ingest->stored + ingest->histograms_stored;
         if (group->waiter_count == 0)
             enqueue(db, group);
         group_add_waiter(group, done, user);
@@ -321,21 +338,13 @@ static void finish_wait(void *user, enum tw_code code, const struct tw_err *err)
     tw_lock_release(&wait->lock);
 }
 
-enum tw_code tsdb_db_append(struct tsdb_storage *storage, const struct tw_context *context,
-                            const struct tsdb_sample *samples, size_t count, struct tw_err *err)
+/* Ends the ingest and waits until it is durable. */
+static enum tw_code end_and_wait(struct tsdb_ingest *ingest, struct tw_err *err)
 {
-    struct tsdb_db *db = (struct tsdb_db *)storage;
-    struct tsdb_ingest ingest;
-    enum tw_code code = tsdb_ingest_begin(db, context, &ingest, err);
-    if (code != TW_OK)
-        return code;
-    for (size_t i = 0; i < count; i++)
-        if (tsdb_ingest_series(&ingest, samples[i].labels, 1))
-            tsdb_ingest_sample(&ingest, samples[i].time_ms, samples[i].value);
     struct wait wait = {.code = TW_OK};
     tw_lock_init(&wait.lock, TW_RANK_LEAF, "tsdb.append");
     tw_cond_init(&wait.changed);
-    tsdb_ingest_end(&ingest, finish_wait, &wait);
+    tsdb_ingest_end(ingest, finish_wait, &wait);
     tw_lock_take(&wait.lock);
     while (!wait.done)
         tw_cond_wait(&wait.changed, &wait.lock);
@@ -347,12 +356,51 @@ enum tw_code tsdb_db_append(struct tsdb_storage *storage, const struct tw_contex
             *err = wait.err;
         return wait.code;
     }
-    if (ingest.refused > 0) {
+    if (ingest->refused > 0) {
         if (err)
-            *err = ingest.first_refusal;
+            *err = ingest->first_refusal;
         return TW_BAD_DATA;
     }
     return TW_OK;
+}
+
+enum tw_code tsdb_db_append(struct tsdb_storage *storage, const struct tw_context *context,
+                            const struct tsdb_sample *samples, size_t count, struct tw_err *err)
+{
+    struct tsdb_ingest ingest;
+    enum tw_code code = tsdb_ingest_begin((struct tsdb_db *)storage, context, &ingest, err);
+    if (code != TW_OK)
+        return code;
+    for (size_t i = 0; i < count; i++)
+        if (tsdb_ingest_series(&ingest, samples[i].labels, 1))
+            tsdb_ingest_sample(&ingest, samples[i].time_ms, samples[i].value);
+    return end_and_wait(&ingest, err);
+}
+
+void tsdb_ingest_refuse_of_series(struct tsdb_ingest *ingest, enum tsdb_refusal reason,
+                                  struct wire_labels labels, struct tw_err *why)
+{
+    name_series(why, labels);
+    tsdb_ingest_refuse(ingest, reason, 1, why);
+}
+
+enum tw_code tsdb_db_append_histograms(struct tsdb_storage *storage,
+                                       const struct tw_context *context,
+                                       const struct tsdb_histogram_sample *samples, size_t count,
+                                       struct tw_err *err)
+{
+    struct tsdb_ingest ingest;
+    enum tw_code code = tsdb_ingest_begin((struct tsdb_db *)storage, context, &ingest, err);
+    if (code != TW_OK)
+        return code;
+    for (size_t i = 0; i < count; i++) {
+        struct tw_err why;
+        if (wire_histogram_check(samples[i].histogram, &why) != TW_OK)
+            tsdb_ingest_refuse_of_series(&ingest, TSDB_REFUSED_HISTOGRAM, samples[i].labels, &why);
+        else if (tsdb_ingest_series(&ingest, samples[i].labels, 1))
+            tsdb_ingest_histogram(&ingest, samples[i].histogram);
+    }
+    return end_and_wait(&ingest, err);
 }
 
 enum tw_code tsdb_db_append_metadata(struct tsdb_storage *storage, const struct tw_context *context,

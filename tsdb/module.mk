@@ -4,6 +4,7 @@ if BUILD_SERVER
 noinst_LIBRARIES += %D%/libtsdb.a
 endif
 %C%_libtsdb_a_SOURCES = \
+	%D%/blobs.c %D%/blobs.h \
 	%D%/block.c %D%/block.h \
 	%D%/catalog.c %D%/catalog.h \
 	%D%/codec.c %D%/codec.h %D%/codec_int.h \

@@ -107,6 +107,9 @@ TW_MUST_CHECK enum tw_code tsdb_partitions_replace(struct tsdb_partitions *parti
                                                    struct tw_err *err);
 
 /* ---- reading for a rewrite (partition_reader.c) ---- */
+/* Whether the column handed out last is of a window with native histograms: then more columns of
+ * the window may follow, of other kinds. */
+bool tsdb_partition_reader_is_mixed(const struct tsdb_partition_reader *reader);
 /* The transaction of the reader: what is read in it is of the same moment. */
 struct tsdb_env_txn *tsdb_partition_reader_txn(struct tsdb_partition_reader *reader);
 /* Whether any run has samples in the window. */

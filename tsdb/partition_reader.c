@@ -17,6 +17,7 @@
 #include "tsdb/block.h"
 #include "tsdb/codec.h"
 #include "tsdb/db.h"
+#include "tsdb/histogram_chunk.h"
 #include "tsdb/partition_cache.h"
 #include "tsdb/partition_int.h"
 #include "tsdb/points.h"
@@ -60,6 +61,12 @@ struct tsdb_partition_reader {
     struct tsdb_points older, newer, merged;
     int64_t *merged_times;
     size_t merged_capacity;
+    /* A window with native histograms, which is handed out kind after kind. */
+    bool is_mixed;
+    struct tsdb_mixed mixed, mixed_newer, mixed_merged;
+    size_t mixed_at; /* handed out before */
+    struct tsdb_mixed_columns mixed_columns;
+    struct tw_arena *histograms; /* NULL until the first such window */
 };
 
 /* ---- opening ---- */
@@ -135,6 +142,11 @@ struct tsdb_partition_reader *tsdb_partition_reader_close(struct tsdb_partition_
     tsdb_points_fini(&reader->older);
     tsdb_points_fini(&reader->newer);
     tsdb_points_fini(&reader->merged);
+    tsdb_mixed_fini(&reader->mixed);
+    tsdb_mixed_fini(&reader->mixed_newer);
+    tsdb_mixed_fini(&reader->mixed_merged);
+    tsdb_mixed_columns_fini(&reader->mixed_columns);
+    tw_arena_free(reader->histograms);
     tsdb_env_cursor_close(reader->source.blocks);
     tsdb_env_cursor_close(reader->source.columns);
     tsdb_env_abort(reader->txn);
@@ -293,6 +305,8 @@ enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_reader *reader, ui
     reader->series = series;
     reader->start_ms = start_ms;
     reader->end_ms = end_ms;
+    reader->is_mixed = false;
+    reader->mixed.count = reader->mixed_at = 0;
     reader->next_lane = 0;
     int64_t first_window = tw_floor_div(start_ms, TSDB_WINDOW_MS);
     while (reader->next_lane < reader->lane_count &&
@@ -361,12 +375,94 @@ static uint64_t times_id(const struct tsdb_partition_reader *reader, const struc
     return id ? id : 1;
 }
 
+/* ---- windows with native histograms ---- */
+
+/* The lane's samples of the series in the range, appended to reader->mixed_newer. */
+static enum tw_code read_mixed_lane(struct tsdb_partition_reader *reader, struct lane *lane,
+                                    const struct tsdb_block_entry *entry, struct tw_err *err)
+{
+    struct tsdb_mixed *to = &reader->mixed_newer;
+    size_t first = 0, count = 0;
+    if (entry->kind == TSDB_KIND_FLOAT) {
+        enum tw_code code = read_lane(reader, lane, entry, &first, &count, err);
+        if (code != TW_OK || count == 0)
+            return code;
+        const double *values = (const double *)(const void *)(reader->values + first);
+        tsdb_mixed_append_column(to, &(struct tsdb_column){.kind = TSDB_KIND_FLOAT,
+                                                           .count = count,
+                                                           .times_ms = lane->times.items + first,
+                                                           .values = values});
+        return TW_OK;
+    }
+    enum tw_code code = load_times(reader, lane, entry, err);
+    if (code != TW_OK)
+        return code;
+    if (!tsdb_histogram_chunk_decode(entry->values, lane->times.items, entry->count,
+                                     reader->histograms, to))
+        return tsdb_partition_corrupt(reader->env, "block: histograms", err);
+    first = tsdb_mixed_find(to->items, to->count, reader->start_ms);
+    if (reader->end_ms != INT64_MAX)
+        to->count = tsdb_mixed_find(to->items, to->count, reader->end_ms + 1);
+    to->count = to->count > first ? to->count - first : 0;
+    memmove(to->items, to->items + first, to->count * sizeof *to->items);
+    return TW_OK;
+}
+
+static void take_mixed(struct tsdb_partition_reader *reader, struct tsdb_column *ret_column)
+{
+    reader->mixed_at +=
+        tsdb_mixed_columns_take(&reader->mixed_columns, reader->mixed.items + reader->mixed_at,
+                                reader->mixed.count - reader->mixed_at, ret_column);
+}
+
+/* All lanes of the next window, as points of any kind; the first columns of them. */
+static enum tw_code read_mixed_window(struct tsdb_partition_reader *reader,
+                                      struct tsdb_column *ret_column, struct tw_err *err)
+{
+    int64_t window = reader->lanes[reader->next_lane].window;
+    if (!reader->histograms)
+        reader->histograms = tw_arena_new(65536);
+    tw_arena_reset(reader->histograms);
+    reader->is_mixed = true;
+    reader->mixed.count = reader->mixed_at = 0;
+    for (; reader->next_lane < reader->lane_count &&
+           reader->lanes[reader->next_lane].window == window;
+         reader->next_lane++) {
+        struct lane *lane = &reader->lanes[reader->next_lane];
+        const struct tsdb_block_entry *entry;
+        enum tw_code code = find_entry(reader, lane, &entry, err);
+        reader->mixed_newer.count = 0;
+        if (code == TW_OK && entry)
+            code = read_mixed_lane(reader, lane, entry, err);
+        if (code != TW_OK)
+            return code;
+        if (reader->mixed_newer.count == 0)
+            continue;
+        tsdb_mixed_merge(reader->mixed.items, reader->mixed.count, reader->mixed_newer.items,
+                         reader->mixed_newer.count, &reader->mixed_merged);
+        struct tsdb_mixed swapped = reader->mixed;
+        reader->mixed = reader->mixed_merged;
+        reader->mixed_merged = swapped;
+    }
+    take_mixed(reader, ret_column);
+    return TW_OK;
+}
+
+bool tsdb_partition_reader_is_mixed(const struct tsdb_partition_reader *reader)
+{
+    return reader->is_mixed;
+}
+
+/* ---- the next column ---- */
+
 /* All lanes of the next window; count 0 when none of them has samples in the range. */
 static enum tw_code read_window(struct tsdb_partition_reader *reader,
                                 struct tsdb_column *ret_column, struct tw_err *err)
 {
-    int64_t window = reader->lanes[reader->next_lane].window;
+    size_t first_lane = reader->next_lane;
+    int64_t window = reader->lanes[first_lane].window;
     size_t lanes_with_samples = 0;
+    reader->is_mixed = false;
     *ret_column = (struct tsdb_column){.kind = TSDB_KIND_FLOAT};
     for (; reader->next_lane < reader->lane_count &&
            reader->lanes[reader->next_lane].window == window;
@@ -379,6 +475,10 @@ static enum tw_code read_window(struct tsdb_partition_reader *reader,
             return code;
         if (!entry)
             continue;
+        if (entry->kind != TSDB_KIND_FLOAT) {
+            reader->next_lane = first_lane;
+            return read_mixed_window(reader, ret_column, err);
+        }
         if (lanes_with_samples == 1) { /* its values are about to be overwritten: move them */
             reader->older.count = 0;
             append_points(&reader->older, ret_column->times_ms,
@@ -415,6 +515,10 @@ enum tw_code tsdb_partition_reader_next(struct tsdb_partition_reader *reader,
                                         struct tsdb_column *ret_column, struct tw_err *err)
 {
     TW_CHECK_MAGIC(reader, READER_MAGIC);
+    if (reader->mixed_at < reader->mixed.count) {
+        take_mixed(reader, ret_column);
+        return TW_OK;
+    }
     int64_t last_window = tw_floor_div(reader->end_ms, TSDB_WINDOW_MS);
     while (reader->next_lane < reader->lane_count &&
            reader->lanes[reader->next_lane].window <= last_window) {

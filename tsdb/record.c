@@ -12,7 +12,7 @@
 #define RECORD_VERSION 1
 
 /* Sections; a reader refuses those that it does not know. */
-enum section { SECTION_SERIES = 1, SECTION_FLOATS = 2, SECTION_INDEX = 16 };
+enum section { SECTION_SERIES = 1, SECTION_FLOATS = 2, SECTION_HISTOGRAMS = 4, SECTION_INDEX = 16 };
 
 /* ---- what the segment knows ---- */
 
@@ -147,6 +147,12 @@ void tsdb_record_encode(struct tsdb_head *head, struct tsdb_record_state *state,
     }
     append_series(head, state, ret);
     append_floats(state, samples, count, ret);
+}
+
+void tsdb_record_encode_histograms(const struct tsdb_blobs *histograms, size_t first,
+                                   struct tw_buf *ret)
+{
+    tsdb_blobs_write(histograms, first, (char)SECTION_HISTOGRAMS, ret);
 }
 
 /* ---- replaying ---- */
@@ -296,6 +302,18 @@ static enum tw_code replay_index(const struct tsdb_index *index, struct tsdb_rec
     return TW_OK;
 }
 
+struct replay {
+    struct tsdb_head *head;
+    const struct tsdb_record_state *state;
+};
+
+static bool replay_histogram(void *user, uint64_t series, int64_t time_ms, struct tw_str step)
+{
+    const struct replay *replay = user;
+    return series < TSDB_NO_SERIES && tsdb_record_knows(replay->state, (uint32_t)series) &&
+           tsdb_head_replay_histogram(replay->head, (uint32_t)series, time_ms, step);
+}
+
 enum tw_code tsdb_record_replay(struct tsdb_head *head, struct tsdb_record_state *state,
                                 struct tw_str record, struct tw_err *err)
 {
@@ -316,6 +334,11 @@ enum tw_code tsdb_record_replay(struct tsdb_head *head, struct tsdb_record_state
             break;
         case SECTION_INDEX:
             code = replay_index(tsdb_head_index(head), state, &reader, err);
+            break;
+        case SECTION_HISTOGRAMS:
+            code = tsdb_blobs_read(&reader, replay_histogram, &(struct replay){head, state})
+                       ? TW_OK
+                       : corrupt(err, "a histogram is damaged");
             break;
         default:
             code = corrupt(err, "unknown section");

@@ -14,6 +14,7 @@
 #define TW_TSDB_RECORD_H
 
 #include "base/buf.h"
+#include "tsdb/blobs.h"
 #include "tsdb/head.h"
 #include "tsdb/rows.h"
 
@@ -44,6 +45,9 @@ static inline bool tsdb_record_knows(const struct tsdb_record_state *state, uint
 /* Appends a record: the series that were registered since the last one, then the samples. */
 void tsdb_record_encode(struct tsdb_head *head, struct tsdb_record_state *state,
                         const struct tsdb_record_sample *samples, size_t count, struct tw_buf *ret);
+/* Appends the histograms from index `first` on to a record: their steps (head.h). */
+void tsdb_record_encode_histograms(const struct tsdb_blobs *histograms, size_t first,
+                                   struct tw_buf *ret);
 /* Applies a record to the head; TW_CORRUPT for what no encoder makes. Once all is replayed into the
  * heads of an index, tsdb_index_finish_restore makes it usable. */
 TW_MUST_CHECK enum tw_code tsdb_record_replay(struct tsdb_head *head,

@@ -207,13 +207,61 @@ static enum tw_code write_slice(struct rewriter *rewriter, struct tw_err *err)
     return code;
 }
 
+struct copied {
+    struct tw_arena *histograms; /* NULL until there are some */
+    struct tsdb_mixed mixed;
+};
+
+static void copied_fini(struct copied *copied)
+{
+    tw_arena_free(copied->histograms);
+    tsdb_mixed_fini(&copied->mixed);
+}
+
+/* Columns of several kinds become one chunk of the window; what they refer to is gone with the
+ * next column. */
+static void collect(struct copied *copied, const struct tsdb_column *column)
+{
+    size_t at = copied->mixed.count;
+    if (!copied->histograms)
+        copied->histograms = tw_arena_new(65536);
+    tsdb_mixed_append_column(&copied->mixed, column);
+    for (; at < copied->mixed.count; at++)
+        if (copied->mixed.items[at].histogram)
+            copied->mixed.items[at].histogram =
+                wire_histogram_copy(copied->histograms, copied->mixed.items[at].histogram);
+}
+
+/* What the reader, which was pointed at a series and a window, has there. */
+static enum tw_code copy_samples(struct tsdb_partition_reader *reader,
+                                 struct tsdb_run_builder *builder, uint32_t to, int64_t window,
+                                 uint64_t *ret_samples, struct tw_err *err)
+{
+    struct copied copied = {.histograms = NULL};
+    struct tsdb_column column = {0};
+    enum tw_code code;
+    *ret_samples = 0;
+    while ((code = tsdb_partition_reader_next(reader, &column, err)) == TW_OK && column.count > 0) {
+        *ret_samples += column.count;
+        if (tsdb_partition_reader_is_mixed(reader))
+            collect(&copied, &column);
+        else
+            tsdb_run_builder_add(builder, to, window, column.times_ms,
+                                 (const uint64_t *)(const void *)column.values, column.count);
+    }
+    if (code == TW_OK && copied.mixed.count > 0)
+        tsdb_run_builder_add_mixed(builder, to, window, copied.mixed.items, copied.mixed.count);
+    copied_fini(&copied);
+    return code;
+}
+
 static enum tw_code move_window(struct rewriter *rewriter, int64_t window, struct tw_err *err)
 {
     int64_t start_ms = window * TSDB_WINDOW_MS, end_ms = start_ms + TSDB_WINDOW_MS - 1;
     enum tw_code code = TW_OK;
     for (size_t i = 0; i < rewriter->moved_count && code == TW_OK; i++) {
         const struct moved *moved = &rewriter->moved[i];
-        struct tsdb_column column = {0};
+        uint64_t samples = 0;
         if (i % CANCEL_STRIDE == 0)
             code = check_cancelled(rewriter, err);
         tsdb_partition_reader_erase(rewriter->reader,
@@ -222,13 +270,10 @@ static enum tw_code move_window(struct rewriter *rewriter, int64_t window, struc
         if (code == TW_OK)
             code = tsdb_partition_reader_seek(rewriter->reader, moved->metric, moved->series,
                                               start_ms, end_ms, err);
-        while (code == TW_OK &&
-               (code = tsdb_partition_reader_next(rewriter->reader, &column, err)) == TW_OK &&
-               column.count > 0) {
-            tsdb_run_builder_add(rewriter->builder, moved->to, window, column.times_ms,
-                                 (const uint64_t *)(const void *)column.values, column.count);
-            rewriter->samples += column.count;
-        }
+        if (code == TW_OK)
+            code =
+                copy_samples(rewriter->reader, rewriter->builder, moved->to, window, &samples, err);
+        rewriter->samples += samples;
         if (code == TW_OK && tsdb_run_builder_bytes(rewriter->builder) >= TSDB_REWRITE_SLICE_BYTES)
             code = write_slice(rewriter, err);
     }
@@ -302,19 +347,17 @@ static enum tw_code carry_series(void *user, uint32_t series, uint32_t metric, u
     for (int64_t window = carry->first_window;
          window < carry->first_window + WINDOWS_A_DAY && code == TW_OK; window++) {
         int64_t start_ms = window * TSDB_WINDOW_MS;
-        struct tsdb_column column = {0};
+        uint64_t samples = 0;
+        /* The id it gets if it has any sample. */
+        uint32_t id = to == TSDB_NO_SERIES ? (uint32_t)tsdb_index_count(carry->index) : to;
         if (!tsdb_partition_reader_has(carry->reader, window))
             continue;
         code = tsdb_partition_reader_seek(carry->reader, metric, series, start_ms,
                                           start_ms + TSDB_WINDOW_MS - 1, err);
-        while (code == TW_OK &&
-               (code = tsdb_partition_reader_next(carry->reader, &column, err)) == TW_OK &&
-               column.count > 0) {
-            if (to == TSDB_NO_SERIES)
-                to = tsdb_index_append(carry->index, labels, hash);
-            tsdb_run_builder_add(carry->builder, to, window, column.times_ms,
-                                 (const uint64_t *)(const void *)column.values, column.count);
-        }
+        if (code == TW_OK)
+            code = copy_samples(carry->reader, carry->builder, id, window, &samples, err);
+        if (samples > 0 && to == TSDB_NO_SERIES)
+            to = tsdb_index_append(carry->index, labels, hash);
     }
     return code;
 }

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "tsdb/codec.h"
+#include "tsdb/histogram_chunk.h"
 
 #define SLOTS_MIN 256
 #define CODE_BYTES_MAX ((size_t)1 << 30)
@@ -150,13 +151,10 @@ static uint32_t share_column(struct tsdb_run_builder *builder, int64_t window, c
 
 /* ---- chunks ---- */
 
-void tsdb_run_builder_add(struct tsdb_run_builder *builder, uint32_t series, int64_t window,
-                          const int64_t *times, const uint64_t *bits, size_t count)
+/* The scratch buffer holds the encoded values. */
+static void add_chunk(struct tsdb_run_builder *builder, uint32_t series, int64_t window,
+                      uint32_t column, enum tsdb_kind kind, size_t count)
 {
-    TW_ASSERT(count > 0 && count <= UINT32_MAX);
-    uint32_t column = share_column(builder, window, times, count);
-    tw_buf_clear(&builder->scratch);
-    tsdb_codec_encode_values(bits, count, &builder->scratch);
     TW_ASSERT(!builder->scratch.overflow);
     builder->chunks = grow(builder->chunks, &builder->chunk_capacity, builder->chunk_count,
                            sizeof *builder->chunks);
@@ -165,10 +163,44 @@ void tsdb_run_builder_add(struct tsdb_run_builder *builder, uint32_t series, int
                                                                       .series = series,
                                                                       .column = column,
                                                                       .count = (uint32_t)count,
-                                                                      .kind = TSDB_KIND_FLOAT,
+                                                                      .kind = kind,
                                                                       .values = values};
     builder->byte_count += values.size + sizeof *builder->chunks;
     builder->sample_count += count;
+}
+
+void tsdb_run_builder_add(struct tsdb_run_builder *builder, uint32_t series, int64_t window,
+                          const int64_t *times, const uint64_t *bits, size_t count)
+{
+    TW_ASSERT(count > 0 && count <= UINT32_MAX);
+    uint32_t column = share_column(builder, window, times, count);
+    tw_buf_clear(&builder->scratch);
+    tsdb_codec_encode_values(bits, count, &builder->scratch);
+    add_chunk(builder, series, window, column, TSDB_KIND_FLOAT, count);
+}
+
+void tsdb_run_builder_add_mixed(struct tsdb_run_builder *builder, uint32_t series, int64_t window,
+                                const struct tsdb_mixed_point *points, size_t count)
+{
+    TW_ASSERT(count > 0 && count <= UINT32_MAX);
+    enum tsdb_kind kind = tsdb_histogram_chunk_kind(points, count);
+    int64_t *times = malloc(count * sizeof *times);
+    uint64_t *bits = malloc(count * sizeof *bits);
+    TW_ASSERT(times != NULL && bits != NULL);
+    for (size_t i = 0; i < count; i++) {
+        times[i] = points[i].time_ms;
+        bits[i] = points[i].bits;
+    }
+    if (kind == TSDB_KIND_FLOAT) {
+        tsdb_run_builder_add(builder, series, window, times, bits, count);
+    } else {
+        uint32_t column = share_column(builder, window, times, count);
+        tw_buf_clear(&builder->scratch);
+        tsdb_histogram_chunk_encode(points, count, &builder->scratch);
+        add_chunk(builder, series, window, column, kind, count);
+    }
+    free(times);
+    free(bits);
 }
 
 size_t tsdb_run_builder_bytes(const struct tsdb_run_builder *builder)

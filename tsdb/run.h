@@ -12,6 +12,7 @@
 #ifndef TW_TSDB_RUN_H
 #define TW_TSDB_RUN_H
 
+#include "tsdb/histogram.h"
 #include "tsdb/partition.h"
 
 struct tsdb_run_builder;
@@ -19,10 +20,13 @@ struct tsdb_run_builder;
 struct tsdb_run_builder *tsdb_run_builder_new(void);
 struct tsdb_run_builder *tsdb_run_builder_free(struct tsdb_run_builder *builder); /* NULL */
 
-/* The samples of a series in one window, in strictly ascending time; once for each series, kind and
+/* The samples of a series in one window, in strictly ascending time; once for each series and
  * window. bits: of the doubles. */
 void tsdb_run_builder_add(struct tsdb_run_builder *builder, uint32_t series, int64_t window,
                           const int64_t *times, const uint64_t *bits, size_t count);
+/* The same for samples among which there are native histograms (numbers alone do as well). */
+void tsdb_run_builder_add_mixed(struct tsdb_run_builder *builder, uint32_t series, int64_t window,
+                                const struct tsdb_mixed_point *points, size_t count);
 /* Encoded bytes that were added since the last drain. */
 size_t tsdb_run_builder_bytes(const struct tsdb_run_builder *builder);
 uint64_t tsdb_run_builder_samples(const struct tsdb_run_builder *builder); /* since clear */

@@ -62,7 +62,14 @@ struct cursor {
     struct tsdb_points head;                /* all the heads have in the range */
     size_t head_at;                         /* handed out before */
     struct tsdb_points gathered, merged;
-    int64_t *times_ms; /* what is handed out when it is no partition's own column */
+    /* Series with native histograms: the heads' samples of all kinds instead of `head`, and what is
+     * to be handed out next, kind after kind. */
+    bool is_mixed;
+    struct tsdb_mixed mixed_head, mixed_gathered, mixed_merged, mixed_out;
+    size_t mixed_head_at, mixed_out_at; /* handed out before */
+    struct tsdb_mixed_columns mixed_columns;
+    struct tw_arena *histograms; /* of the heads; NULL until there are some */
+    int64_t *times_ms;           /* what is handed out when it is no partition's own column */
     double *values;
     size_t capacity;
 };
@@ -447,6 +454,12 @@ static void close_cursor(struct tsdb_cursor *base)
     tsdb_points_fini(&cursor->head);
     tsdb_points_fini(&cursor->gathered);
     tsdb_points_fini(&cursor->merged);
+    tsdb_mixed_fini(&cursor->mixed_head);
+    tsdb_mixed_fini(&cursor->mixed_gathered);
+    tsdb_mixed_fini(&cursor->mixed_merged);
+    tsdb_mixed_fini(&cursor->mixed_out);
+    tsdb_mixed_columns_fini(&cursor->mixed_columns);
+    tw_arena_free(cursor->histograms);
     free(cursor->times_ms);
     free(cursor->values);
     cursor->magic = 0;
@@ -481,6 +494,52 @@ static void gather_head(struct cursor *cursor)
     }
 }
 
+/* The numbers of the heads that were not handed out yet become mixed points. */
+static void mix_head(struct cursor *cursor)
+{
+    TW_ASSERT(!cursor->is_mixed);
+    cursor->is_mixed = true;
+    cursor->mixed_head.count = cursor->mixed_head_at = 0;
+    tsdb_mixed_append_floats(&cursor->mixed_head, cursor->head.items + cursor->head_at,
+                             cursor->head.count - cursor->head_at);
+    cursor->head_at = cursor->head.count;
+}
+
+static void merge_mixed_head(struct cursor *cursor, const struct tsdb_mixed *newer)
+{
+    tsdb_mixed_merge(cursor->mixed_head.items, cursor->mixed_head.count, newer->items, newer->count,
+                     &cursor->mixed_merged);
+    struct tsdb_mixed swapped = cursor->mixed_head;
+    cursor->mixed_head = cursor->mixed_merged;
+    cursor->mixed_merged = swapped;
+}
+
+/* The histograms of the heads beside their numbers; kinds may be gathered apart (histogram.h). */
+static void gather_histograms(struct cursor *cursor)
+{
+    const struct selection *selection = cursor->selection;
+    cursor->is_mixed = false;
+    cursor->mixed_out.count = cursor->mixed_out_at = 0;
+    if (cursor->histograms)
+        tw_arena_reset(cursor->histograms);
+    for (uint32_t i = 0; i < cursor->series->part_count; i++) {
+        const struct part *part = &selection->parts[cursor->series->first_part + i];
+        if (part->source < selection->partition_count)
+            continue;
+        const struct tsdb_histogram_view *view = &selection->views[part->series].histograms;
+        if (!view->newest)
+            continue;
+        if (!cursor->histograms)
+            cursor->histograms = tw_arena_new(65536);
+        cursor->mixed_gathered.count = 0;
+        tsdb_histogram_view_read(view, cursor->start_ms, cursor->end_ms, cursor->histograms,
+                                 &cursor->mixed_gathered);
+        if (!cursor->is_mixed)
+            mix_head(cursor);
+        merge_mixed_head(cursor, &cursor->mixed_gathered);
+    }
+}
+
 static void seek_cursor(struct tsdb_cursor *base, size_t series_index, int64_t start_ms,
                         int64_t end_ms)
 {
@@ -494,6 +553,7 @@ static void seek_cursor(struct tsdb_cursor *base, size_t series_index, int64_t s
     cursor->reader = NULL;
     cursor->pending.count = 0;
     gather_head(cursor);
+    gather_histograms(cursor);
 }
 
 /* Fills cursor->pending from the partitions; count stays 0 at their end. */
@@ -572,15 +632,68 @@ static void hand_out_merged(struct cursor *cursor, size_t head_count,
     hand_out(cursor, cursor->merged.items, cursor->merged.count, ret_column);
 }
 
+static void take_mixed(struct cursor *cursor, struct tsdb_column *ret_column)
+{
+    cursor->mixed_out_at += tsdb_mixed_columns_take(
+        &cursor->mixed_columns, cursor->mixed_out.items + cursor->mixed_out_at,
+        cursor->mixed_out.count - cursor->mixed_out_at, ret_column);
+}
+
+/* The next column of a series with native histograms, in the same way as below. */
+static void next_mixed_column(struct cursor *cursor, struct tsdb_column *ret_column)
+{
+    if (!cursor->is_mixed)
+        mix_head(cursor);
+    const struct tsdb_mixed_point *head = cursor->mixed_head.items + cursor->mixed_head_at;
+    size_t left = cursor->mixed_head.count - cursor->mixed_head_at;
+    const struct tsdb_column *column = &cursor->pending;
+    size_t before = column->count == 0 ? left
+                    : left             ? tsdb_mixed_find(head, left, column->times_ms[0])
+                                       : 0;
+    struct tsdb_mixed *out = &cursor->mixed_out;
+    cursor->mixed_out_at = 0;
+    if (before > 0 || column->count == 0) {
+        tsdb_mixed_merge(NULL, 0, head, before, out);
+        cursor->mixed_head_at += before;
+        take_mixed(cursor, ret_column);
+        return;
+    }
+    int64_t last_ms = column->times_ms[column->count - 1];
+    size_t within = !left                  ? 0
+                    : last_ms == INT64_MAX ? left
+                                           : tsdb_mixed_find(head, left, last_ms + 1);
+    if (within > 0) {
+        cursor->mixed_gathered.count = 0;
+        tsdb_mixed_append_column(&cursor->mixed_gathered, column);
+        tsdb_mixed_merge(cursor->mixed_gathered.items, cursor->mixed_gathered.count, head, within,
+                         out);
+        cursor->mixed_head_at += within;
+        take_mixed(cursor, ret_column);
+    } else {
+        out->count = 0;
+        *ret_column = *column;
+    }
+    cursor->pending.count = 0;
+}
+
 static enum tw_code next_column(struct tsdb_cursor *base, struct tsdb_column *ret_column,
                                 struct tw_err *err)
 {
     struct cursor *cursor = (struct cursor *)base;
     TW_CHECK_MAGIC(cursor, CURSOR_MAGIC);
+    if (cursor->mixed_out_at < cursor->mixed_out.count) {
+        take_mixed(cursor, ret_column);
+        return TW_OK;
+    }
     if (cursor->pending.count == 0) {
         enum tw_code code = next_from_partitions(cursor, err);
         if (code != TW_OK)
             return code;
+    }
+    if (cursor->is_mixed ||
+        (cursor->pending.count > 0 && cursor->pending.kind != TSDB_KIND_FLOAT)) {
+        next_mixed_column(cursor, ret_column);
+        return TW_OK;
     }
     const struct tsdb_point *head = cursor->head.items + cursor->head_at;
     size_t left = cursor->head.count - cursor->head_at;
@@ -622,4 +735,5 @@ const struct tsdb_storage_ops tsdb_db_ops = {
     .metadata_list = tsdb_db_metadata_list,
     .append = tsdb_db_append,
     .append_metadata = tsdb_db_append_metadata,
+    .append_histograms = tsdb_db_append_histograms,
 };

@@ -180,9 +180,8 @@ TW_MUST_CHECK enum tw_code tsdb_append_metadata(struct tsdb_storage *storage,
                                                 struct tw_err *err);
 
 /* A native histogram at its own time_ms. Same contract as tsdb_append; one that breaks the rules
- * (wire_histogram_check) is refused and counted. At one time of a series the last write wins,
- * whatever the kinds, except that a stale marker of any kind never replaces a number or histogram.
- */
+ * (wire_histogram_check) is refused and counted. At one time of a series a histogram beats a number
+ * and a number a stale marker, whichever came first; among equals the last write wins. */
 struct tsdb_histogram_sample {
     struct wire_labels labels; /* canonical */
     const struct wire_histogram *histogram;

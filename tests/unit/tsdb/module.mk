@@ -3,7 +3,8 @@ TSDB_UNIT_LDADD = $(UNIT_LIBS) tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/l
 	$(TSDB_LIBS) $(BASE_LIBS)
 
 if BUILD_SERVER
-UNIT_TESTS += %D%/codec_test %D%/damage_test %D%/db_test %D%/delete_test %D%/format_test %D%/histogram_test %D%/model_test %D%/receiver_test %D%/rewrite_test %D%/state_test %D%/threads_test
+UNIT_TESTS += %D%/codec_test %D%/damage_test %D%/db_test %D%/delete_test %D%/format_test %D%/model_test %D%/receiver_test %D%/rewrite_test %D%/state_test %D%/threads_test
+UNIT_TESTS += %D%/histogram_test %D%/histogram_store_test
 endif
 %C%_codec_test_SOURCES = %D%/codec_test.c
 %C%_codec_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
@@ -24,6 +25,10 @@ endif
 	tests/fuzz/histogram_chunk_fuzz.c tests/fuzz/histogram_chunk_fuzz.h
 %C%_histogram_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_histogram_test_LDADD = $(TSDB_UNIT_LDADD)
+%C%_histogram_store_test_SOURCES = %D%/histogram_store_test.c %D%/store.h \
+	tests/lib/histograms.c tests/lib/histograms.h
+%C%_histogram_store_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_histogram_store_test_LDADD = $(TSDB_UNIT_LDADD)
 %C%_model_test_SOURCES = %D%/model_test.c %D%/store.h
 %C%_model_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_model_test_LDADD = $(TSDB_UNIT_LDADD)
