@@ -138,6 +138,20 @@ size_t tsdb_mixed_find(const struct tsdb_mixed_point *items, size_t count, int64
     return first;
 }
 
+void tsdb_mixed_erase(struct tsdb_mixed *mixed, const struct tsdb_erasure *erasures,
+                      size_t erasure_count, uint64_t run)
+{
+    if (mixed->count == 0 ||
+        !tsdb_erasure_touches(erasures, erasure_count, run, mixed->items[0].time_ms,
+                              mixed->items[mixed->count - 1].time_ms))
+        return;
+    size_t kept = 0;
+    for (size_t i = 0; i < mixed->count; i++)
+        if (!tsdb_erasure_has(erasures, erasure_count, run, mixed->items[i].time_ms))
+            mixed->items[kept++] = mixed->items[i];
+    mixed->count = kept;
+}
+
 void tsdb_mixed_columns_fini(struct tsdb_mixed_columns *columns)
 {
     free(columns->times_ms);

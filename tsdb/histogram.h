@@ -16,6 +16,7 @@
 #define TW_TSDB_HISTOGRAM_H
 
 #include "tsdb/codec.h"
+#include "tsdb/eraser.h"
 #include "tsdb/points.h"
 #include "tsdb/storage.h"
 
@@ -54,6 +55,10 @@ void tsdb_mixed_merge(const struct tsdb_mixed_point *older, size_t older_count,
                       struct tsdb_mixed *ret);
 /* Index of the first item at or after time_ms in settled points. */
 size_t tsdb_mixed_find(const struct tsdb_mixed_point *items, size_t count, int64_t time_ms);
+
+/* Leaves out what is gone of the run's settled points. */
+void tsdb_mixed_erase(struct tsdb_mixed *mixed, const struct tsdb_erasure *erasures,
+                      size_t erasure_count, uint64_t run);
 
 /* Columns made of mixed points. */
 struct tsdb_mixed_columns {

@@ -13,6 +13,7 @@ endif
 	%D%/db.c %D%/db.h %D%/db_int.h \
 	%D%/deletion.c \
 	%D%/eraser.c %D%/eraser.h \
+	%D%/extras.c %D%/extras.h \
 	%D%/flusher.c %D%/flusher.h \
 	%D%/head.c %D%/head.h \
 	%D%/histogram.c %D%/histogram.h \

@@ -436,6 +436,7 @@ static enum tw_code read_mixed_window(struct tsdb_partition_reader *reader,
             code = read_mixed_lane(reader, lane, entry, err);
         if (code != TW_OK)
             return code;
+        tsdb_mixed_erase(&reader->mixed_newer, reader->erasures, reader->erasure_count, lane->run);
         if (reader->mixed_newer.count == 0)
             continue;
         tsdb_mixed_merge(reader->mixed.items, reader->mixed.count, reader->mixed_newer.items,

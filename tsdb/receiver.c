@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/lock.h"
 #include "base/workers.h"
+#include "tsdb/extras.h"
 #include "wire/remote_write.h"
 #include "wire/snappy.h"
 
@@ -36,7 +37,7 @@ struct request {
     struct tsdb_receiver *receiver;
     struct tw_http_exchange *exchange;
     struct tsdb_ingest ingest;
-    uint64_t histograms, exemplars;
+    struct tsdb_extras extras;
     struct tsdb_metadata *metadata;
     size_t metadata_count;
 };
@@ -62,21 +63,15 @@ static void answer_error(struct request *request, const struct tw_err *err)
 static void answer_stored(struct request *request)
 {
     const struct tsdb_ingest *ingest = &request->ingest;
-    if (ingest->refused == 0 && request->histograms == 0) {
+    if (ingest->refused == 0) {
         count(request, STORED);
         request->exchange->response.status = 204;
         return;
     }
     struct tw_err err;
-    if (ingest->refused > 0)
-        tw_err_set(&err, TW_BAD_DATA,
-                   "%" PRIu64 " samples stored, %" PRIu64 " refused; the first: %s", ingest->stored,
-                   ingest->refused, ingest->first_refusal.message);
-    else
-        tw_err_set(&err, TW_BAD_DATA,
-                   "%" PRIu64 " samples stored; %" PRIu64
-                   " native histogram samples are not: they are not supported yet",
-                   ingest->stored, request->histograms);
+    tw_err_set(&err, TW_BAD_DATA, "%" PRIu64 " samples stored, %" PRIu64 " refused; the first: %s",
+               ingest->stored + ingest->histograms_stored, ingest->refused,
+               ingest->first_refusal.message);
     count(request, PARTIAL);
     tw_http_error_text(request->exchange, &err);
 }
@@ -147,8 +142,7 @@ static enum tw_code survey(struct request *request, struct tw_str plain, struct 
             keep_metadata(request, &entry.metadata, &capacity);
             continue;
         }
-        request->histograms += entry.series.histogram_count;
-        request->exemplars += entry.series.exemplar_count;
+        tsdb_extras_series(&request->extras, &entry.series);
     }
 }
 
@@ -166,20 +160,22 @@ static void ingest_series(struct request *request, struct wire_write_series *ser
     struct wire_label items[WIRE_LABELS_COUNT_MAX];
     size_t label_count;
     struct tw_err err;
+    size_t sample_count = series->sample_count + series->histogram_count;
     enum tw_code code = wire_write_series_labels(series, items, &label_count, &err);
     if (code == TW_OK && !is_canonical(items, label_count))
         code = wire_labels_canonical(items, &label_count, &err);
     if (code != TW_OK) {
         tw_err_wrap(&err, "series %" PRIu32 " of the request", series->index);
-        tsdb_ingest_refuse(&request->ingest, TSDB_REFUSED_BAD_LABELS, series->sample_count, &err);
+        tsdb_ingest_refuse(&request->ingest, TSDB_REFUSED_BAD_LABELS, sample_count, &err);
         return;
     }
     struct wire_labels labels = {items, label_count};
-    if (!tsdb_ingest_series(&request->ingest, labels, series->sample_count))
+    if (!tsdb_ingest_series(&request->ingest, labels, sample_count))
         return;
     struct wire_sample sample;
     while (wire_write_series_sample(series, &sample))
         tsdb_ingest_sample(&request->ingest, sample.time_ms, sample.value);
+    tsdb_extras_ingest(&request->extras, series->index, labels, &request->ingest);
 }
 
 /* False when the answer is ready; else the committer gives it. */
@@ -193,10 +189,10 @@ static bool ingest(struct request *request, struct tw_str plain, struct tw_err *
     struct wire_write_entry entry;
     wire_write_reader_init(&reader, plain);
     while (wire_write_reader_next(&reader, &entry, err) == TW_OK && entry.kind != WIRE_WRITE_END)
-        if (entry.kind == WIRE_WRITE_SERIES && entry.series.sample_count > 0)
+        if (entry.kind == WIRE_WRITE_SERIES &&
+            entry.series.sample_count + entry.series.histogram_count + entry.series.exemplar_count >
+                0)
             ingest_series(request, &entry.series);
-    tsdb_db_count_refused(db, TSDB_REFUSED_HISTOGRAM, request->histograms);
-    tsdb_db_count_refused(db, TSDB_REFUSED_EXEMPLAR, request->exemplars);
     tsdb_ingest_end(&request->ingest, finish, request);
     return true;
 }
@@ -225,7 +221,7 @@ static enum step receive_plain(struct request *request, struct tw_str plain, boo
 static enum step receive(struct request *request, bool may_wait, struct tw_err *err)
 {
     struct tw_str body = request->exchange->request.body;
-    request->histograms = request->exemplars = 0;
+    request->extras = (struct tsdb_extras){.arena = request->exchange->arena};
     request->metadata = NULL;
     request->metadata_count = 0;
     struct tw_buf plain;

@@ -534,6 +534,10 @@ static void gather_histograms(struct cursor *cursor)
         cursor->mixed_gathered.count = 0;
         tsdb_histogram_view_read(view, cursor->start_ms, cursor->end_ms, cursor->histograms,
                                  &cursor->mixed_gathered);
+        tsdb_mixed_erase(
+            &cursor->mixed_gathered, selection->erasures.items + cursor->series->first_erasure,
+            cursor->series->erasure_count,
+            tsdb_head_number(selection->heads[part->source - selection->partition_count]));
         if (!cursor->is_mixed)
             mix_head(cursor);
         merge_mixed_head(cursor, &cursor->mixed_gathered);

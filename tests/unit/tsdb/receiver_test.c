@@ -146,7 +146,7 @@ START_TEST(keeps_the_good_part)
 }
 END_TEST
 
-START_TEST(histograms_are_counted)
+START_TEST(histograms_are_stored)
 {
     start((struct tsdb_db_options){0});
     struct tw_buf plain, series;
@@ -155,15 +155,18 @@ START_TEST(histograms_are_counted)
     struct wire_label items[8];
     wire_write_put_labels(&series, store_labels("h,a=b", items));
     tw_buf_append(&series, "\x12\x0c\x09\0\0\0\0\0\0\xf0\x3f\x10\xe8\x07", 14);
-    tw_buf_append(&series, "\x22\x02\x08\x01", 4); /* histograms */
-    tw_buf_append(&series, "\x1a\x02\x10\x01", 4); /* exemplars */
+    tw_buf_append(&series, "\x22\x05\x08\x00\x78\xd0\x0f", 7); /* an empty one at 2000 */
+    tw_buf_append(&series, "\x22\x02\x08\x01", 4);             /* count without a bucket */
+    tw_buf_append(&series, "\x1a\x02\x10\x01", 4);             /* exemplars */
     tw_buf_append_char(&plain, 0x0a);
     tw_buf_append_char(&plain, (char)series.size);
     tw_buf_append_str(&plain, tw_buf_str(&series));
     ck_assert_int_eq(post_plain(&plain), 400);
-    unit_assert_contains(answer, "native histogram");
-    store_assert(db, "h", 0, 5000, "h{a=\"b\"}: 1000=1\n");
-    ck_assert(metric("samples_refused_total{reason=\"native_histogram\"} ") == 1);
+    unit_assert_contains(answer, "2 samples stored, 1 refused; the first: series h{a=\"b\"}: 0 "
+                                 "observations found in buckets, but the Count field is 1");
+    store_assert(db, "h", 0, 5000, "h{a=\"b\"}: 1000=1 2000=histogram\n");
+    ck_assert(metric("samples_refused_total{reason=\"bad_histogram\"} ") == 1);
+    ck_assert(metric("\ntidewatch_tsdb_histograms_appended_total ") == 1);
     ck_assert(metric("samples_refused_total{reason=\"exemplar\"} ") == 1);
     tw_buf_fini(&series);
     tw_buf_fini(&plain);
@@ -238,7 +241,7 @@ int main(void)
     const struct unit_case cases[] = {UNIT_CASE(stores_a_request),
                                       UNIT_CASE(stores_a_large_request),
                                       UNIT_CASE(keeps_the_good_part),
-                                      UNIT_CASE(histograms_are_counted),
+                                      UNIT_CASE(histograms_are_stored),
                                       UNIT_CASE(metadata_is_stored),
                                       UNIT_CASE(refuses_what_it_cannot_read),
                                       {0}};

@@ -88,6 +88,11 @@ static inline char *store_read(struct tsdb_db *db, const char *name, const char 
             if (column.count == 0)
                 break;
             for (size_t j = 0; j < column.count; j++) {
+                if (column.kind != TSDB_KIND_FLOAT) {
+                    tw_buf_appendf(&text, " %lld=histogram", (long long)column.times_ms[j]);
+                    samples++;
+                    continue;
+                }
                 char number[TW_DOUBLE_BYTES];
                 tw_double_format_general(column.values[j], number);
                 tw_buf_appendf(&text, " %lld=%s", (long long)column.times_ms[j],
