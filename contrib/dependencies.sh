@@ -14,6 +14,7 @@ command pkg-config pkg-config|finds the libraries
 header lmdb.h liblmdb-dev|the store
 header microhttpd.h libmicrohttpd-dev|the HTTP server
 header snappy-c.h libsnappy-dev|compression of remote_write
+header zstd.h libzstd-dev|compression of remote_write and of stored strings
 header jansson.h libjansson-dev|JSON
 header yaml.h libyaml-dev|configuration and rule files
 header curl/curl.h libcurl4-gnutls-dev|the HTTP client

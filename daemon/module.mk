@@ -20,7 +20,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 
 DAEMON_LIBS = %D%/libdaemon.a ui/libui.a autoscaler/libautoscaler.a alerts/libalerts.a forecast/libforecast.a \
 	query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
-	$(TSDB_LIBS) $(MICROHTTPD_LIBS) $(ZLIB_LIBS) $(SNAPPY_LIBS) $(BASE_LIBS)
+	$(TSDB_LIBS) $(MICROHTTPD_LIBS) $(ZLIB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 
 sbin_PROGRAMS += tidewatchd
 tidewatchd_SOURCES = %D%/tidewatchd.c

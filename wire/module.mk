@@ -7,7 +7,9 @@ noinst_LIBRARIES += %D%/libwire.a
 	%D%/labels.c %D%/labels.h \
 	%D%/protobuf.c %D%/protobuf.h \
 	%D%/remote_write.c %D%/remote_write.h \
-	%D%/snappy.c %D%/snappy.h
+	%D%/snappy.c %D%/snappy.h \
+	%D%/zstd.c %D%/zstd.h
+%C%_libwire_a_CPPFLAGS = $(AM_CPPFLAGS) $(ZSTD_CFLAGS)
 
 # What a program that links libwire.a has to name as well, before BASE_LIBS.
-WIRE_LIBS = $(SNAPPY_LIBS)
+WIRE_LIBS = $(SNAPPY_LIBS) $(ZSTD_LIBS)

@@ -23,6 +23,7 @@ pcap.h collector/capture.c
 pcap/pcap.h collector/capture.c
 microhttpd.h daemon/http_server.c
 snappy-c.h wire/snappy.c
+zstd.h wire/zstd.c
 jansson.h base/json.c
 curl/curl.h base/http_client.c
 yaml.h base/yaml.c

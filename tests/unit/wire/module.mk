@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 WIRE_UNIT_LDADD = $(UNIT_LIBS) wire/libwire.a base/libbase.a $(WIRE_LIBS) $(BASE_LIBS)
 
-UNIT_TESTS += %D%/histogram_test %D%/labels_test %D%/snappy_test %D%/remote_write_test
+UNIT_TESTS += %D%/histogram_test %D%/labels_test %D%/snappy_test %D%/remote_write_test %D%/zstd_test
 %C%_labels_test_SOURCES = %D%/labels_test.c
 %C%_labels_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_labels_test_LDADD = $(WIRE_UNIT_LDADD)
 %C%_snappy_test_SOURCES = %D%/snappy_test.c
 %C%_snappy_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_snappy_test_LDADD = $(WIRE_UNIT_LDADD)
+%C%_zstd_test_SOURCES = %D%/zstd_test.c
+%C%_zstd_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_zstd_test_LDADD = $(WIRE_UNIT_LDADD)
 %C%_remote_write_test_SOURCES = %D%/remote_write_test.c \
 	tests/fuzz/remote_write_fuzz.c tests/fuzz/remote_write_fuzz.h
 %C%_remote_write_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
