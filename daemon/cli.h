@@ -45,5 +45,6 @@ int cli_autoscale(int argc, char **argv);
 int cli_forecast(int argc, char **argv);
 int cli_query(int argc, char **argv);
 int cli_check(int argc, char **argv);
+int cli_verify(int argc, char **argv);
 
 #endif

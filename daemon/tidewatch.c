@@ -22,6 +22,7 @@ static const struct entry commands[] = {
     {"check", "Check configurations and rule files.", cli_check},
     {"forecast", "Forecast a series given as CSV.", cli_forecast},
     {"query", "Evaluate a PromQL expression on a server.", cli_query},
+    {"verify", "Check, and salvage, the store in a data folder.", cli_verify},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

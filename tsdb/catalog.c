@@ -14,7 +14,7 @@
 #define CATALOG_MAGIC 0x7e5dca7au
 #define METADATA_TABLE "metadata"
 
-static const struct tsdb_env_format catalog_format = {
+const struct tsdb_env_format tsdb_catalog_format = {
     .magic = "TWCATLG",
     .version = 1,
     .oldest_reader = 1,
@@ -133,7 +133,7 @@ enum tw_code tsdb_catalog_open(const char *path, struct tsdb_catalog **ret_catal
                                struct tw_err *err)
 {
     struct tsdb_env *env;
-    enum tw_code code = tsdb_env_open(path, &catalog_format, TSDB_ENV_OPEN_OR_CREATE, &env, err);
+    enum tw_code code = tsdb_env_open(path, &tsdb_catalog_format, TSDB_ENV_OPEN_OR_CREATE, &env, err);
     if (code != TW_OK)
         return code;
     struct tsdb_catalog *catalog = calloc(1, sizeof *catalog);

@@ -16,7 +16,10 @@
 #define TSDB_METADATA_HELP_BYTES_MAX 4096
 #define TSDB_METADATA_NAME_BYTES_MAX 400
 
+struct tsdb_env_format;
 struct tsdb_catalog;
+
+extern const struct tsdb_env_format tsdb_catalog_format;
 
 TW_MUST_CHECK enum tw_code tsdb_catalog_open(const char *path, struct tsdb_catalog **ret_catalog,
                                              struct tw_err *err);

@@ -293,8 +293,11 @@ static enum tw_code replay_segment(struct tsdb_db *db, uint64_t number, struct t
     if (code != TW_OK) {
         tsdb_generation_free(generation);
         if (code == TW_CORRUPT)
-            tw_err_wrap(err, "the log is damaged; to start without this segment and what only it "
-                             "holds, move its file away");
+            tw_err_wrap(err,
+                        "the log is damaged; 'tidewatch verify %s' says what is readable, and with "
+                        "--salvage --to NEWFOLDER saves it; to start without this segment "
+                        "and what only it holds, move its file away",
+                        db->folder);
         return code;
     }
     if (!generation->head || tsdb_head_sample_count(generation->head) == 0) {

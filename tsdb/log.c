@@ -18,7 +18,7 @@
 #define SEGMENT_NAME_FORMAT "%016" PRIx64 ".log"
 #define SEGMENT_NAME_BYTES 24
 
-static const struct tsdb_env_format segment_format = {
+const struct tsdb_env_format tsdb_segment_format = {
     .magic = "TWLOG",
     .version = 1,
     .oldest_reader = 1,
@@ -47,7 +47,7 @@ enum tw_code tsdb_segment_create(const char *folder, uint64_t number,
 {
     char *path = segment_path(folder, number);
     struct tsdb_env *env;
-    enum tw_code code = tsdb_env_open(path, &segment_format, TSDB_ENV_CREATE, &env, err);
+    enum tw_code code = tsdb_env_open(path, &tsdb_segment_format, TSDB_ENV_CREATE, &env, err);
     free(path);
     if (code != TW_OK)
         return code;
@@ -165,7 +165,7 @@ enum tw_code tsdb_log_replay(const char *folder, uint64_t number, tsdb_log_visit
     struct tsdb_env *env = NULL;
     struct tsdb_env_txn *txn = NULL;
     struct tsdb_env_cursor *cursor = NULL;
-    enum tw_code code = tsdb_env_open(path, &segment_format, TSDB_ENV_OPEN, &env, err);
+    enum tw_code code = tsdb_env_open(path, &tsdb_segment_format, TSDB_ENV_OPEN, &env, err);
     bool opened = code == TW_OK;
     if (code == TW_OK)
         code = tsdb_env_begin(env, false, &txn, err);

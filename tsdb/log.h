@@ -17,7 +17,10 @@
 #include "base/err.h"
 #include "base/str.h"
 
+struct tsdb_env_format;
 struct tsdb_segment;
+
+extern const struct tsdb_env_format tsdb_segment_format;
 
 /* A new segment in the folder, durably there. */
 TW_MUST_CHECK enum tw_code tsdb_segment_create(const char *folder, uint64_t number,

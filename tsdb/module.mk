@@ -46,6 +46,11 @@ endif
 	%D%/storage.c %D%/storage.h \
 	%D%/tombstones.c %D%/tombstones.h \
 	%D%/unpack.c %D%/unpack.h
+%C%_libtsdb_a_SOURCES += \
+	%D%/salvage.c \
+	%D%/verify.c %D%/verify.h %D%/verify_int.h \
+	%D%/verify_partition.c \
+	%D%/verify_segment.c
 %C%_libtsdb_a_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
 
 # What a program that links libtsdb.a has to name as well, before wire's and base's libraries.

@@ -321,6 +321,43 @@ static enum tw_code compare_name(void *user, uint32_t name, struct tw_str text, 
     return TW_OK;
 }
 
+/* ---- all postings ---- */
+
+struct all_postings {
+    struct tsdb_partition_view *view;
+    tsdb_posting_visit *visit;
+    void *user;
+    uint32_t name;
+    struct tsdb_ids ids;
+};
+
+static enum tw_code give_posting(void *user, struct posting *posting, struct tw_err *err)
+{
+    struct all_postings *all = user;
+    all->ids.count = 0;
+    if (!read_ids(posting, all->view->counts.series, &all->ids))
+        return tsdb_partition_corrupt(all->view->env, "index: a posting list", err);
+    all->visit(all->user, all->name, posting->hash, posting->value, &all->ids);
+    return TW_OK;
+}
+
+static enum tw_code give_name(void *user, uint32_t name, struct tw_str text, struct tw_err *err)
+{
+    (void)text;
+    struct all_postings *all = user;
+    all->name = name;
+    return visit_postings(all->view, name, give_posting, all, err);
+}
+
+enum tw_code tsdb_partition_view_postings(struct tsdb_partition_view *view,
+                                          tsdb_posting_visit *visit, void *user, struct tw_err *err)
+{
+    struct all_postings all = {.view = view, .visit = visit, .user = user};
+    enum tw_code code = visit_names(view, give_name, &all, err);
+    tsdb_ids_fini(&all.ids);
+    return code;
+}
+
 /* ---- matching ---- */
 
 enum verdict { UNKNOWN, YES, NO };

@@ -160,4 +160,12 @@ TW_MUST_CHECK enum tw_code tsdb_partition_view_labels(struct tsdb_partition_view
                                                       const struct tsdb_series_entry *entry,
                                                       struct wire_label *items, struct tw_err *err);
 
+/* Each posting list (or part of one) of the partition: the series that have this value of this
+ * name, both as string ids, with the hash that it is sorted by. */
+typedef void tsdb_posting_visit(void *user, uint32_t name, uint32_t hash, uint32_t value,
+                                const struct tsdb_ids *ids);
+TW_MUST_CHECK enum tw_code tsdb_partition_view_postings(struct tsdb_partition_view *view,
+                                                        tsdb_posting_visit *visit, void *user,
+                                                        struct tw_err *err);
+
 #endif

@@ -16,7 +16,7 @@
 #define STATE_MAP_BYTES ((size_t)64 << 20)
 #define STATE_TABLE "state"
 
-static const struct tsdb_env_format state_format = {
+const struct tsdb_env_format tsdb_state_format = {
     .magic = "TWSTATE",
     .version = 1,
     .oldest_reader = 1,
@@ -61,7 +61,7 @@ enum tw_code tsdb_state_open(const char *folder, struct tsdb_state **ret_state, 
     char *path = tw_file_join(folder, "state.mdb");
     code = tw_file_lock(folder, "LOCK", &state->lock_fd, err);
     if (code == TW_OK)
-        code = tsdb_env_open(path, &state_format, TSDB_ENV_OPEN_OR_CREATE, &state->env, err);
+        code = tsdb_env_open(path, &tsdb_state_format, TSDB_ENV_OPEN_OR_CREATE, &state->env, err);
     free(path);
     if (code != TW_OK) {
         tsdb_state_close(state);

@@ -24,8 +24,11 @@
 #define TSDB_STATE_TABLE_BYTES_MAX 32
 #define TSDB_STATE_VALUE_BYTES_MAX (4 << 20)
 
+struct tsdb_env_format;
 struct tsdb_state;
 struct tsdb_state_txn;
+
+extern const struct tsdb_env_format tsdb_state_format;
 
 /* folder is made if missing. */
 TW_MUST_CHECK enum tw_code tsdb_state_open(const char *folder, struct tsdb_state **ret_state,

@@ -4,7 +4,7 @@
  * does everything that it can do (workload.h). Afterwards it works again without a restart, and
  * everything acknowledged is there, before and after one; a power cut at the end changes nothing.
  *
- * Short: each kind of failure at every 11th call (TW_FAULT_STRIDE chooses another); TW_LONG=1: at
+ * Short: each kind of failure at every 31st call (TW_FAULT_STRIDE chooses another); TW_LONG=1: at
  * each.
  */
 #include "config.h"
@@ -16,7 +16,7 @@
 #include "tests/torture/workload.h"
 #include "tests/unit/tsdb/store.h"
 
-#define STRIDE 11
+#define STRIDE 31
 
 static char folder[4096], why[WORKLOAD_WHY_BYTES];
 

@@ -15,6 +15,7 @@
 #include "tests/torture/disk.h"
 #include "tsdb/db.h"
 #include "tsdb/state.h"
+#include "tsdb/verify.h"
 
 #define ROUNDS 10
 #define SERIES_FIRST 12 /* in the first round, */
@@ -278,7 +279,7 @@ static void forget(void)
 static void set_paths(const char *folder)
 {
     snprintf(data_path, sizeof data_path, "%s/data", folder);
-    snprintf(state_path, sizeof state_path, "%s/state", folder);
+    snprintf(state_path, sizeof state_path, "%s/data/state", folder);
 }
 
 static bool check_parts(size_t position, char *why);
@@ -520,9 +521,31 @@ static bool check_parts(size_t position, char *why)
            check_metadata(position, why);
 }
 
+/* A folder that has nothing yet is fine. */
+static bool verifies(const char *when, char *why)
+{
+    struct tw_err err;
+    struct tsdb_verify_report report;
+    struct tsdb_verify_options options = {.folder = data_path, .in_process = true};
+    enum tw_code code = tsdb_verify_run(&options, &report, &err);
+    if (code == TW_NOT_FOUND)
+        return true;
+    if (code != TW_OK)
+        return fail(why, "%s: cannot be verified: %s", when, err.message);
+    bool fine = true;
+    for (size_t i = 0; i < report.count && fine; i++)
+        if (report.files[i].finding_count > 0)
+            fine = fail(why, "%s: '%s' is damaged: %s", when, report.files[i].path,
+                        report.files[i].findings[0]);
+    tsdb_verify_report_fini(&report);
+    return fine;
+}
+
 bool workload_check(const char *folder, size_t position, char *why)
 {
     set_paths(folder);
+    if (!verifies("as it was left", why))
+        return false;
     int64_t limit_ms = expired_before(position);
     wall = tw_clock_manual_new(limit_ms == INT64_MIN ? FIRST_DAY * TSDB_DAY_MS
                                                      : limit_ms + RETENTION_MS);
@@ -537,5 +560,5 @@ bool workload_check(const char *folder, size_t position, char *why)
     fine = fine && check_parts(position, why);
     close_parts();
     wall = tw_clock_manual_free(wall);
-    return fine;
+    return fine && verifies("after it was opened and closed", why);
 }

@@ -2,7 +2,7 @@
  *
  * workload: a script of everything that a store is asked to do (ingest, new series, late and
  * overwritten samples, metadata, state, flush, retention, reopening), and the knowledge of what
- * was acknowledged when. The store lies in FOLDER/data, the state in FOLDER/state.
+ * was acknowledged when. The store lies in FOLDER/data, the state in FOLDER/data/state.
  *
  * The script is the same each time, so that the n-th write of one run is the n-th of the next.
  *
@@ -11,7 +11,8 @@
  *     before p, is there, bit for bit; unless retention may have taken it;
  *   - nothing is there that was never written;
  *   - a transaction of the state is there as a whole or not at all, and when acknowledged, it is;
- *   - acknowledged metadata is there.
+ *   - acknowledged metadata is there;
+ *   - verify (tsdb/verify.h) finds nothing, before and after the folder was opened.
  */
 #ifndef TW_TESTS_TORTURE_WORKLOAD_H
 #define TW_TESTS_TORTURE_WORKLOAD_H

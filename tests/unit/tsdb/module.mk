@@ -5,6 +5,7 @@ TSDB_UNIT_LDADD = $(UNIT_LIBS) tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/l
 if BUILD_SERVER
 UNIT_TESTS += %D%/codec_test %D%/damage_test %D%/db_test %D%/delete_test %D%/format_test %D%/model_test %D%/receiver_test %D%/rewrite_test %D%/state_test %D%/threads_test
 UNIT_TESTS += %D%/histogram_test %D%/histogram_store_test
+UNIT_TESTS += %D%/verify_test
 endif
 %C%_codec_test_SOURCES = %D%/codec_test.c
 %C%_codec_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
@@ -45,6 +46,10 @@ endif
 %C%_threads_test_SOURCES = %D%/threads_test.c %D%/store.h
 %C%_threads_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_threads_test_LDADD = $(TSDB_UNIT_LDADD)
+
+%C%_verify_test_SOURCES = %D%/verify_test.c %D%/store.h
+%C%_verify_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_verify_test_LDADD = $(TSDB_UNIT_LDADD)
 
 # Benchmarks: built by hand (make tests/bench/tsdb_bench), run by hand.
 if BUILD_SERVER
