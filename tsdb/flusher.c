@@ -75,7 +75,7 @@ static void cut_mixed(struct flush *flush, uint32_t series, const struct tsdb_po
 static void gather(struct flush *flush, struct tsdb_head *head)
 {
     struct tsdb_points points = {0};
-    struct tsdb_point room[TSDB_HEAD_TAIL_MAX];
+    unsigned char room[TSDB_HEAD_TAIL_BYTES];
     uint32_t limit = tsdb_head_series_limit(head);
     for (uint32_t id = 0; id < limit; id++) {
         struct tsdb_head_view view = tsdb_head_view(head, id, room);

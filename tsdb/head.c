@@ -13,18 +13,22 @@
 #include "tsdb/rows.h"
 
 #define HEAD_MAGIC 0x7e5d4eadu
-#define TAIL_CLASSES 3 /* 4, 8, 16 points */
-#define TAIL_FIRST 4
+#define TAIL_CLASSES 3 /* 32, 64, 128 bytes */
+#define TAIL_FIRST_BYTES 32
+/* A tail begins with what its first sample is the difference from. */
+#define TAIL_HEADER_BYTES (sizeof(int64_t) + sizeof(uint64_t))
+/* Control, time, value. */
+#define TAIL_SAMPLE_BYTES_MAX (1 + 10 + 8)
 /* So many chunks of one size become one of the next: each sample is packed three times at most. */
 #define MERGED_CHUNKS 4
 /* Memory for tails and chunks is given in multiples of this; what is given back waits in a list of
  * its size for the next that needs it. */
 #define GRAIN 16
-#define GRAINS_MAX 288 /* above a full tail, and a full chunk of values that do not pack */
+#define GRAINS_MAX 640 /* above a full chunk of values that do not pack */
 /* Chunks that a late sample is looked for in. */
 #define LATE_CHUNKS_MAX 4
 
-static_assert(TAIL_FIRST << (TAIL_CLASSES - 1) == TSDB_HEAD_TAIL_MAX,
+static_assert(TAIL_FIRST_BYTES << (TAIL_CLASSES - 1) == TSDB_HEAD_TAIL_BYTES,
               "the last class is the limit");
 
 struct tsdb_head_chunk {
@@ -37,9 +41,11 @@ struct tsdb_head_chunk {
 /* Zero: no sample yet. */
 struct series {
     const struct tsdb_head_chunk *newest;
-    struct tsdb_point *tail;
-    int64_t last_ms;
-    uint8_t tail_count, tail_class; /* class 0 = no tail yet */
+    unsigned char *tail;
+    int64_t last_ms;    /* the newest time */
+    uint64_t last_bits; /* of the value that came last */
+    int32_t step_ms;    /* between the two newest times of the tail: the guess for the next */
+    uint8_t tail_bytes, tail_class; /* class 0 = no tail yet; bytes 0 = nothing in it */
     bool used, unordered;
 };
 
@@ -48,8 +54,9 @@ struct tsdb_head {
     atomic_uint references;
     uint64_t number;
     struct tsdb_index *index;
-    struct tw_arena *arena;            /* tails and chunks */
-    void *free_memory[GRAINS_MAX + 1]; /* by grains; linked through the first 8 bytes */
+    struct tw_arena *arena;                   /* tails and chunks */
+    void *free_memory[GRAINS_MAX + 1];        /* by grains; linked through the first 8 bytes */
+    uint64_t free_sizes[GRAINS_MAX / 64 + 1]; /* where there is any */
     struct tsdb_rows series;
     uint32_t series_limit;
     size_t series_count;
@@ -188,40 +195,146 @@ static struct series *make_series(struct tsdb_head *head, uint32_t id)
 
 /* ---- memory ---- */
 
+static void *pop_memory(struct tsdb_head *head, size_t grains)
+{
+    void *memory = head->free_memory[grains];
+    memcpy(&head->free_memory[grains], memory, sizeof(void *));
+    if (!head->free_memory[grains])
+        head->free_sizes[grains / 64] &= ~(UINT64_C(1) << (grains % 64));
+    return memory;
+}
+
+static void push_memory(struct tsdb_head *head, void *memory, size_t grains)
+{
+    memcpy(memory, &head->free_memory[grains], sizeof(void *));
+    head->free_memory[grains] = memory;
+    head->free_sizes[grains / 64] |= UINT64_C(1) << (grains % 64);
+}
+
+/* The smallest size of at least so many grains that is there; 0 = none. */
+static size_t find_size(const struct tsdb_head *head, size_t grains)
+{
+    uint64_t word = head->free_sizes[grains / 64] >> (grains % 64);
+    if (word)
+        return grains + (size_t)__builtin_ctzll(word);
+    for (size_t i = grains / 64 + 1; i <= GRAINS_MAX / 64; i++)
+        if (head->free_sizes[i])
+            return i * 64 + (size_t)__builtin_ctzll(head->free_sizes[i]);
+    return 0;
+}
+
+/* What was given back comes first, cut to size: series do the same at the same time, so that what
+ * they give back together is another size than what they take. */
 static void *take_memory(struct tsdb_head *head, size_t bytes)
 {
     size_t grains = (bytes + GRAIN - 1) / GRAIN;
-    void *memory = grains <= GRAINS_MAX ? head->free_memory[grains] : NULL;
-    if (!memory)
+    size_t there = grains <= GRAINS_MAX ? find_size(head, grains) : 0;
+    if (!there)
         return tw_arena_alloc(head->arena, grains * GRAIN);
-    memcpy(&head->free_memory[grains], memory, sizeof(void *));
+    char *memory = pop_memory(head, there);
+    if (there > grains)
+        push_memory(head, memory + grains * GRAIN, there - grains);
     return memory;
 }
 
 static void give_memory(struct tsdb_head *head, void *memory, size_t bytes)
 {
     size_t grains = (bytes + GRAIN - 1) / GRAIN;
-    if (grains > GRAINS_MAX)
-        return; /* goes with the head */
-    memcpy(memory, &head->free_memory[grains], sizeof(void *));
-    head->free_memory[grains] = memory;
+    if (grains <= GRAINS_MAX) /* else it goes with the head */
+        push_memory(head, memory, grains);
 }
 
 /* ---- tails ---- */
 
+/* One sample: control byte (bit 7: the time is not one step after the newest; bits 4 to 6: leading
+ * zero bytes of the value's difference; bits 0 to 3: bytes of it that follow), then the time's
+ * difference from what was expected as zigzag varint, then the value's bytes. */
+#define CONTROL_TIME 0x80
+
 static size_t tail_capacity(unsigned class)
 {
-    return class ? (size_t)TAIL_FIRST << (class - 1) : 0;
+    return class ? (size_t)TAIL_FIRST_BYTES << (class - 1) : 0;
+}
+
+static size_t put_sample(unsigned char *to, uint64_t unexpected, uint64_t difference)
+{
+    unsigned char *at = to + 1;
+    unsigned lead = 0, kept = 0;
+    if (difference) {
+        lead = (unsigned)__builtin_clzll(difference) / 8;
+        unsigned trail = (unsigned)__builtin_ctzll(difference) / 8;
+        kept = 8 - lead - trail;
+        difference >>= trail * 8;
+    }
+    *to = (unsigned char)(lead << 4 | kept);
+    if (unexpected) {
+        *to |= CONTROL_TIME;
+        uint64_t rest = tsdb_zigzag(unexpected);
+        for (; rest >= 0x80; rest >>= 7)
+            *at++ = (unsigned char)(rest | 0x80);
+        *at++ = (unsigned char)rest;
+    }
+    for (unsigned i = 0; i < kept; i++, difference >>= 8)
+        *at++ = (unsigned char)difference;
+    return (size_t)(at - to);
+}
+
+/* What both sides keep up: the newest time, the last value, the step. */
+struct tail_state {
+    int64_t last_ms;
+    uint64_t bits;
+    int32_t step_ms;
+};
+
+static void note_time(int64_t *last_ms, int32_t *step_ms, int64_t time_ms)
+{
+    if (time_ms <= *last_ms)
+        return;
+    uint64_t step = (uint64_t)time_ms - (uint64_t)*last_ms;
+    *step_ms = step <= INT32_MAX ? (int32_t)step : 0;
+    *last_ms = time_ms;
+}
+
+static void append_tail(const unsigned char *tail, size_t bytes, struct tsdb_points *ret)
+{
+    struct tail_state state = {0};
+    if (bytes == 0)
+        return;
+    memcpy(&state.last_ms, tail, sizeof state.last_ms);
+    memcpy(&state.bits, tail + sizeof state.last_ms, sizeof state.bits);
+    struct tsdb_point *to = tsdb_points_reserve(ret, bytes - TAIL_HEADER_BYTES);
+    for (const unsigned char *at = tail + TAIL_HEADER_BYTES, *end = tail + bytes; at < end;) {
+        unsigned char control = *at++;
+        uint64_t unexpected = 0, difference = 0;
+        if (control & CONTROL_TIME) {
+            for (unsigned shift = 0;; shift += 7) {
+                unexpected |= (uint64_t)(*at & 0x7f) << shift;
+                if (!(*at++ & 0x80))
+                    break;
+            }
+            unexpected = tsdb_unzigzag(unexpected);
+        }
+        unsigned lead = control >> 4 & 7, kept = control & 15;
+        for (unsigned i = 0; i < kept; i++)
+            difference |= (uint64_t)*at++ << (8 * i);
+        if (kept)
+            state.bits ^= difference << (8 * (8 - lead - kept));
+        int64_t time_ms =
+            (int64_t)((uint64_t)state.last_ms + (uint64_t)(int64_t)state.step_ms + unexpected);
+        *to++ = (struct tsdb_point){time_ms, state.bits};
+        ret->count++;
+        note_time(&state.last_ms, &state.step_ms, time_ms);
+    }
 }
 
 static void grow_tail(struct tsdb_head *head, struct series *series)
 {
     unsigned class = series->tail_class + 1u;
     TW_ASSERT(class <= TAIL_CLASSES);
-    struct tsdb_point *tail = take_memory(head, tail_capacity(class) * sizeof *tail);
+    unsigned char *tail = take_memory(head, tail_capacity(class));
     if (series->tail) {
-        memcpy(tail, series->tail, series->tail_count * sizeof *tail);
-        give_memory(head, series->tail, tail_capacity(series->tail_class) * sizeof *tail);
+        memcpy(tail, series->tail, series->tail_bytes);
+        give_memory(head, series->tail, tail_capacity(series->tail_class));
     }
     series->tail = tail;
     series->tail_class = (uint8_t) class;
@@ -310,12 +423,23 @@ static void merge_chunks(struct tsdb_head *head, struct series *series)
 /* Packs the full tail into a chunk. */
 static void pack_tail(struct tsdb_head *head, struct series *series)
 {
-    struct tsdb_points points = {series->tail, series->tail_count, TSDB_HEAD_TAIL_MAX};
-    tsdb_points_settle(&points);
-    series->newest = make_chunk(head, &points, series->newest);
-    series->tail_count = 0;
+    head->gathered.count = 0;
+    append_tail(series->tail, series->tail_bytes, &head->gathered);
+    tsdb_points_settle(&head->gathered);
+    series->newest = make_chunk(head, &head->gathered, series->newest);
+    series->tail_bytes = 0;
     while (merge_is_due(series))
         merge_chunks(head, series);
+}
+
+/* Makes room for one more sample of this size. */
+static void make_room(struct tsdb_head *head, struct series *series, size_t bytes)
+{
+    while (series->tail_bytes + bytes > tail_capacity(series->tail_class))
+        if (series->tail_class == TAIL_CLASSES)
+            pack_tail(head, series);
+        else
+            grow_tail(head, series);
 }
 
 /* ---- appending ---- */
@@ -329,9 +453,11 @@ static enum tsdb_head_arrival judge(uint64_t there, uint64_t bits)
 static enum tsdb_head_arrival judge_late(struct tsdb_head *head, const struct series *series,
                                          int64_t time_ms, uint64_t bits)
 {
-    for (size_t i = series->tail_count; i-- > 0;)
-        if (series->tail[i].time_ms == time_ms)
-            return judge(series->tail[i].bits, bits);
+    head->gathered.count = 0;
+    append_tail(series->tail, series->tail_bytes, &head->gathered);
+    for (size_t i = head->gathered.count; i-- > 0;)
+        if (head->gathered.items[i].time_ms == time_ms)
+            return judge(head->gathered.items[i].bits, bits);
     int looked = 0;
     for (const struct tsdb_head_chunk *chunk = series->newest; chunk && looked < LATE_CHUNKS_MAX;
          chunk = chunk->older, looked++) {
@@ -346,24 +472,42 @@ static enum tsdb_head_arrival judge_late(struct tsdb_head *head, const struct se
     return TSDB_ARRIVED_LATE;
 }
 
+static void put(struct tsdb_head *head, struct series *series, int64_t time_ms, uint64_t bits)
+{
+    unsigned char sample[TAIL_SAMPLE_BYTES_MAX];
+    size_t size = 0;
+    if (series->tail_bytes) {
+        uint64_t expected = (uint64_t)series->last_ms + (uint64_t)(int64_t)series->step_ms;
+        size = put_sample(sample, (uint64_t)time_ms - expected, bits ^ series->last_bits);
+        make_room(head, series, size);
+    }
+    if (!series->tail_bytes) { /* a new one, also after packing: it can be read alone */
+        series->step_ms = 0;
+        size = put_sample(sample, (uint64_t)time_ms - (uint64_t)series->last_ms,
+                          bits ^ series->last_bits);
+        make_room(head, series, TAIL_HEADER_BYTES + size);
+        memcpy(series->tail, &series->last_ms, sizeof series->last_ms);
+        memcpy(series->tail + sizeof series->last_ms, &series->last_bits, sizeof series->last_bits);
+        series->tail_bytes = TAIL_HEADER_BYTES;
+    }
+    memcpy(series->tail + series->tail_bytes, sample, size);
+    series->tail_bytes = (uint8_t)(series->tail_bytes + size);
+}
+
 enum tsdb_head_arrival tsdb_head_append(struct tsdb_head *head, uint32_t id, int64_t time_ms,
                                         uint64_t bits)
 {
     struct series *series = make_series(head, id);
     enum tsdb_head_arrival arrival = TSDB_ARRIVED_NEWEST;
-    if (time_ms > series->last_ms || series->tail_class == 0) {
+    if (series->tail_class == 0) {
         series->last_ms = time_ms;
-    } else {
+    } else if (time_ms <= series->last_ms) {
         arrival = judge_late(head, series, time_ms, bits);
         series->unordered = true;
     }
-    if (series->tail_count == tail_capacity(series->tail_class)) {
-        if (series->tail_count == TSDB_HEAD_TAIL_MAX)
-            pack_tail(head, series);
-        else
-            grow_tail(head, series);
-    }
-    series->tail[series->tail_count++] = (struct tsdb_point){time_ms, bits};
+    put(head, series, time_ms, bits);
+    note_time(&series->last_ms, &series->step_ms, time_ms);
+    series->last_bits = bits;
     head->first_ms = time_ms < head->first_ms ? time_ms : head->first_ms;
     head->last_ms = time_ms > head->last_ms ? time_ms : head->last_ms;
     head->sample_count++;
@@ -406,26 +550,25 @@ bool tsdb_head_replay_histogram(struct tsdb_head *head, uint32_t series, int64_t
 
 /* ---- views ---- */
 
-size_t tsdb_head_tail_count(const struct tsdb_head *head, uint32_t id)
+size_t tsdb_head_tail_bytes(const struct tsdb_head *head, uint32_t id)
 {
     const struct series *series = find_series(head, id);
-    return series ? series->tail_count : 0;
+    return series ? series->tail_bytes : 0;
 }
 
-struct tsdb_head_view tsdb_head_view(const struct tsdb_head *head, uint32_t id,
-                                     struct tsdb_point *room)
+struct tsdb_head_view tsdb_head_view(const struct tsdb_head *head, uint32_t id, void *room)
 {
     TW_CHECK_MAGIC(head, HEAD_MAGIC);
     const struct series *series = find_series(head, id);
     if (!series)
         return (struct tsdb_head_view){.tail = room, .ordered = true, .last_ms = INT64_MIN};
-    if (series->tail_count)
-        memcpy(room, series->tail, series->tail_count * sizeof *room);
+    if (series->tail_bytes)
+        memcpy(room, series->tail, series->tail_bytes);
     struct tsdb_histogram_view histograms = tsdb_histogram_head_view(head->histograms, id);
     return (struct tsdb_head_view){
         .newest = series->newest,
         .tail = room,
-        .tail_count = series->tail_count,
+        .tail_bytes = series->tail_bytes,
         .ordered = !series->unordered,
         .last_ms = series->last_ms > histograms.last_ms ? series->last_ms : histograms.last_ms,
         .histograms = histograms};
@@ -462,11 +605,7 @@ void tsdb_head_view_points(const struct tsdb_head_view *view, int64_t start_ms, 
     while (chunk_count-- > 0)
         append_chunk(chunks[chunk_count], ret);
     free(chunks);
-    if (view->tail_count) {
-        struct tsdb_point *to = tsdb_points_reserve(ret, view->tail_count);
-        memcpy(to, view->tail, view->tail_count * sizeof *to);
-        ret->count += view->tail_count;
-    }
+    append_tail(view->tail, view->tail_bytes, ret);
     if (!view->ordered)
         tsdb_points_settle(ret);
     size_t first = tsdb_points_find(ret->items, ret->count, start_ms);

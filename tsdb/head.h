@@ -5,13 +5,13 @@
  * partitions; then both go. So no sample is ever collected piece by piece. Which series an id
  * stands for, the index says, which a head may share with the one before it (index.h).
  *
- *   I1  A series' samples are a tail of at most TSDB_HEAD_TAIL_MAX raw ones, and packed chunks,
- *       each pointing to the one packed before it. A packed chunk never changes; small ones are
- *       replaced by one larger now and then, while nobody has a view.
- *   I2  Samples are kept in the order of arrival between chunks; within a chunk they are settled
- *       (points.h). `ordered` says that all came in ascending time, so that nothing overlaps.
- *   I3  A view (the tail copied, a pointer to the newest chunk) stays right while samples are
- *       added: whoever takes one holds a reference to the head.
+ *   I1  A series' samples are a tail of at most TSDB_HEAD_TAIL_BYTES, each sample as its difference
+ *       from the one before, byte by byte; and packed chunks (codec.h), each pointing to the one
+ * packed before it. A packed chunk never changes; small ones are replaced by one larger now and
+ * then, while nobody has a view. I2  Samples are kept in the order of arrival between chunks;
+ * within a chunk they are settled (points.h). `ordered` says that all came in ascending time, so
+ * that nothing overlaps. I3  A view (the tail copied, a pointer to the newest chunk) stays right
+ * while samples are added: whoever takes one holds a reference to the head.
  *
  * Threads: all functions under the owner's lock, except those that take a view, for which a
  * reference to the head is enough. A sealed head (nothing is added any more) may be read by all.
@@ -27,10 +27,10 @@
 #include "tsdb/index.h"
 #include "tsdb/points.h"
 
-/* Raw samples a series keeps before they are packed. */
-#define TSDB_HEAD_TAIL_MAX 16
+/* Of a tail: what a series keeps as it comes, before it is packed. */
+#define TSDB_HEAD_TAIL_BYTES 128
 /* Samples of the largest packed chunk. */
-#define TSDB_HEAD_CHUNK_MAX (4 * 4 * TSDB_HEAD_TAIL_MAX)
+#define TSDB_HEAD_CHUNK_MAX 512
 
 struct tsdb_head;
 struct tsdb_head_chunk;
@@ -85,17 +85,16 @@ uint32_t *tsdb_head_next_series(struct tsdb_head *head, uint32_t series);
 /* ---- reading ---- */
 struct tsdb_head_view {
     const struct tsdb_head_chunk *newest;
-    const struct tsdb_point *tail; /* into the room given */
-    uint32_t tail_count;
+    const unsigned char *tail; /* the room given */
+    uint32_t tail_bytes;
     bool ordered;
     int64_t last_ms; /* newest time of a number or histogram; INT64_MIN without samples */
     struct tsdb_histogram_view histograms;
 };
-/* room: TSDB_HEAD_TAIL_MAX points that live as long as the view. */
-struct tsdb_head_view tsdb_head_view(const struct tsdb_head *head, uint32_t series,
-                                     struct tsdb_point *room);
-/* How many points of room tsdb_head_view uses. */
-size_t tsdb_head_tail_count(const struct tsdb_head *head, uint32_t series);
+/* room: TSDB_HEAD_TAIL_BYTES that live as long as the view. */
+struct tsdb_head_view tsdb_head_view(const struct tsdb_head *head, uint32_t series, void *room);
+/* How many bytes of room tsdb_head_view uses. */
+size_t tsdb_head_tail_bytes(const struct tsdb_head *head, uint32_t series);
 /* Settled numbers of the view in [start_ms, end_ms]; ret is overwritten. */
 void tsdb_head_view_points(const struct tsdb_head_view *view, int64_t start_ms, int64_t end_ms,
                            struct tsdb_points *ret);

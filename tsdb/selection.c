@@ -121,8 +121,7 @@ static size_t take_views(struct selection *selection, const struct tsdb_head *he
     }
     tw_lock_take(&selection->db->lock);
     for (size_t i = 0; i < count; i++) {
-        size_t tail = tsdb_head_tail_count(head, ids[i]);
-        struct tsdb_point *room = tw_arena_alloc(selection->arena, tail * sizeof *room);
+        void *room = tw_arena_alloc(selection->arena, tsdb_head_tail_bytes(head, ids[i]));
         struct tsdb_head_view view = tsdb_head_view(head, ids[i], room);
         if (view.last_ms < selection->start_ms)
             continue; /* also without any sample */

@@ -116,7 +116,7 @@ START_TEST(log_record_is_replayed)
     tsdb_record_state_fini(&back_state);
     struct tsdb_points a = {0}, b = {0};
     for (uint32_t id = 0; id < 20; id++) {
-        struct tsdb_point room[2][TSDB_HEAD_TAIL_MAX];
+        unsigned char room[2][TSDB_HEAD_TAIL_BYTES];
         struct tsdb_head_view one = tsdb_head_view(head, id, room[0]);
         struct tsdb_head_view other = tsdb_head_view(back, id, room[1]);
         tsdb_head_view_points(&one, INT64_MIN, INT64_MAX, &a);
