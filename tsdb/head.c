@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,12 +16,18 @@
 #define HEAD_MAGIC 0x7e5d4eadu
 #define TAIL_CLASSES 3 /* 32, 64, 128 bytes */
 #define TAIL_FIRST_BYTES 32
+/* A tail of so many samples is packed though there is room: chunks then become full. */
+#define TAIL_SAMPLES_MAX 32
 /* A tail begins with what its first sample is the difference from. */
 #define TAIL_HEADER_BYTES (sizeof(int64_t) + sizeof(uint64_t))
 /* Control, time, value. */
 #define TAIL_SAMPLE_BYTES_MAX (1 + 10 + 8)
-/* So many chunks of one size become one of the next: each sample is packed three times at most. */
-#define MERGED_CHUNKS 4
+/* A tail is packed together with the newest chunk until that has so many samples; then a new chunk
+ * is begun, and so many full ones become one. A sample is packed four times at most, and what is
+ * left of a series are few chunks at any time. */
+#define OPEN_SAMPLES_MAX 160
+#define MERGED_CHUNKS 3
+static_assert(OPEN_SAMPLES_MAX * MERGED_CHUNKS <= TSDB_HEAD_CHUNK_MAX, "full ones can be merged");
 /* Memory for tails and chunks is given in multiples of this; what is given back waits in a list of
  * its size for the next that needs it. */
 #define GRAIN 16
@@ -28,15 +35,20 @@
 /* Chunks that a late sample is looked for in. */
 #define LATE_CHUNKS_MAX 4
 
+static_assert(TSDB_HEAD_TAIL_BYTES - TAIL_HEADER_BYTES <= OPEN_SAMPLES_MAX,
+              "a tail alone fits in a chunk");
 static_assert(TAIL_FIRST_BYTES << (TAIL_CLASSES - 1) == TSDB_HEAD_TAIL_BYTES,
               "the last class is the limit");
 
 struct tsdb_head_chunk {
     const struct tsdb_head_chunk *older;
     int64_t first_ms, last_ms;
-    uint16_t count, time_bytes, value_bytes;
+    uint16_t count;
+    uint16_t time_bytes; /* 0 = at equal distances, from the first to the last */
+    uint16_t value_bytes;
     char bytes[];
 };
+#define CHUNK_HEADER_BYTES offsetof(struct tsdb_head_chunk, bytes)
 
 /* Zero: no sample yet. */
 struct series {
@@ -45,8 +57,9 @@ struct series {
     int64_t last_ms;    /* the newest time */
     uint64_t last_bits; /* of the value that came last */
     int32_t step_ms;    /* between the two newest times of the tail: the guess for the next */
-    uint8_t tail_bytes, tail_class; /* class 0 = no tail yet; bytes 0 = nothing in it */
-    bool used, unordered;
+    uint8_t tail_bytes, tail_count; /* bytes 0 = nothing in it */
+    uint8_t tail_class;             /* 0 = no tail yet */
+    bool used : 1, unordered : 1;
 };
 
 struct tsdb_head {
@@ -344,7 +357,29 @@ static void grow_tail(struct tsdb_head *head, struct series *series)
 
 static size_t chunk_bytes(const struct tsdb_head_chunk *chunk)
 {
-    return sizeof *chunk + chunk->time_bytes + chunk->value_bytes;
+    return CHUNK_HEADER_BYTES + chunk->time_bytes + chunk->value_bytes;
+}
+
+/* Scrapes at a fixed interval need no times but the first and the last. */
+static bool are_regular(const int64_t *times, size_t count)
+{
+    uint64_t step = count > 1 ? (uint64_t)times[1] - (uint64_t)times[0] : 0;
+    bool regular = true;
+    for (size_t i = 2; i < count; i++)
+        regular &= (uint64_t)times[i] - (uint64_t)times[i - 1] == step;
+    return regular;
+}
+
+static bool decode_times(const struct tsdb_head_chunk *chunk, int64_t *ret_times)
+{
+    if (chunk->time_bytes)
+        return tsdb_codec_decode_times((struct tw_str){chunk->bytes, chunk->time_bytes}, ret_times,
+                                       chunk->count);
+    uint64_t span = (uint64_t)chunk->last_ms - (uint64_t)chunk->first_ms;
+    uint64_t step = chunk->count > 1 ? span / (chunk->count - 1u) : 0;
+    for (uint64_t i = 0; i < chunk->count; i++)
+        ret_times[i] = (int64_t)((uint64_t)chunk->first_ms + i * step);
+    return true;
 }
 
 /* points: settled, at most TSDB_HEAD_CHUNK_MAX. */
@@ -359,17 +394,18 @@ static struct tsdb_head_chunk *make_chunk(struct tsdb_head *head, const struct t
         values[i] = points->items[i].bits;
     }
     tw_buf_clear(&head->scratch);
-    tsdb_codec_encode_times(times, points->count, &head->scratch);
+    if (!are_regular(times, points->count))
+        tsdb_codec_encode_times(times, points->count, &head->scratch);
     size_t time_bytes = head->scratch.size;
     tsdb_codec_encode_values(values, points->count, &head->scratch);
     TW_ASSERT(!head->scratch.overflow && head->scratch.size < UINT16_MAX);
-    struct tsdb_head_chunk *chunk = take_memory(head, sizeof *chunk + head->scratch.size);
-    *chunk = (struct tsdb_head_chunk){.older = older,
-                                      .first_ms = times[0],
-                                      .last_ms = times[points->count - 1],
-                                      .count = (uint16_t)points->count,
-                                      .time_bytes = (uint16_t)time_bytes,
-                                      .value_bytes = (uint16_t)(head->scratch.size - time_bytes)};
+    struct tsdb_head_chunk *chunk = take_memory(head, CHUNK_HEADER_BYTES + head->scratch.size);
+    chunk->older = older;
+    chunk->first_ms = times[0];
+    chunk->last_ms = times[points->count - 1];
+    chunk->count = (uint16_t)points->count;
+    chunk->time_bytes = (uint16_t)time_bytes;
+    chunk->value_bytes = (uint16_t)(head->scratch.size - time_bytes);
     memcpy(chunk->bytes, head->scratch.data, head->scratch.size);
     return chunk;
 }
@@ -378,11 +414,9 @@ static void append_chunk(const struct tsdb_head_chunk *chunk, struct tsdb_points
 {
     int64_t times[TSDB_HEAD_CHUNK_MAX];
     uint64_t values[TSDB_HEAD_CHUNK_MAX];
-    struct tw_str time_bytes = {chunk->bytes, chunk->time_bytes};
     struct tw_str value_bytes = {chunk->bytes + chunk->time_bytes, chunk->value_bytes};
     /* Written by this process into its own memory: anything else is a bug. */
-    TW_ASSERT(chunk->count <= TSDB_HEAD_CHUNK_MAX &&
-              tsdb_codec_decode_times(time_bytes, times, chunk->count) &&
+    TW_ASSERT(chunk->count <= TSDB_HEAD_CHUNK_MAX && decode_times(chunk, times) &&
               tsdb_codec_decode_values(value_bytes, values, chunk->count));
     struct tsdb_point *to = tsdb_points_reserve(ret, chunk->count);
     for (size_t i = 0; i < chunk->count; i++)
@@ -390,17 +424,24 @@ static void append_chunk(const struct tsdb_head_chunk *chunk, struct tsdb_points
     ret->count += chunk->count;
 }
 
-/* Whether the newest chunks are so many of one size that they become one. */
+/* A view may still read chunks that were replaced; then their memory goes with the head. Views are
+ * taken under the lock that we are under, by those who have a reference. */
+static void drop_chunk(struct tsdb_head *head, const struct tsdb_head_chunk *chunk)
+{
+    if (atomic_load_explicit(&head->references, memory_order_acquire) == 1)
+        give_memory(head, (void *)(uintptr_t)chunk, chunk_bytes(chunk));
+}
+
+/* Whether the newest chunks are full ones that become one. */
 static bool merge_is_due(const struct series *series)
 {
     const struct tsdb_head_chunk *chunk = series->newest;
-    size_t size = chunk->count, total = 0;
-    for (int i = 0; i < MERGED_CHUNKS; i++, chunk = chunk->older) {
-        if (!chunk || chunk->count > size)
+    if (chunk->count + TAIL_SAMPLES_MAX <= OPEN_SAMPLES_MAX)
+        return false;
+    for (int i = 0; i < MERGED_CHUNKS; i++, chunk = chunk->older)
+        if (!chunk || chunk->count > OPEN_SAMPLES_MAX)
             return false;
-        total += chunk->count;
-    }
-    return total <= TSDB_HEAD_CHUNK_MAX;
+    return true;
 }
 
 static void merge_chunks(struct tsdb_head *head, struct series *series)
@@ -412,23 +453,28 @@ static void merge_chunks(struct tsdb_head *head, struct series *series)
     for (int i = MERGED_CHUNKS; i-- > 0;)
         append_chunk(merged[i], &head->gathered);
     tsdb_points_settle(&head->gathered);
-    /* A view may still read them; then their memory goes with the head. Views are taken under the
-     * lock that we are under, by those who have a reference. */
-    if (atomic_load_explicit(&head->references, memory_order_acquire) == 1)
-        for (int i = 0; i < MERGED_CHUNKS; i++)
-            give_memory(head, (void *)(uintptr_t)merged[i], chunk_bytes(merged[i]));
+    for (int i = 0; i < MERGED_CHUNKS; i++)
+        drop_chunk(head, merged[i]);
     series->newest = make_chunk(head, &head->gathered, chunk);
 }
 
-/* Packs the full tail into a chunk. */
+/* Packs the tail, into the newest chunk if that has room. */
 static void pack_tail(struct tsdb_head *head, struct series *series)
 {
+    const struct tsdb_head_chunk *newest = series->newest, *older = newest;
     head->gathered.count = 0;
+    if (newest && newest->count + series->tail_count <= OPEN_SAMPLES_MAX) {
+        append_chunk(newest, &head->gathered);
+        older = newest->older;
+    }
     append_tail(series->tail, series->tail_bytes, &head->gathered);
     tsdb_points_settle(&head->gathered);
-    series->newest = make_chunk(head, &head->gathered, series->newest);
+    if (older != newest)
+        drop_chunk(head, newest);
+    series->newest = make_chunk(head, &head->gathered, older);
     series->tail_bytes = 0;
-    while (merge_is_due(series))
+    series->tail_count = 0;
+    if (merge_is_due(series))
         merge_chunks(head, series);
 }
 
@@ -476,6 +522,8 @@ static void put(struct tsdb_head *head, struct series *series, int64_t time_ms, 
 {
     unsigned char sample[TAIL_SAMPLE_BYTES_MAX];
     size_t size = 0;
+    if (series->tail_count == TAIL_SAMPLES_MAX)
+        pack_tail(head, series);
     if (series->tail_bytes) {
         uint64_t expected = (uint64_t)series->last_ms + (uint64_t)(int64_t)series->step_ms;
         size = put_sample(sample, (uint64_t)time_ms - expected, bits ^ series->last_bits);
@@ -492,6 +540,7 @@ static void put(struct tsdb_head *head, struct series *series, int64_t time_ms, 
     }
     memcpy(series->tail + series->tail_bytes, sample, size);
     series->tail_bytes = (uint8_t)(series->tail_bytes + size);
+    series->tail_count++;
 }
 
 enum tsdb_head_arrival tsdb_head_append(struct tsdb_head *head, uint32_t id, int64_t time_ms,
