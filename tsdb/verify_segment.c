@@ -55,7 +55,7 @@ static enum tw_code replay_group(void *user, struct tw_str group, struct tw_err 
 static void give_series(struct tsdb_head *head, uint32_t id, struct tsdb_points *points,
                         struct tsdb_verify_file *file, struct tsdb_verify_sink *sink)
 {
-    struct tsdb_point room[TSDB_HEAD_TAIL_MAX];
+    unsigned char room[TSDB_HEAD_TAIL_BYTES];
     struct wire_label items[WIRE_LABELS_COUNT_MAX];
     struct tsdb_head_view view = tsdb_head_view(head, id, room);
     tsdb_head_view_points(&view, INT64_MIN, INT64_MAX, points);
