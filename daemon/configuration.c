@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/file.h"
+#include "daemon/storage.h"
 #include "daemon/yaml_text.h"
 
 #define SECRET_BYTES_MAX 65536
@@ -193,7 +194,8 @@ static enum tw_code check_top(const struct daemon_configuration *configuration, 
 static enum tw_code refuse_unsupported(const struct daemon_configuration *configuration,
                                        struct tw_err *err)
 {
-    static const char *const storage_keys[] = {"external", NULL};
+    static const char *const storage_keys[] = {"external", "retention_size", "retention_rules",
+                                               NULL};
     const char *name = configuration->name;
     const struct tw_yaml *storage, *forward = tw_yaml_member(configuration->root, "forward");
     if (!tw_yaml_is_null(forward) && (forward->kind == TW_YAML_SCALAR || forward->count > 0))
@@ -211,7 +213,11 @@ static enum tw_code refuse_unsupported(const struct daemon_configuration *config
         return tw_yaml_error(name, external, err,
                              "'storage.external' (running over another engine) is not supported "
                              "yet; samples are stored under --data");
-    return TW_OK;
+    struct daemon_storage checked;
+    code = daemon_storage_read(name, storage, &checked, err);
+    if (code == TW_OK)
+        daemon_storage_fini(&checked);
+    return code;
 }
 
 static enum tw_code read_external_labels(struct daemon_configuration *configuration,

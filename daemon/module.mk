@@ -15,6 +15,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/self.c %D%/self.h \
 	%D%/server.c %D%/server.h \
 	%D%/status.c %D%/status.h \
+	%D%/storage.c %D%/storage.h \
 	%D%/yaml_text.c %D%/yaml_text.h
 %C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(MICROHTTPD_CFLAGS) $(ZLIB_CFLAGS)
 

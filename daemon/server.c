@@ -20,8 +20,10 @@
 #include "daemon/process.h"
 #include "daemon/self.h"
 #include "daemon/status.h"
+#include "daemon/storage.h"
 #include "query/api.h"
 #include "query/engine.h"
+#include "tsdb/admin.h"
 #include "tsdb/db.h"
 #include "tsdb/receiver.h"
 #include "tsdb/state.h"
@@ -39,6 +41,7 @@ struct daemon_server {
     struct tsdb_db *db;
     struct tsdb_state *state;
     struct tsdb_receiver *receiver;
+    struct tsdb_admin admin;
     struct query_engine *engine;
     struct alert_manager *alerts;
     struct scale_manager *scalers;
@@ -137,13 +140,21 @@ static void quit(void *owner)
 
 /* ---- life ---- */
 
-static enum tw_code open_store(struct daemon_server *server, struct tw_err *err)
+static enum tw_code open_store(struct daemon_server *server,
+                               const struct daemon_configuration *configuration, struct tw_err *err)
 {
+    struct daemon_storage storage;
+    enum tw_code code = daemon_storage_read(
+        configuration->name, tw_yaml_member(configuration->root, "storage"), &storage, err);
+    if (code != TW_OK)
+        return code;
     struct tsdb_db_options options = {.folder = server->params->data,
                                       .clock = server->clock,
                                       .metrics = server->metrics,
                                       .retention_ms = server->params->retention};
-    enum tw_code code = tsdb_db_open(&options, &server->db, err);
+    daemon_storage_fill(&storage, &options);
+    code = tsdb_db_open(&options, &server->db, err);
+    daemon_storage_fini(&storage);
     if (code != TW_OK)
         return tw_err_wrap(err, "--data");
     char *folder = tw_file_join(server->params->data, STATE_FOLDER);
@@ -194,6 +205,9 @@ static void add_routes(struct daemon_server *server)
     daemon_status_route(server->router, &server->status);
     daemon_inventory_route(server->router, server->db);
     tsdb_receiver_route(server->router, server->receiver);
+    server->admin =
+        (struct tsdb_admin){server->db, query_parse_selector, server->params->enable_admin_api};
+    tsdb_admin_route(server->router, &server->admin);
     query_api_route(server->router, server->engine);
     alert_api_route(server->router, server->alerts);
     scale_api_route(server->router, server->scalers);
@@ -237,8 +251,8 @@ static enum tw_code start(struct daemon_server *server, struct tw_err *err)
     enum tw_code code = daemon_configuration_read(params->config, &configuration, err);
     if (code != TW_OK)
         return code;
+    code = open_store(server, configuration, err);
     daemon_configuration_free(configuration);
-    code = open_store(server, err);
     if (code == TW_OK)
         code = make_modules(server, err);
     if (code != TW_OK)

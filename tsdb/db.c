@@ -103,9 +103,7 @@ static void register_metrics(struct tsdb_db *db)
                                     "Blocks written into partitions.");
     to->flushed_samples = tw_metrics_counter(metrics, "tidewatch_tsdb_samples_flushed_total", "",
                                              "Samples written into partitions.");
-    to->partitions_dropped =
-        tw_metrics_counter(metrics, "tidewatch_tsdb_partitions_dropped_total", "",
-                           "Partitions deleted because they are older than the retention.");
+    tsdb_room_register(db, metrics);
     tsdb_renewal_register(db, metrics);
     to->late = tw_metrics_counter(metrics, "tidewatch_tsdb_out_of_order_samples_total", "",
                                   "Samples kept that are older than their series' newest one.");
@@ -426,6 +424,7 @@ enum tw_code tsdb_db_open(const struct tsdb_db_options *options, struct tsdb_db 
 {
     struct tw_err own;
     err = err ? err : &own; /* wrapped below */
+    enum tw_code code;
     struct tsdb_db *db = calloc(1, sizeof *db);
     TW_ASSERT(db != NULL);
     db->magic = DB_MAGIC;
@@ -436,6 +435,7 @@ enum tw_code tsdb_db_open(const struct tsdb_db_options *options, struct tsdb_db 
     OR_DEFAULT(db->options.head_bytes_max, default_head_bytes());
     OR_DEFAULT(db->options.log_bytes_max, LOG_BYTES_MAX);
     OR_DEFAULT(db->options.pending_samples_max, PENDING_SAMPLES_MAX);
+    code = tsdb_room_check(&db->options, err);
     db->clock = options->clock ? options->clock : tw_clock_system();
     db->folder = tw_str_dup(tw_str(options->folder));
     db->options.folder = db->folder;
@@ -448,7 +448,8 @@ enum tw_code tsdb_db_open(const struct tsdb_db_options *options, struct tsdb_db 
     tw_cond_init(&db->keep);
     tw_cond_init(&db->renew);
     tw_buf_init(&db->scratch, RECORD_BYTES_MAX);
-    enum tw_code code = open_parts(db, err);
+    if (code == TW_OK)
+        code = open_parts(db, err);
     if (code != TW_OK) {
         tw_err_wrap(err, "opening the store in '%s'", options->folder);
         tsdb_db_close(db);

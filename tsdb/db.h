@@ -40,6 +40,9 @@ struct tsdb_retention_rule {
     int64_t keep_ms; /* 0 = for ever */
 };
 
+/* The least that tsdb_db_options.size_max may be. */
+#define TSDB_SIZE_MIN ((uint64_t)8 << 20)
+
 struct tsdb_db_options {
     const char *folder;         /* made if missing */
     struct tw_clock *clock;     /* NULL = the system's */
@@ -47,6 +50,8 @@ struct tsdb_db_options {
     int64_t retention_ms;       /* 0 = off: everything is kept, 1970 included */
     const struct tsdb_retention_rule *retention_rules; /* copied */
     size_t retention_rule_count;
+    uint64_t
+        size_max; /* of all below the folder: a hard bound, the oldest days go first; 0 = none */
     int64_t flush_interval_ms; /* 0 = 30 min */
     /* Limits, each 0 = the default named. */
     size_t series_max;            /* active ones: 10 million */

@@ -80,7 +80,8 @@ struct tsdb_db_metrics {
         *commit_seconds, *log_bytes, *flushes, *flush_failures, *flush_seconds, *blocks,
         *flushed_samples, *partitions_dropped, *series_created, *late, *duplicates, *overwritten;
     struct tw_metric *rewrites[TSDB_REWRITE_COUNT], *rewrite_failures, *rewrite_seconds,
-        *rewrite_read, *rewrite_written, *rewrite_samples, *rewriting, *deletions;
+        *rewrite_read, *rewrite_written, *rewrite_samples, *rewriting, *deletions,
+        *dropped_for_size;
 };
 
 struct tsdb_db {
@@ -124,6 +125,8 @@ struct tsdb_db {
     struct tw_lock renewing;
     struct tw_cond renew; /* with lock: something is due, or the end */
     atomic_bool renewal_ends;
+    atomic_bool full;              /* size_max is reached, and there is nothing more to drop */
+    atomic_ullong rewriting_bytes; /* that the rewrite under way may write */
     struct tw_thread committer, keeper, renewal;
 };
 
@@ -181,6 +184,15 @@ enum tw_code tsdb_db_make_rules(const struct tsdb_db_options *options,
                                 struct tsdb_erasers **ret_rules, int64_t *ret_longest_ms,
                                 struct tw_err *err);
 void tsdb_deletion_register(struct tsdb_db *db, struct tw_metrics *metrics);
+
+/* ---- room.c ---- */
+/* Checks options.size_max and fits the log's limit to it. */
+enum tw_code tsdb_room_check(struct tsdb_db_options *options, struct tw_err *err);
+/* Drops the oldest partitions until the folder is within its bound; keeping is held. */
+enum tw_code tsdb_room_make(struct tsdb_db *db, struct tw_err *err);
+/* Whether so many bytes more are within the bound. */
+bool tsdb_room_has(struct tsdb_db *db, uint64_t bytes);
+void tsdb_room_register(struct tsdb_db *db, struct tw_metrics *metrics);
 
 /* ---- renewal.c ---- */
 void tsdb_renewal_body(void *db);

@@ -101,7 +101,12 @@ enum tw_code tsdb_ingest_begin(struct tsdb_db *db, const struct tw_context *cont
         if (err)
             *err = db->state_err;
         code = db->state;
-    } else if (db->pending_samples > db->options.pending_samples_max)
+    } else if (atomic_load_explicit(&db->full, memory_order_relaxed))
+        code = tw_err_set(err, TW_NO_SPACE,
+                          "the data folder has reached the size that it is to be kept within, %llu "
+                          "bytes",
+                          (unsigned long long)db->options.size_max);
+    else if (db->pending_samples > db->options.pending_samples_max)
         code = tw_err_set(err, TW_OVERLOAD,
                           "%zu samples wait for the disk, the limit is %zu: try again later",
                           db->pending_samples, db->options.pending_samples_max);

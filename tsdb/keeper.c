@@ -154,22 +154,24 @@ static bool rotation_is_due(struct tsdb_db *db)
 
 static enum tw_code enforce_retention(struct tsdb_db *db, struct tw_err *err)
 {
-    if (!db->options.retention_ms)
-        return TW_OK;
     size_t dropped = 0;
-    enum tw_code code = tsdb_partitions_drop(
-        db->partitions, tw_clock_wall_ms(db->clock) - db->options.retention_ms, &dropped, err);
+    enum tw_code code = TW_OK;
+    if (db->options.retention_ms)
+        code = tsdb_partitions_drop(
+            db->partitions, tw_clock_wall_ms(db->clock) - db->options.retention_ms, &dropped, err);
     tw_metric_add(db->metrics.partitions_dropped, dropped);
-    return code;
+    return code == TW_OK ? tsdb_room_make(db, err) : code;
 }
 
 enum tw_code tsdb_db_keep(struct tsdb_db *db, struct tw_err *err)
 {
     tw_lock_take(&db->keeping);
     enum tw_code code = rotation_is_due(db) ? tsdb_keeper_rotate(db, err) : TW_OK;
-    /* Room is made even when none could be found for a new segment. */
+    /* Room is made even when none could be found for a new segment, and before a flush needs it. */
     struct tw_err later;
-    enum tw_code flushed = tsdb_keeper_flush(db, &later);
+    enum tw_code flushed = tsdb_room_make(db, &later);
+    if (flushed == TW_OK)
+        flushed = tsdb_keeper_flush(db, &later);
     if (flushed == TW_OK)
         flushed = enforce_retention(db, &later);
     else

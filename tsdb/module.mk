@@ -4,6 +4,7 @@ if BUILD_SERVER
 noinst_LIBRARIES += %D%/libtsdb.a
 endif
 %C%_libtsdb_a_SOURCES = \
+	%D%/admin.c %D%/admin.h \
 	%D%/blobs.c %D%/blobs.h \
 	%D%/block.c %D%/block.h \
 	%D%/catalog.c %D%/catalog.h \
@@ -38,6 +39,7 @@ endif
 	%D%/record.c %D%/record.h \
 	%D%/renewal.c \
 	%D%/rewriter.c %D%/rewriter.h \
+	%D%/room.c \
 	%D%/rows.c %D%/rows.h \
 	%D%/run.c %D%/run.h \
 	%D%/selection.c \

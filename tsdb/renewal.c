@@ -171,6 +171,8 @@ static enum tw_code renew(struct tsdb_db *db, int64_t day, const struct tsdb_par
     enum tw_code code = check_space(db, info->bytes, err);
     if (code != TW_OK)
         return code;
+    if (!tsdb_room_has(db, info->bytes + info->bytes / 8))
+        return TW_OK; /* the bound on the folder comes first; a later round may find room */
     struct tsdb_rewrite rewrite = {.day = day,
                                    .now_ms = now_ms,
                                    .erasers = list_erasers,
@@ -180,7 +182,9 @@ static enum tw_code renew(struct tsdb_db *db, int64_t day, const struct tsdb_par
     struct tsdb_rewrite_result result;
     int64_t start_ns = tw_clock_mono_ns(tw_clock_system());
     tw_metric_set(db->metrics.rewriting, 1);
+    atomic_store(&db->rewriting_bytes, info->bytes + info->bytes / 8);
     code = tsdb_rewriter_run(db->partitions, &rewrite, &result, err);
+    atomic_store(&db->rewriting_bytes, 0);
     tw_metric_set(db->metrics.rewriting, 0);
     tw_metric_add_double(db->metrics.rewrite_seconds,
                          (double)(tw_clock_mono_ns(tw_clock_system()) - start_ns) * 1e-9);

@@ -157,14 +157,14 @@ START_TEST(deleted_is_gone_and_may_come_back)
 END_TEST
 
 /* m{host="h..."}, one request. */
-static void append_many(int host, int count)
+static void append_many(int host, int day, int count)
 {
     char series[64];
     struct wire_label items[8];
     struct tsdb_sample samples[200];
     snprintf(series, sizeof series, "m,host=h%d", host);
     for (int i = 0; i < count; i++)
-        samples[i] = (struct tsdb_sample){store_labels(series, items), 10 * DAY + i * 15000,
+        samples[i] = (struct tsdb_sample){store_labels(series, items), day * DAY + i * 15000,
                                           (double)(host + i) * i * 0.1234567};
     struct tw_context context = store_context();
     unit_assert_ok(tsdb_append(tsdb_db_storage(db), &context, samples, (size_t)count, &err), &err);
@@ -174,7 +174,7 @@ START_TEST(space_is_freed)
 {
     setup();
     for (int i = 0; i < 300; i++)
-        append_many(i, 200);
+        append_many(i, 10, 200);
     append("kept", 10 * DAY, 1);
     flush();
     struct tsdb_partition_info before, after;
@@ -357,6 +357,41 @@ START_TEST(rules_of_retention)
 }
 END_TEST
 
+/* Forty days of random values in a folder that has room for a few. */
+START_TEST(size_is_a_hard_bound)
+{
+    setup();
+    tsdb_db_close(db);
+    options.size_max = TSDB_SIZE_MIN - 1;
+    unit_assert_code(tsdb_db_open(&options, &db, &err), TW_CONFIG);
+    options.size_max = TSDB_SIZE_MIN;
+    open_db();
+    uint64_t highest = 0;
+    for (int day = 50; day < 90; day++) {
+        for (int part = 0; part < 4; part++) {
+            uint64_t bytes;
+            for (int i = 0; i < 60; i++)
+                append_many(day * 100 + part * 60 + i, day, 200);
+            keep();
+            flush();
+            unit_assert_ok(tw_file_folder_bytes(path, &bytes, &err), &err);
+            highest = bytes > highest ? bytes : highest;
+            ck_assert_uint_le(bytes, options.size_max);
+        }
+    }
+    ck_assert_uint_gt(highest, options.size_max / 2); /* and it is made use of */
+    int64_t *days;
+    size_t count;
+    tsdb_partitions_days(db->partitions, &days, &count);
+    ck_assert_uint_ge(count, 2);
+    ck_assert_uint_lt(count, 30);
+    for (size_t i = 0; i < count; i++) /* the newest ones, without a gap */
+        ck_assert_int_eq(days[i], 90 - (int64_t)count + (int64_t)i);
+    free(days);
+    teardown();
+}
+END_TEST
+
 int main(void)
 {
     const struct unit_case cases[] = {UNIT_CASE(deleted_is_gone_and_may_come_back),
@@ -365,6 +400,7 @@ int main(void)
                                       UNIT_CASE(replay_brings_nothing_back),
                                       UNIT_CASE(limits_and_mistakes),
                                       UNIT_CASE(rules_of_retention),
+                                      UNIT_CASE_SLOW(size_is_a_hard_bound, 60),
                                       {0}};
     return unit_run("tsdb/delete", cases);
 }

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "daemon/storage.h"
+
+#include "base/arena.h"
+#include "base/duration.h"
+#include "query/engine.h"
+
+static void fini_matchers(const struct tsdb_matcher *matchers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct tsdb_matcher matcher = matchers[i];
+        tsdb_matcher_fini(&matcher);
+    }
+}
+
+void daemon_storage_fini(struct daemon_storage *storage)
+{
+    if (!storage->arena)
+        return;
+    for (size_t i = 0; i < storage->rule_count; i++)
+        fini_matchers(storage->rules[i].matchers, storage->rules[i].matcher_count);
+    tw_arena_free(storage->arena);
+    *storage = (struct daemon_storage){0};
+}
+
+static enum tw_code read_match(const char *name, const struct tw_yaml *mapping,
+                               struct tw_arena *arena, const struct tsdb_matcher **ret_matchers,
+                               size_t *ret_count, struct tw_err *err)
+{
+    const struct tw_yaml *node = tw_yaml_member(mapping, "match");
+    if (tw_yaml_is_null(node) || node->kind != TW_YAML_SCALAR)
+        return tw_yaml_error(name, node ? node : mapping, err,
+                             "'match' is a selector, such as '{job=\"debug\"}'");
+    struct tw_err reason;
+    struct tsdb_matcher *matchers;
+    enum tw_code code = query_parse_selector(node->text, arena, &matchers, ret_count, &reason);
+    if (code != TW_OK)
+        return tw_yaml_error(name, node, err, "match: %s", reason.message);
+    *ret_matchers = matchers;
+    return TW_OK;
+}
+
+/* "off" keeps for ever: 0. */
+static enum tw_code read_keep(const char *name, const struct tw_yaml *mapping, int64_t *ret_ms,
+                              struct tw_err *err)
+{
+    const struct tw_yaml *node = tw_yaml_member(mapping, "keep");
+    struct tw_err reason;
+    *ret_ms = 0;
+    if (!tw_yaml_is_null(node) && node->kind == TW_YAML_SCALAR && tw_str_is(node->text, "off"))
+        return TW_OK;
+    if (tw_yaml_is_null(node) || node->kind != TW_YAML_SCALAR ||
+        tw_duration_parse(node->text, ret_ms, &reason) != TW_OK || *ret_ms <= 0)
+        return tw_yaml_error(name, node ? node : mapping, err,
+                             "'keep' is a duration above 0, such as 3d, or off (for ever)");
+    return TW_OK;
+}
+
+static enum tw_code read_rule(const char *name, const struct tw_yaml *node,
+                              struct daemon_storage *storage, struct tw_err *err)
+{
+    static const char *const known[] = {"match", "keep", NULL};
+    struct tsdb_retention_rule rule = {0};
+    if (node->kind != TW_YAML_MAPPING)
+        return tw_yaml_error(name, node, err, "a rule is a mapping: {match: SELECTOR, keep: 3d}");
+    enum tw_code code = tw_yaml_check_keys(name, node, known, err);
+    if (code == TW_OK)
+        code = read_keep(name, node, &rule.keep_ms, err);
+    if (code == TW_OK)
+        code = read_match(name, node, storage->arena, &rule.matchers, &rule.matcher_count, err);
+    if (code == TW_OK)
+        storage->rules[storage->rule_count++] = rule;
+    return code;
+}
+
+static enum tw_code read_rules(const char *name, const struct tw_yaml *section,
+                               struct daemon_storage *storage, struct tw_err *err)
+{
+    const struct tw_yaml *rules = NULL;
+    enum tw_code code =
+        tw_yaml_get_node(name, section, "retention_rules", TW_YAML_SEQUENCE, &rules, err);
+    if (code != TW_OK || !rules)
+        return code;
+    if (rules->count > DAEMON_RETENTION_RULES_MAX)
+        return tw_yaml_error(name, rules, err, "more than %d retention_rules",
+                             DAEMON_RETENTION_RULES_MAX);
+    storage->rules = TW_ARENA_ARRAY(storage->arena, struct tsdb_retention_rule, rules->count + 1);
+    for (size_t i = 0; i < rules->count && code == TW_OK; i++)
+        code = read_rule(name, rules->items[i], storage, err);
+    return code;
+}
+
+static enum tw_code read_size(const char *name, const struct tw_yaml *section,
+                              struct daemon_storage *storage, struct tw_err *err)
+{
+    enum tw_code code = tw_yaml_get_bytes(name, section, "retention_size", &storage->size_max, err);
+    if (code == TW_OK && storage->size_max && storage->size_max < DAEMON_RETENTION_SIZE_MIN)
+        code = tw_yaml_error(name, tw_yaml_member(section, "retention_size"), err,
+                             "retention_size is at least 64MiB (0 = no bound)");
+    return code;
+}
+
+enum tw_code daemon_storage_read(const char *name, const struct tw_yaml *section,
+                                 struct daemon_storage *ret, struct tw_err *err)
+{
+    *ret = (struct daemon_storage){.arena = tw_arena_new(1024)};
+    enum tw_code code = section ? read_size(name, section, ret, err) : TW_OK;
+    if (code == TW_OK && section)
+        code = read_rules(name, section, ret, err);
+    if (code != TW_OK)
+        daemon_storage_fini(ret);
+    return code;
+}
+
+void daemon_storage_fill(const struct daemon_storage *storage, struct tsdb_db_options *options)
+{
+    options->size_max = storage->size_max;
+    options->retention_rules = storage->rules;
+    options->retention_rule_count = storage->rule_count;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * storage: the section `storage` of tidewatch.yml: how long which samples are kept.
+ *
+ *   storage:
+ *     retention_size: 50GiB        # of all below --data, the oldest days go first
+ *     retention_rules:
+ *       - {match: '{job="debug"}', keep: 3d}
+ *       - {match: '{__name__=~"slo:.*"}', keep: off}    # for ever
+ *
+ * Threads: plain data.
+ */
+#ifndef TW_DAEMON_STORAGE_H
+#define TW_DAEMON_STORAGE_H
+
+#include "base/yaml.h"
+#include "tsdb/db.h"
+
+#define DAEMON_RETENTION_RULES_MAX 64
+/* The least retention_size: a day of a small host, with room to work in. */
+#define DAEMON_RETENTION_SIZE_MIN ((uint64_t)64 << 20)
+
+struct daemon_storage {
+    struct tw_arena *arena;
+    uint64_t size_max;
+    struct tsdb_retention_rule *rules;
+    size_t rule_count;
+};
+
+/* section: NULL when there is none. name: the file's. */
+TW_MUST_CHECK enum tw_code daemon_storage_read(const char *name, const struct tw_yaml *section,
+                                               struct daemon_storage *ret, struct tw_err *err);
+void daemon_storage_fini(struct daemon_storage *storage);
+/* Into the options of a store; it copies what it needs when it is opened. */
+void daemon_storage_fill(const struct daemon_storage *storage, struct tsdb_db_options *options);
+
+#endif
