@@ -12,8 +12,18 @@
 #include "base/assert.h"
 #include "tsdb/db_int.h"
 
+static double read_tombstones(void *user)
+{
+    struct tsdb_erasers *list = tsdb_tombstones_list(((struct tsdb_db *)user)->tombstones);
+    size_t count = tsdb_erasers_tombstone_count(list);
+    tsdb_erasers_unref(list);
+    return (double)count;
+}
+
 void tsdb_deletion_register(struct tsdb_db *db, struct tw_metrics *metrics)
 {
+    tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_tombstones", "",
+                        "Deletions whose space is not freed yet.", read_tombstones, db);
     db->metrics.deletions = tw_metrics_counter(metrics, "tidewatch_tsdb_deletions_total", "",
                                                "Selectors whose samples were deleted.");
 }
