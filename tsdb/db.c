@@ -53,6 +53,11 @@ static double read_partitions(void *user)
     return (double)tsdb_partitions_count(((struct tsdb_db *)user)->partitions);
 }
 
+static double read_damaged(void *user)
+{
+    return (double)tsdb_partitions_aside_count(((struct tsdb_db *)user)->partitions);
+}
+
 static double read_writable(void *user)
 {
     struct tsdb_db_status status;
@@ -122,6 +127,10 @@ static void register_metrics(struct tsdb_db *db)
                         "Bytes that the data folder occupies.", read_disk_bytes, db);
     tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_partitions", "",
                         "Partitions (days) on disk.", read_partitions, db);
+    tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_partitions_damaged", "",
+                        "Partitions that are damaged and were set aside; queries over their days "
+                        "fail until they are salvaged or removed.",
+                        read_damaged, db);
     tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_writable", "",
                         "1 while samples are taken, 0 while the log cannot be written.",
                         read_writable, db);

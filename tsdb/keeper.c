@@ -193,6 +193,7 @@ void tsdb_keeper_body(void *argument)
 {
     struct tsdb_db *db = argument;
     int64_t pause_ns = ROUND_NS;
+    size_t aside = 0;
     tw_lock_take(&db->lock);
     while (!db->keeper_ends) {
         tw_cond_wait_ns(&db->keep, &db->lock, pause_ns);
@@ -204,6 +205,13 @@ void tsdb_keeper_body(void *argument)
         if (failed)
             tw_log(TW_LOG_ERROR, "tsdb.keeper", "cannot look after the store, trying again",
                    "err=%s", tw_log_quote(tw_str(err.message)));
+        size_t aside_now = tsdb_partitions_aside_count(db->partitions);
+        if (aside_now > aside)
+            tw_log(TW_LOG_ERROR, "tsdb.keeper",
+                   "damaged partitions were set aside; queries over their days fail, 'tidewatch "
+                   "verify' says what is readable",
+                   "files=%zu folder=%s", aside_now, tw_log_quote(tw_str(db->partition_folder)));
+        aside = aside_now;
         tw_lock_take(&db->lock);
         pause_ns = failed && db->active ? RETRY_NS : ROUND_NS;
     }

@@ -40,6 +40,14 @@ const struct tsdb_env_format tsdb_partition_format = {
     .key_sum = true,
 };
 
+/* A file that was found to be damaged when it had to be written to or at the start: it got the name
+ * with ASIDE_SUFFIX, nobody opens it, and samples of its day go into a new file. */
+struct aside {
+    int64_t day;
+    char *name;
+};
+#define ASIDE_SUFFIX ".damaged"
+
 struct tsdb_partitions {
     unsigned magic;
     char *folder;
@@ -53,6 +61,8 @@ struct tsdb_partitions {
     size_t count, capacity;
     size_t open_count;
     uint64_t tick;
+    struct aside *aside; /* damaged files; guarded by lock */
+    size_t aside_count;
 };
 
 /* day-N.mdb, once it was rewritten day-N.GENERATION.mdb. */
@@ -145,6 +155,22 @@ static enum tw_code add_file(struct tsdb_partitions *partitions, int64_t day, ui
     return code;
 }
 
+static void add_aside(struct tsdb_partitions *partitions, int64_t day, const char *name)
+{
+    partitions->aside =
+        realloc(partitions->aside, (partitions->aside_count + 1) * sizeof *partitions->aside);
+    TW_ASSERT(partitions->aside != NULL);
+    partitions->aside[partitions->aside_count++] = (struct aside){day, tw_str_dup(tw_str(name))};
+}
+
+static bool meet_aside(struct tsdb_partitions *partitions, const char *name)
+{
+    if (!tw_str_ends(tw_str(name), TW_STR(ASIDE_SUFFIX)) || strncmp(name, "day-", 4) != 0)
+        return false;
+    add_aside(partitions, strtoll(name + 4, NULL, 10), name);
+    return true;
+}
+
 /* Takes up a partition's file; removes what an interrupted step left. */
 static enum tw_code meet_file(struct tsdb_partitions *partitions, const char *name,
                               struct tw_err *err)
@@ -153,6 +179,8 @@ static enum tw_code meet_file(struct tsdb_partitions *partitions, const char *na
     uint32_t generation;
     if (parse_name(name, &day, &generation))
         return add_file(partitions, day, generation, err);
+    if (meet_aside(partitions, name))
+        return TW_OK;
     if (!tw_str_ends(tw_str(name), TW_STR(".tmp")) &&
         !tw_str_ends(tw_str(name), TW_STR(".tmp-lock")))
         return TW_OK;
@@ -197,6 +225,9 @@ struct tsdb_partitions *tsdb_partitions_close(struct tsdb_partitions *partitions
         tsdb_env_close(partitions->items[i]->env);
         free(partitions->items[i]);
     }
+    for (size_t i = 0; i < partitions->aside_count; i++)
+        free(partitions->aside[i].name);
+    free(partitions->aside);
     free(partitions->items);
     free(partitions->folder);
     tw_lock_fini(&partitions->lock);
@@ -213,6 +244,23 @@ size_t tsdb_partitions_count(struct tsdb_partitions *partitions)
     size_t count = partitions->count;
     tw_lock_release(&partitions->lock);
     return count;
+}
+
+size_t tsdb_partitions_aside_count(struct tsdb_partitions *partitions)
+{
+    TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
+    tw_lock_take(&partitions->lock);
+    size_t count = partitions->aside_count;
+    tw_lock_release(&partitions->lock);
+    return count;
+}
+
+static struct tsdb_partition *get_locked(struct tsdb_partitions *partitions, int64_t day)
+{
+    tw_lock_assert_held(&partitions->lock);
+    size_t at = find_day(partitions, day);
+    return at < partitions->count && partitions->items[at]->day == day ? partitions->items[at]
+                                                                       : NULL;
 }
 
 /* ---- opening and closing environments ---- */
@@ -266,6 +314,51 @@ static void unref_locked(struct tsdb_partitions *partitions, struct tsdb_partiti
     }
 }
 
+/* The damaged partition gets out of the way, its bytes stay for whoever saves what is left. */
+static enum tw_code set_aside_locked(struct tsdb_partitions *partitions,
+                                     struct tsdb_partition *partition, struct tw_err *err)
+{
+    tw_lock_assert_held(&partitions->lock);
+    char *from = path_of(partitions, partition);
+    size_t size = strlen(from) + sizeof ASIDE_SUFFIX;
+    char *to = malloc(size);
+    TW_ASSERT(to != NULL);
+    snprintf(to, size, "%s" ASIDE_SUFFIX, from);
+    enum tw_code code = tsdb_env_rename(from, to, err);
+    if (code == TW_OK) {
+        size_t at = find_day(partitions, partition->day);
+        add_aside(partitions, partition->day, strrchr(to, '/') + 1);
+        memmove(partitions->items + at, partitions->items + at + 1,
+                (--partitions->count - at) * sizeof *partitions->items);
+        partition->doomed = true;
+        if (partition->references == 0) {
+            if (partition->env)
+                partitions->open_count--;
+            tsdb_env_close(partition->env);
+            free(partition);
+        }
+    }
+    free(from);
+    free(to);
+    return code;
+}
+
+/* Samples of these times are in a file that nobody can read: an answer without them would be
+ * wrong without a word. */
+static enum tw_code check_aside_locked(struct tsdb_partitions *partitions, int64_t start_ms,
+                                       int64_t end_ms, struct tw_err *err)
+{
+    for (size_t i = 0; i < partitions->aside_count; i++)
+        if (partitions->aside[i].day >= tw_floor_div(start_ms, TSDB_DAY_MS) &&
+            partitions->aside[i].day <= tw_floor_div(end_ms, TSDB_DAY_MS))
+            return tw_err_set(err, TW_CORRUPT,
+                              "'%s/%s' is damaged and has samples of the time asked for; "
+                              "'tidewatch verify' says what is readable, with --salvage it saves "
+                              "that; to go on without its samples, remove the file and restart",
+                              partitions->folder, partitions->aside[i].name);
+    return TW_OK;
+}
+
 enum tw_code tsdb_partitions_list(struct tsdb_partitions *partitions, int64_t start_ms,
                                   int64_t end_ms, struct tsdb_partition ***ret_items,
                                   size_t *ret_count, struct tw_err *err)
@@ -273,13 +366,17 @@ enum tw_code tsdb_partitions_list(struct tsdb_partitions *partitions, int64_t st
     TW_CHECK_MAGIC(partitions, PARTITIONS_MAGIC);
     int64_t last_day = tw_floor_div(end_ms, TSDB_DAY_MS);
     tw_lock_take(&partitions->lock);
+    enum tw_code code = check_aside_locked(partitions, start_ms, end_ms, err);
+    if (code != TW_OK) {
+        tw_lock_release(&partitions->lock);
+        return code;
+    }
     size_t first = find_day(partitions, tw_floor_div(start_ms, TSDB_DAY_MS)), limit = first;
     while (limit < partitions->count && partitions->items[limit]->day <= last_day)
         limit++;
     struct tsdb_partition **items = calloc(limit - first + 1, sizeof *items);
     TW_ASSERT(items != NULL);
     size_t count = 0;
-    enum tw_code code = TW_OK;
     for (size_t i = first; i < limit && code == TW_OK; i++) {
         code = ref_locked(partitions, partitions->items[i], TSDB_ENV_OPEN, err);
         if (code == TW_OK)
@@ -349,14 +446,19 @@ enum tw_code tsdb_partitions_newest_run(struct tsdb_partitions *partitions, uint
     uint64_t newest = 0;
     enum tw_code code = TW_OK;
     tw_lock_take(&partitions->lock);
-    for (size_t i = 0; i < partitions->count && code == TW_OK; i++) {
+    for (size_t i = 0; i < partitions->count && code == TW_OK;) {
+        struct tsdb_partition *partition = partitions->items[i];
         uint64_t run = 0;
-        code = ref_locked(partitions, partitions->items[i], TSDB_ENV_OPEN, err);
-        if (code != TW_OK)
-            break;
-        code = newest_run(partitions->items[i]->env, &run, err);
-        newest = run > newest ? run : newest;
-        unref_locked(partitions, partitions->items[i]);
+        code = ref_locked(partitions, partition, TSDB_ENV_OPEN, err);
+        if (code == TW_OK) {
+            code = newest_run(partition->env, &run, err);
+            newest = run > newest ? run : newest;
+            unref_locked(partitions, partition);
+        }
+        if (code == TW_CORRUPT) /* the other days go on */
+            code = set_aside_locked(partitions, partition, err);
+        else
+            i++;
     }
     tw_lock_release(&partitions->lock);
     if (code == TW_OK)
@@ -364,7 +466,7 @@ enum tw_code tsdb_partitions_newest_run(struct tsdb_partitions *partitions, uint
     return code;
 }
 
-static enum tw_code write_held(struct tsdb_partitions *partitions, int64_t day,
+static enum tw_code write_once(struct tsdb_partitions *partitions, int64_t day,
                                struct tsdb_run *run, size_t *ret_blocks, struct tw_err *err)
 {
     tw_lock_assert_held(&partitions->writing);
@@ -399,6 +501,20 @@ static enum tw_code write_held(struct tsdb_partitions *partitions, int64_t day,
     return code;
 }
 
+static enum tw_code write_held(struct tsdb_partitions *partitions, int64_t day,
+                               struct tsdb_run *run, size_t *ret_blocks, struct tw_err *err)
+{
+    enum tw_code code = write_once(partitions, day, run, ret_blocks, err);
+    if (code != TW_CORRUPT)
+        return code;
+    /* The run is to be durable somewhere, and all days behind this one too. */
+    tw_lock_take(&partitions->lock);
+    struct tsdb_partition *partition = get_locked(partitions, day);
+    code = partition ? set_aside_locked(partitions, partition, err) : TW_OK;
+    tw_lock_release(&partitions->lock);
+    return code == TW_OK ? write_once(partitions, day, run, ret_blocks, err) : code;
+}
+
 enum tw_code tsdb_partitions_write(struct tsdb_partitions *partitions, int64_t day,
                                    struct tsdb_run *run, size_t *ret_blocks, struct tw_err *err)
 {
@@ -409,14 +525,6 @@ enum tw_code tsdb_partitions_write(struct tsdb_partitions *partitions, int64_t d
 }
 
 /* ---- one partition ---- */
-
-static struct tsdb_partition *get_locked(struct tsdb_partitions *partitions, int64_t day)
-{
-    tw_lock_assert_held(&partitions->lock);
-    size_t at = find_day(partitions, day);
-    return at < partitions->count && partitions->items[at]->day == day ? partitions->items[at]
-                                                                       : NULL;
-}
 
 void tsdb_partitions_hold(struct tsdb_partitions *partitions)
 {
@@ -578,6 +686,19 @@ enum tw_code tsdb_partitions_drop(struct tsdb_partitions *partitions, int64_t be
             partitions->open_count--;
         tsdb_env_close(partition->env);
         free(partition);
+    }
+    for (size_t i = 0; i < partitions->aside_count && code == TW_OK;) {
+        if (partitions->aside[i].day >= first_kept) {
+            i++;
+            continue;
+        }
+        char *path = tw_file_join(partitions->folder, partitions->aside[i].name);
+        code = tsdb_env_remove(path, err);
+        free(path);
+        if (code == TW_OK) {
+            free(partitions->aside[i].name);
+            partitions->aside[i] = partitions->aside[--partitions->aside_count];
+        }
     }
     if (dropped > 0) /* there may be no array at all */
         memmove(partitions->items, partitions->items + dropped,

@@ -33,6 +33,9 @@ TW_MUST_CHECK enum tw_code tsdb_partitions_open(const char *folder,
                                                 struct tw_err *err);
 struct tsdb_partitions *tsdb_partitions_close(struct tsdb_partitions *partitions); /* NULL */
 size_t tsdb_partitions_count(struct tsdb_partitions *partitions);
+/* Damaged files, set aside as NAME.damaged: at the start, or when one had to be written to (a new
+ * file took its place). Listing a time that one of them has is TW_CORRUPT. */
+size_t tsdb_partitions_aside_count(struct tsdb_partitions *partitions);
 /* The highest run in any of them; 0 without any. */
 TW_MUST_CHECK enum tw_code tsdb_partitions_newest_run(struct tsdb_partitions *partitions,
                                                       uint64_t *ret_run, struct tw_err *err);

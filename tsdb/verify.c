@@ -139,6 +139,8 @@ void tsdb_verify_file(const char *folder, struct tsdb_verify_file *file)
     char *path = tw_file_join(folder, file->path);
     if (tsdb_pages_walk(path, &visitor, &counts, &err) != TW_OK)
         tsdb_verify_find(file, "%s", err.message);
+    if (tw_str_ends(tw_str(path), TW_STR(".damaged")))
+        tsdb_verify_find(file, "it was set aside by the server as damaged");
     bool whole = file->finding_count == 0 && opens(path, tsdb_verify_formats[file->kind], file);
     if (file->kind == TSDB_VERIFY_CATALOG && whole) {
         check_catalog(path, file);
@@ -229,6 +231,9 @@ static enum tw_code list_files(const char *folder, struct tsdb_verify_report *re
         add_file(report, folder, "default", "catalog.mdb", TSDB_VERIFY_CATALOG);
     enum tw_code code =
         add_folder(report, folder, "default/partitions", ".mdb", TSDB_VERIFY_PARTITION, err);
+    if (code == TW_OK)
+        code = add_folder(report, folder, "default/partitions", ".damaged", TSDB_VERIFY_PARTITION,
+                          err);
     if (code == TW_OK)
         code = add_folder(report, folder, "default/log", ".log", TSDB_VERIFY_SEGMENT, err);
     if (tw_file_exists(state))

@@ -305,11 +305,53 @@ START_TEST(lost_pages_cost_what_was_on_them)
 }
 END_TEST
 
+static enum tw_code select_day(struct tsdb_db *db, int64_t day)
+{
+    struct tw_context context = store_context();
+    struct tsdb_selection *selection;
+    enum tw_code code =
+        tsdb_select(tsdb_db_storage(db), &context, NULL, 0, day * TSDB_DAY_MS,
+                    (day + 1) * TSDB_DAY_MS - 1, &(struct tsdb_hints){0}, &selection, &err);
+    if (code == TW_OK)
+        tsdb_selection_close(selection);
+    return code;
+}
+
+/* The server goes on with all other days, and with new samples of that day. */
+START_TEST(a_damaged_partition_is_set_aside)
+{
+    make_in_child();
+    char file[4400], other[4500];
+    uint64_t said;
+    snprintf(file, sizeof file, "%s/default/partitions/day-0.mdb", path);
+    snprintf(other, sizeof other, "%s.damaged", file);
+    for (long page = 2; page < 5; page++) /* bounds of pages */
+        flip(file, page * 4096 + 12, 1);
+    struct tsdb_db *db;
+    unit_assert_ok(
+        tsdb_db_open(&(struct tsdb_db_options){.folder = path, .manual = true}, &db, &err), &err);
+    ck_assert(tw_file_exists(other) && !tw_file_exists(file));
+    unit_assert_code(select_day(db, 1), TW_OK);
+    unit_assert_code(select_day(db, 0), TW_CORRUPT);
+    unit_assert_contains(err.message, "day-0.mdb.damaged");
+    unit_assert_contains(err.message, "tidewatch verify");
+    unit_assert_ok(store_append(db, "m0,host=h0-000000000000000000000000000000", time_of(0),
+                                value_of(0, 0), &err),
+                   &err);
+    unit_assert_ok(tsdb_db_flush(db, &err), &err);
+    ck_assert(tw_file_exists(file));
+    unit_assert_code(select_day(db, 0), TW_CORRUPT);
+    tsdb_db_close(db);
+    ck_assert_uint_ge(salvage(&said), SERIES_COUNT * STEPS / 2);
+}
+END_TEST
+
 int main(void)
 {
     const struct unit_case cases[] = {UNIT_CASE(a_whole_store_is_whole),
                                       UNIT_CASE(refuses_what_it_cannot_check),
                                       UNIT_CASE_SLOW(damage_is_found_and_the_rest_salvaged, 3600),
+                                      UNIT_CASE_SLOW(a_damaged_partition_is_set_aside, 120),
                                       UNIT_CASE_SLOW(lost_pages_cost_what_was_on_them, 120),
                                       {0}};
     return unit_run("tsdb/verify", cases);
