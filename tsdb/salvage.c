@@ -243,14 +243,29 @@ static enum tw_code append_waiting(struct target *target, struct tw_err *err)
     return code;
 }
 
+static enum tw_code take_histograms(struct target *target, struct wire_labels labels,
+                                    const struct tsdb_column *column, struct tw_err *err)
+{
+    struct tw_context context;
+    tw_context_init(&context, tw_clock_system());
+    struct tsdb_histogram_sample *samples = malloc(column->count * sizeof *samples);
+    TW_ASSERT(samples != NULL);
+    for (size_t i = 0; i < column->count; i++)
+        samples[i] = (struct tsdb_histogram_sample){labels, column->histograms[i]};
+    target->since_flush += column->count;
+    enum tw_code code =
+        tsdb_append_histograms(tsdb_db_storage(target->db), &context, samples, column->count, err);
+    free(samples);
+    return code;
+}
+
 static enum tw_code take_samples(void *user, struct wire_labels labels,
                                  const struct tsdb_column *column, struct tw_err *err)
 {
     struct target *target = user;
     enum tw_code code = TW_OK;
     if (column->kind != TSDB_KIND_FLOAT)
-        return tw_err_set(err, TW_UNSUPPORTED,
-                          "native histograms of damaged files are not salvaged");
+        return take_histograms(target, labels, column, err);
     for (size_t i = 0; i < column->count && code == TW_OK; i++) {
         if (target->count == BATCH_SAMPLES)
             code = append_waiting(target, err);

@@ -52,12 +52,34 @@ static enum tw_code replay_group(void *user, struct tw_str group, struct tw_err 
     return TW_OK;
 }
 
+static void give_histograms(const struct tsdb_histogram_view *view, struct wire_labels labels,
+                            struct tsdb_verify_file *file, struct tsdb_verify_sink *sink)
+{
+    struct tw_arena *arena = tw_arena_new(1 << 16);
+    struct tsdb_mixed mixed = {0};
+    struct tsdb_mixed_columns columns = {0};
+    struct tsdb_column column;
+    tsdb_histogram_view_read(view, INT64_MIN, INT64_MAX, arena, &mixed);
+    for (size_t at = 0; at < mixed.count;) {
+        at += tsdb_mixed_columns_take(&columns, mixed.items + at, mixed.count - at, &column);
+        tsdb_verify_give(file, sink, labels, &column);
+    }
+    tsdb_mixed_columns_fini(&columns);
+    tsdb_mixed_fini(&mixed);
+    tw_arena_free(arena);
+}
+
 static void give_series(struct tsdb_head *head, uint32_t id, struct tsdb_points *points,
                         struct tsdb_verify_file *file, struct tsdb_verify_sink *sink)
 {
     unsigned char room[TSDB_HEAD_TAIL_BYTES];
     struct wire_label items[WIRE_LABELS_COUNT_MAX];
     struct tsdb_head_view view = tsdb_head_view(head, id, room);
+    struct wire_labels labels = {0};
+    if (view.last_ms != INT64_MIN || view.histograms.newest)
+        labels = tsdb_index_labels(tsdb_head_index(head), id, items);
+    if (view.histograms.newest)
+        give_histograms(&view.histograms, labels, file, sink);
     tsdb_head_view_points(&view, INT64_MIN, INT64_MAX, points);
     if (points->count == 0)
         return;
@@ -70,7 +92,7 @@ static void give_series(struct tsdb_head *head, uint32_t id, struct tsdb_points 
     }
     struct tsdb_column column = {
         .kind = TSDB_KIND_FLOAT, .count = points->count, .times_ms = times, .values = values};
-    tsdb_verify_give(file, sink, tsdb_index_labels(tsdb_head_index(head), id, items), &column);
+    tsdb_verify_give(file, sink, labels, &column);
     free(times);
     free(values);
 }

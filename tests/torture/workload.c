@@ -47,12 +47,21 @@ struct expiry {
     int64_t limit_ms;
 };
 
+/* A deletion of all samples of a series: of the versions before `order`. */
+struct erasure {
+    int series;
+    size_t order;
+    struct step step;
+};
+
 static struct version *versions;
 static size_t version_count, version_capacity;
 static struct step state_steps[ROUNDS + 3], metadata_steps[ROUNDS + 3];
 static int state_count, metadata_count;
 static struct expiry expiries[4 * ROUNDS];
 static int expiry_count;
+static struct erasure erasures[ROUNDS];
+static int erasure_count;
 
 static struct tw_clock *wall;
 static struct tsdb_db *db;
@@ -195,6 +204,25 @@ static enum tw_code write_metadata(struct tw_err *err)
     return code;
 }
 
+/* Also of what is only in memory yet. */
+static enum tw_code erase(int round, struct tw_err *err)
+{
+    struct erasure *erasure = &erasures[erasure_count++];
+    *erasure = (struct erasure){.series = round, .order = version_count};
+    erasure->step = (struct step){disk_position(), NEVER};
+    char text[16];
+    snprintf(text, sizeof text, "%d", round);
+    struct tsdb_matcher matcher = {
+        .op = TSDB_MATCH_EQUAL, .name = TW_STR("series"), .value = tw_str(text)};
+    struct tsdb_selector selector = {&matcher, 1};
+    struct tw_context context;
+    tw_context_init(&context, tw_clock_system());
+    enum tw_code code = tsdb_db_delete(db, &context, &selector, 1, INT64_MIN, INT64_MAX, err);
+    if (code == TW_OK)
+        erasure->step.acknowledged = disk_position();
+    return code;
+}
+
 /* ---- the script ---- */
 
 static enum tw_code open_parts(struct tw_err *err)
@@ -233,6 +261,8 @@ static void script(void)
         (void)(write_metadata(&err) == TW_OK);
         if (round % 2 == 1)
             (void)(tsdb_db_flush(db, &err) == TW_OK);
+        if (round % 3 == 1)
+            (void)(erase(round, &err) == TW_OK);
         (void)(write_batch(round, BATCHES, &err) == TW_OK);
         tw_clock_manual_advance(wall, ROUND_MS);
         (void)(keep(&err) == TW_OK);
@@ -273,7 +303,7 @@ static int compare_versions(const void *a, const void *b)
 static void forget(void)
 {
     version_count = 0;
-    state_count = metadata_count = expiry_count = 0;
+    state_count = metadata_count = expiry_count = erasure_count = 0;
 }
 
 static void set_paths(const char *folder)
@@ -328,6 +358,18 @@ static int64_t expired_before(size_t position)
     return limit_ms;
 }
 
+/* surely: the deletion was acknowledged; else it may be carried out, or not. */
+static bool is_erased(const struct version *version, size_t position, bool surely)
+{
+    for (int i = 0; i < erasure_count; i++)
+        if (erasures[i].series == version->series && version->order < erasures[i].order &&
+            (surely ? erasures[i].step.acknowledged != NEVER &&
+                          erasures[i].step.acknowledged <= position
+                    : erasures[i].step.begun < position))
+            return true;
+    return false;
+}
+
 /* All versions of one sample begin at `first`; *ret_limit is behind them. Whether it must be there,
  * and whether these bits are right. */
 static void judge(size_t first, size_t position, uint64_t bits, size_t *ret_limit, bool *ret_needed,
@@ -342,9 +384,10 @@ static void judge(size_t first, size_t position, uint64_t bits, size_t *ret_limi
             last = i;
     *ret_right = false;
     for (size_t i = last == NEVER ? first : last; i < limit; i++)
-        if (versions[i].bits == bits && versions[i].begun <= position)
+        if (versions[i].bits == bits && versions[i].begun <= position &&
+            !is_erased(&versions[i], position, true))
             *ret_right = true;
-    *ret_needed = last != NEVER;
+    *ret_needed = last != NEVER && !is_erased(&versions[last], position, false);
     *ret_limit = limit;
 }
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * workload: a script of everything that a store is asked to do (ingest, new series, late and
- * overwritten samples, metadata, state, flush, retention, reopening), and the knowledge of what
- * was acknowledged when. The store lies in FOLDER/data, the state in FOLDER/data/state.
+ * overwritten samples, deletions, metadata, state, flush, rewriting, retention, reopening), and the
+ * knowledge of what was acknowledged when. The store lies in FOLDER/data, the state in
+ * FOLDER/data/state.
  *
  * The script is the same each time, so that the n-th write of one run is the n-th of the next.
  *
  * What a check demands at a position p of the recording (disk.h):
  *   - the last version of a sample that was acknowledged before p, or a later one that was begun
- *     before p, is there, bit for bit; unless retention may have taken it;
+ *     before p, is there, bit for bit; unless retention or a deletion may have taken it;
+ *   - what an acknowledged deletion took is gone;
  *   - nothing is there that was never written;
  *   - a transaction of the state is there as a whole or not at all, and when acknowledged, it is;
  *   - acknowledged metadata is there;
