@@ -17,7 +17,8 @@
  *       needs and can be replayed alone. When less than half of the index is active at a change,
  *       the new generation begins an empty one, and the old goes with the last head that has it.
  *   I5  A series is active when it was written to in the active generation or the one before. A
- *       limit refuses series that are not active, never one that is.
+ *       limit refuses series that are not active, never one that is. (An index that begins knows
+ *       of none: for one generation, only what comes in it is counted.)
  */
 #ifndef TW_TSDB_DB_INT_H
 #define TW_TSDB_DB_INT_H

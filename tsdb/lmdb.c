@@ -886,6 +886,25 @@ enum tw_code tsdb_env_put(struct tsdb_env_txn *txn, const char *table, struct tw
     return TW_OK;
 }
 
+enum tw_code tsdb_env_append(struct tsdb_env_txn *txn, const char *table, struct tw_str key,
+                             struct tw_str value, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(txn, TXN_MAGIC);
+    TW_ASSERT(key.size > 0 && key.size <= TSDB_ENV_KEY_BYTES_MAX && value.size < UINT32_MAX / 2);
+    MDB_dbi dbi;
+    int number;
+    if (!find_table(txn, table, true, &dbi, &number))
+        return fail(txn->env, number, "cannot make a table", err);
+    MDB_val mdb_key = key_val(key);
+    MDB_val framed = {FRAME_HEADER + value.size + name_bytes(table, key, value.size), NULL};
+    number = guarded_put(txn->mdb, dbi, &mdb_key, &framed, MDB_RESERVE | MDB_APPEND);
+    if (number)
+        return fail_in(txn, number, "cannot append", err);
+    txn->sum += key_sum(tw_str(table), key);
+    write_frame(framed.mv_data, table, key, value);
+    return TW_OK;
+}
+
 enum tw_code tsdb_env_get(struct tsdb_env_txn *txn, const char *table, struct tw_str key,
                           struct tw_str *ret_value, struct tw_err *err)
 {

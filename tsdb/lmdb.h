@@ -104,6 +104,11 @@ void tsdb_env_abort(struct tsdb_env_txn *txn); /* NULL is fine */
 /* A table is made when it is first written to; reading a missing one finds nothing. */
 TW_MUST_CHECK enum tw_code tsdb_env_put(struct tsdb_env_txn *txn, const char *table,
                                         struct tw_str key, struct tw_str value, struct tw_err *err);
+/* The same for a key above all others of the table: pages become full, where tsdb_env_put leaves
+ * room for keys in between. */
+TW_MUST_CHECK enum tw_code tsdb_env_append(struct tsdb_env_txn *txn, const char *table,
+                                           struct tw_str key, struct tw_str value,
+                                           struct tw_err *err);
 TW_MUST_CHECK enum tw_code tsdb_env_get(struct tsdb_env_txn *txn, const char *table,
                                         struct tw_str key, struct tw_str *ret_value,
                                         struct tw_err *err);

@@ -3,7 +3,7 @@ TSDB_UNIT_LDADD = $(UNIT_LIBS) tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/l
 	$(TSDB_LIBS) $(BASE_LIBS)
 
 if BUILD_SERVER
-UNIT_TESTS += %D%/codec_test %D%/damage_test %D%/db_test %D%/delete_test %D%/format_test %D%/model_test %D%/receiver_test %D%/rewrite_test %D%/state_test %D%/threads_test
+UNIT_TESTS += %D%/codec_test %D%/damage_test %D%/db_test %D%/delete_test %D%/format_test %D%/generation_test %D%/head_test %D%/model_test %D%/receiver_test %D%/rewrite_test %D%/state_test %D%/threads_test
 UNIT_TESTS += %D%/histogram_test %D%/histogram_store_test
 UNIT_TESTS += %D%/verify_test
 endif
@@ -58,3 +58,10 @@ endif
 tests_bench_tsdb_bench_SOURCES = tests/bench/tsdb_bench.c
 tests_bench_tsdb_bench_LDADD = tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/libbase.a \
 	$(TSDB_LIBS) $(BASE_LIBS)
+
+%C%_generation_test_SOURCES = %D%/generation_test.c %D%/store.h
+%C%_generation_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_generation_test_LDADD = $(TSDB_UNIT_LDADD)
+%C%_head_test_SOURCES = %D%/head_test.c %D%/store.h
+%C%_head_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_head_test_LDADD = $(TSDB_UNIT_LDADD)

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a head and its index promise: samples come back as the rule of points.h says, whatever was
+ * packed and merged meanwhile; views stay right; ids, matching and restoring.
+ */
+#include "config.h"
+
+#include "tests/unit/tsdb/store.h"
+#include "tsdb/head.h"
+#include "tsdb/record.h"
+
+static struct tw_err err;
+static uint64_t seed;
+
+static uint32_t draw(uint32_t limit)
+{
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(seed >> 33) % limit;
+}
+
+/* ---- samples ---- */
+
+static int64_t draw_time(int kind, int64_t before)
+{
+    switch (kind) {
+    case 0:
+        return before + 15000;
+    case 1:
+        return before + 14990 + draw(20);
+    case 2:
+        return before + (int64_t)draw(60000) - 20000; /* late ones among them */
+    default:
+        return (int64_t)draw(50) * 1000; /* again and again */
+    }
+}
+
+static uint64_t draw_bits(int kind, uint64_t before)
+{
+    if (draw(40) == 0)
+        return TW_STALE_BITS;
+    switch (kind) {
+    case 0:
+        return before;
+    case 1:
+        return tw_double_bits((double)draw(1000));
+    default:
+        return seed * UINT64_C(0x9e3779b97f4a7c15);
+    }
+}
+
+static void assert_same(const struct tsdb_points *a, const struct tsdb_points *b)
+{
+    ck_assert_uint_eq(a->count, b->count);
+    for (size_t i = 0; i < a->count; i++) {
+        ck_assert_int_eq(a->items[i].time_ms, b->items[i].time_ms);
+        ck_assert_uint_eq(a->items[i].bits, b->items[i].bits);
+    }
+}
+
+static void copy_settled(const struct tsdb_points *all, struct tsdb_points *ret)
+{
+    ret->count = 0;
+    struct tsdb_point *to = tsdb_points_reserve(ret, all->count);
+    memcpy(to, all->items, all->count * sizeof *to);
+    ret->count = all->count;
+    tsdb_points_settle(ret);
+}
+
+START_TEST(samples_come_back)
+{
+    struct wire_label items[8];
+    struct tsdb_points all = {0}, wanted = {0}, wanted_before = {0}, got = {0};
+    unsigned char room[2][TSDB_HEAD_TAIL_BYTES];
+    for (int round = 0; round < 48; round++) {
+        seed = (uint64_t)round + 1;
+        struct tsdb_head *head = tsdb_head_new(1);
+        struct wire_labels labels = store_labels("m,a=b", items);
+        uint32_t id = tsdb_head_add_series(head, labels, wire_labels_hash(labels));
+        int64_t time_ms = round % 5 == 4 ? INT64_MIN / 2 : 1700000000000;
+        uint64_t bits = 0;
+        all.count = 0;
+        struct tsdb_head_view before = {0};
+        bool has_before = false;
+        for (int i = 0; i < 1500; i++) {
+            time_ms = draw_time(round % 4, time_ms);
+            bits = draw_bits(round / 4 % 3, bits);
+            *tsdb_points_reserve(&all, 1) = (struct tsdb_point){time_ms, bits};
+            all.count++;
+            tsdb_head_append(head, id, time_ms, bits);
+            if (draw(100) == 0 || i == 1499) {
+                struct tsdb_head_view view = tsdb_head_view(head, id, room[0]);
+                copy_settled(&all, &wanted);
+                tsdb_head_view_points(&view, INT64_MIN, INT64_MAX, &got);
+                assert_same(&got, &wanted);
+                int64_t middle = wanted.items[wanted.count / 2].time_ms;
+                tsdb_head_view_points(&view, middle, INT64_MAX, &got);
+                ck_assert_uint_eq(got.count, wanted.count - wanted.count / 2);
+                ck_assert_int_eq(got.items[0].time_ms, middle);
+            }
+            if (draw(150) == 0 && !has_before) {
+                tsdb_head_ref(head); /* a selection: its view must outlive packing and merging */
+                has_before = true;
+                before = tsdb_head_view(head, id, room[1]);
+                copy_settled(&all, &wanted_before);
+            } else if (has_before && draw(150) == 0) {
+                tsdb_head_view_points(&before, INT64_MIN, INT64_MAX, &got);
+                assert_same(&got, &wanted_before);
+                tsdb_head_unref(head);
+                has_before = false;
+            }
+        }
+        ck_assert_uint_eq(tsdb_head_sample_count(head), 1500);
+        if (has_before)
+            tsdb_head_unref(head);
+        tsdb_head_unref(head);
+    }
+    tsdb_points_fini(&all);
+    tsdb_points_fini(&wanted);
+    tsdb_points_fini(&wanted_before);
+    tsdb_points_fini(&got);
+}
+END_TEST
+
+START_TEST(arrivals_are_told_apart)
+{
+    struct wire_label items[8];
+    struct tsdb_head *head = tsdb_head_new(1);
+    struct wire_labels labels = store_labels("m", items);
+    uint32_t id = tsdb_head_add_series(head, labels, 1);
+    for (int i = 1; i <= 200; i++)
+        ck_assert_int_eq(tsdb_head_append(head, id, i * 1000, 7), TSDB_ARRIVED_NEWEST);
+    ck_assert_int_eq(tsdb_head_append(head, id, 200000, 7), TSDB_ARRIVED_DUPLICATE);
+    ck_assert_int_eq(tsdb_head_append(head, id, 200000, 8), TSDB_ARRIVED_OVERWRITING);
+    ck_assert_int_eq(tsdb_head_append(head, id, 199000, 7), TSDB_ARRIVED_DUPLICATE);
+    ck_assert_int_eq(tsdb_head_append(head, id, 100000, 7), TSDB_ARRIVED_DUPLICATE); /* packed */
+    ck_assert_int_eq(tsdb_head_append(head, id, 100000, 9), TSDB_ARRIVED_OVERWRITING);
+    ck_assert_int_eq(tsdb_head_append(head, id, 100500, 7), TSDB_ARRIVED_LATE);
+    ck_assert_int_eq(tsdb_head_append(head, id, -1, 7), TSDB_ARRIVED_LATE);
+    ck_assert_int_eq(tsdb_head_append(head, id, 200001, 7), TSDB_ARRIVED_NEWEST);
+    tsdb_head_unref(head);
+}
+END_TEST
+
+/* ---- the index ---- */
+
+#define SERIES 600
+
+static void describe(uint32_t i, char text[64])
+{
+    snprintf(text, 64, "m%u,%s=%u,even=%s,zone=%c", i % 7, i % 3 ? "host" : "pod", i,
+             i % 2 ? "no" : "yes", (char)('a' + i % 5));
+}
+
+static void fill_index(struct tsdb_index *index)
+{
+    for (uint32_t i = 0; i < SERIES; i++) {
+        char text[64];
+        struct wire_label items[8];
+        describe(i, text);
+        struct wire_labels labels = store_labels(text, items);
+        uint64_t hash = wire_labels_hash(labels);
+        ck_assert_uint_eq(tsdb_index_find(index, labels, hash), TSDB_NO_SERIES);
+        ck_assert_uint_eq(tsdb_index_append(index, labels, hash), i);
+    }
+}
+
+static bool naively(const struct tsdb_matcher *matchers, size_t count, struct wire_labels labels)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct tw_str value = TW_STR("");
+        for (size_t j = 0; j < labels.count; j++)
+            if (tw_str_equal(labels.items[j].name, matchers[i].name))
+                value = labels.items[j].value;
+        if (!tsdb_matcher_matches(&matchers[i], value))
+            return false;
+    }
+    return true;
+}
+
+static void assert_matches(struct tsdb_index *index)
+{
+    static const struct {
+        enum tsdb_match_op op;
+        const char *name, *value;
+    } pool[] = {{TSDB_MATCH_EQUAL, WIRE_METRIC_NAME, "m3"},
+                {TSDB_MATCH_EQUAL, "even", "yes"},
+                {TSDB_MATCH_EQUAL, "host", "17"},
+                {TSDB_MATCH_EQUAL, "host", ""},
+                {TSDB_MATCH_EQUAL, "nothing", "x"},
+                {TSDB_MATCH_NOT_EQUAL, "zone", "a"},
+                {TSDB_MATCH_NOT_EQUAL, "pod", ""},
+                {TSDB_MATCH_REGEX, "host", "1.*"},
+                {TSDB_MATCH_REGEX, WIRE_METRIC_NAME, "m[12]"},
+                {TSDB_MATCH_REGEX, "nothing", ".*"},
+                {TSDB_MATCH_NOT_REGEX, "zone", "[b-d]"}};
+    struct tsdb_ids ids = {0};
+    struct wire_label items[WIRE_LABELS_COUNT_MAX];
+    for (int round = 0; round < 400; round++) {
+        struct tsdb_matcher matchers[3];
+        size_t count = draw(4);
+        for (size_t i = 0; i < count; i++) {
+            size_t pick = draw(sizeof pool / sizeof *pool);
+            unit_assert_ok(tsdb_matcher_init(&matchers[i], pool[pick].op, tw_str(pool[pick].name),
+                                             tw_str(pool[pick].value), &err),
+                           &err);
+        }
+        ids.count = 0;
+        tsdb_index_match(index, matchers, count, &ids);
+        size_t at = 0;
+        for (uint32_t id = 0; id < tsdb_index_count(index); id++)
+            if (tsdb_index_has(index, id) &&
+                naively(matchers, count, tsdb_index_labels(index, id, items))) {
+                ck_assert_uint_lt(at, ids.count);
+                ck_assert_uint_eq(ids.items[at++], id);
+            }
+        ck_assert_uint_eq(at, ids.count);
+        for (size_t i = 0; i < count; i++)
+            tsdb_matcher_fini(&matchers[i]);
+    }
+    tsdb_ids_fini(&ids);
+}
+
+START_TEST(index_matches_as_a_scan_does)
+{
+    seed = 3;
+    struct tsdb_index *index = tsdb_index_new();
+    fill_index(index);
+    assert_matches(index);
+    tsdb_index_free(index);
+}
+END_TEST
+
+START_TEST(plan_sees_what_was_there)
+{
+    struct wire_label items[8];
+    struct tsdb_index *index = tsdb_index_new();
+    fill_index(index);
+    struct tsdb_matcher matcher;
+    unit_assert_ok(
+        tsdb_matcher_init(&matcher, TSDB_MATCH_EQUAL, TW_STR("even"), TW_STR("yes"), &err), &err);
+    struct tsdb_index_plan *plan = tsdb_index_plan(index, &matcher, 1);
+    struct wire_labels labels = store_labels("later,even=yes", items);
+    tsdb_index_append(index, labels, wire_labels_hash(labels));
+    struct tsdb_ids ids = {0};
+    tsdb_index_run(plan, &ids);
+    ck_assert_uint_eq(ids.count, SERIES / 2);
+    ids.count = 0;
+    tsdb_index_match(index, &matcher, 1, &ids);
+    ck_assert_uint_eq(ids.count, SERIES / 2 + 1);
+    tsdb_ids_fini(&ids);
+    tsdb_matcher_fini(&matcher);
+    tsdb_index_free(index);
+}
+END_TEST
+
+/* Every third series, last first, as a later segment would name them: the rest are holes. */
+START_TEST(index_is_restored_with_holes)
+{
+    seed = 5;
+    struct tsdb_head *head = tsdb_head_new(9), *back = tsdb_head_new(9);
+    struct tsdb_record_state state = {0}, back_state = {0};
+    struct tw_buf record;
+    tw_buf_init(&record, (size_t)1 << 20);
+    fill_index(tsdb_head_index(head));
+    struct tsdb_record_sample samples[SERIES];
+    size_t count = 0;
+    for (uint32_t id = SERIES; id-- > 0;)
+        if (id % 3 == 2) {
+            ck_assert(tsdb_record_register(&state, id));
+            ck_assert(!tsdb_record_register(&state, id));
+            samples[count++] = (struct tsdb_record_sample){.series = id, .time_ms = 5, .bits = id};
+        }
+    tsdb_record_encode(head, &state, samples, count, &record);
+    unit_assert_ok(tsdb_record_replay(back, &back_state, tw_buf_str(&record), &err), &err);
+    struct tsdb_index *index = tsdb_head_index(back);
+    ck_assert(tsdb_index_finish_restore(index));
+    ck_assert_uint_eq(tsdb_head_series_count(back), SERIES / 3);
+    ck_assert_uint_eq(tsdb_index_count(index), SERIES);
+    for (uint32_t id = 0; id < SERIES; id++) {
+        char text[64];
+        struct wire_label items[8];
+        describe(id, text);
+        struct wire_labels labels = store_labels(text, items);
+        ck_assert_int_eq(tsdb_index_has(index, id), id % 3 == 2);
+        ck_assert_uint_eq(tsdb_index_find(index, labels, wire_labels_hash(labels)),
+                          id % 3 == 2 ? id : TSDB_NO_SERIES);
+    }
+    assert_matches(index);
+    /* It goes on where it ended. */
+    struct wire_label items[8];
+    struct wire_labels labels = store_labels("later,even=yes,new=new", items);
+    ck_assert_uint_eq(tsdb_index_append(index, labels, wire_labels_hash(labels)), SERIES);
+    assert_matches(index);
+    /* Nothing may be something else than before. */
+    uint32_t pairs[WIRE_LABELS_COUNT_MAX];
+    size_t pair_count = tsdb_index_pair_ids(index, 2, pairs);
+    ck_assert(tsdb_index_restore_series(index, 2, tsdb_index_hash(index, 2), pairs, pair_count));
+    ck_assert(!tsdb_index_restore_series(index, 2, 1, pairs, pair_count));
+    ck_assert(!tsdb_index_restore_series(index, 2, tsdb_index_hash(index, 2), pairs, 2));
+    ck_assert(!tsdb_index_restore_string(index, 1, TW_STR("other")));
+    ck_assert(!tsdb_index_restore_string(index, TSDB_INDEX_ID_MAX, TW_STR("other")));
+    tsdb_record_state_fini(&state);
+    tsdb_record_state_fini(&back_state);
+    tw_buf_fini(&record);
+    tsdb_head_unref(head);
+    tsdb_head_unref(back);
+}
+END_TEST
+
+START_TEST(what_is_there_twice_is_found)
+{
+    struct tsdb_index *index = tsdb_index_new();
+    const uint32_t pairs[] = {1};
+    ck_assert(tsdb_index_restore_string(index, 1, TW_STR("a")));
+    ck_assert(tsdb_index_restore_string(index, 2, TW_STR("b")));
+    ck_assert(tsdb_index_restore_pair(index, 1, 1, 2));
+    ck_assert(tsdb_index_restore_series(index, 0, 77, pairs, 1));
+    ck_assert(tsdb_index_restore_series(index, 5, 77, pairs, 1));
+    ck_assert(!tsdb_index_finish_restore(index));
+    tsdb_index_free(index);
+}
+END_TEST
+
+int main(void)
+{
+    const struct unit_case cases[] = {UNIT_CASE(samples_come_back),
+                                      UNIT_CASE(arrivals_are_told_apart),
+                                      UNIT_CASE(index_matches_as_a_scan_does),
+                                      UNIT_CASE(plan_sees_what_was_there),
+                                      UNIT_CASE(index_is_restored_with_holes),
+                                      UNIT_CASE(what_is_there_twice_is_found),
+                                      {0}};
+    return unit_run("tsdb/head", cases);
+}
