@@ -12,6 +12,7 @@
 #include "tsdb/codec_int.h"
 
 #define DICTIONARY_SLOTS 128
+#define SHORT_ITEMS 48
 #define PATCH_BYTES 10 /* about what one costs */
 /* Decimals that take so much an item may be patterns by chance. */
 #define HARDLY_DECIMAL_BYTES 5
@@ -80,24 +81,41 @@ static void pack(const uint64_t *items, size_t count, unsigned width, struct tw_
     ret->size += size;
 }
 
-/* Cheapest width for the items when wider ones become exceptions. */
+static unsigned widest(const uint64_t *items, size_t count)
+{
+    uint64_t all = 0;
+    for (size_t i = 0; i < count; i++)
+        all |= items[i];
+    return tsdb_codec_bits(all);
+}
+
+/* Cheapest width for the items when wider ones become exceptions. Only widths that items have are
+ * looked at. */
 static unsigned choose_width(const uint64_t *items, size_t count, size_t *ret_bytes)
 {
-    uint16_t histogram[65] = {0};
+    uint16_t histogram[65];
+    uint8_t widths[65]; /* that there are, descending */
+    size_t width_count = 0, exceptions = 0;
+    unsigned most = widest(items, count);
+    size_t best = (count * most + 7) / 8;
+    *ret_bytes = best;
+    if (best <= 2) /* less than one exception takes */
+        return most;
+    memset(histogram, 0, (most + 1) * sizeof *histogram);
     for (size_t i = 0; i < count; i++)
         histogram[tsdb_codec_bits(items[i])]++;
-    unsigned widest = 64;
-    while (widest > 0 && histogram[widest] == 0)
-        widest--;
-    size_t best = (count * widest + 7) / 8, exceptions = 0;
-    unsigned best_width = widest;
-    for (unsigned width = widest; width-- > 0;) {
-        exceptions += histogram[width + 1];
+    for (unsigned width = most + 1; width-- > 0;)
+        if (histogram[width])
+            widths[width_count++] = (uint8_t)width;
+    unsigned best_width = most;
+    for (size_t i = 1; i < width_count; i++) {
+        unsigned width = widths[i];
+        exceptions += histogram[widths[i - 1]];
         if (exceptions * 2 >= best)
             break;
         size_t bytes = 1 + (count * width + 7) / 8;
-        for (unsigned bits = width + 1; bits <= widest; bits++)
-            bytes += (size_t)histogram[bits] * (1 + (bits - width + 6) / 7);
+        for (size_t j = 0; j < i; j++)
+            bytes += (size_t)histogram[widths[j]] * (1 + (widths[j] - width + 6) / 7);
         if (bytes < best) {
             best = bytes;
             best_width = width;
@@ -139,9 +157,20 @@ struct plan {
     size_t bytes; /* all, but for the first byte and the divisor */
 };
 
+/* Few items: exceptions are looked for in the plan that wins without them. */
+static bool is_short(const struct plan *plan)
+{
+    return plan->count < SHORT_ITEMS;
+}
+
 static void measure(struct plan *plan)
 {
-    plan->width = choose_width(plan->items, plan->count, &plan->bytes);
+    if (is_short(plan)) {
+        plan->width = widest(plan->items, plan->count);
+        plan->bytes = (plan->count * plan->width + 7) / 8;
+    } else {
+        plan->width = choose_width(plan->items, plan->count, &plan->bytes);
+    }
     plan->bytes += 1 + varint_bytes(tsdb_zigzag(plan->base));
     if (plan->codec == TSDB_CODEC_RISE || plan->codec == TSDB_CODEC_LINE ||
         plan->codec == TSDB_CODEC_DELTA2)
@@ -302,6 +331,11 @@ static struct plan *plan_integers(struct encoder *encoder, const uint64_t *items
         keep_better(&best, &other);
         plan_line(other, encoder->scaled, count);
         keep_better(&best, &other);
+    }
+    if (is_short(best)) {
+        size_t before = (best->count * best->width + 7) / 8, after;
+        best->width = choose_width(best->items, best->count, &after);
+        best->bytes -= before - after;
     }
     best->base = best->base * divisor + items[0];
     *ret_divisor = divisor;

@@ -31,6 +31,7 @@ endif
 	%D%/partition.c %D%/partition.h %D%/partition_int.h \
 	%D%/partition_cache.c %D%/partition_cache.h \
 	%D%/partition_index.c \
+	%D%/partition_page.c %D%/partition_page.h \
 	%D%/partition_reader.c \
 	%D%/partition_runs.c \
 	%D%/partition_writer.c \

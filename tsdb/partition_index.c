@@ -12,8 +12,6 @@
 #include "tsdb/codec.h"
 #include "tsdb/partition_int.h"
 
-#define NO_PAGE UINT32_MAX
-
 enum tw_code tsdb_partition_corrupt(const struct tsdb_env *env, const char *what,
                                     struct tw_err *err)
 {
@@ -40,27 +38,68 @@ enum tw_code tsdb_partition_read_counts(struct tsdb_env_txn *txn, struct tsdb_pa
 
 /* ---- pages ---- */
 
-/* A page: a count, that many sizes, then the items. */
-static bool parse_page(struct tw_str page, struct tw_str *ret_items, size_t *ret_count, size_t max)
+struct tsdb_strings_page {
+    uint32_t first;
+    size_t count;
+    struct tw_str *items; /* NULL until it is read */
+};
+
+/* Calls add for the first id of each page of a table; the pages are not read. */
+typedef void add_first(struct tsdb_partition_view *view, uint32_t first);
+static enum tw_code list_pages(struct tsdb_partition_view *view, const char *table, add_first *add,
+                               struct tw_err *err)
 {
-    struct tsdb_reader reader = tsdb_reader(page);
-    uint64_t sizes[TSDB_STRINGS_PER_PAGE];
-    uint64_t count = tsdb_read_varint(&reader);
-    if (!reader.ok || count > max)
-        return false;
-    for (uint64_t i = 0; i < count; i++)
-        sizes[i] = tsdb_read_varint(&reader);
-    for (uint64_t i = 0; i < count; i++)
-        ret_items[i] = tsdb_read_bytes(&reader, sizes[i]);
-    *ret_count = (size_t)count;
-    return reader.ok && tsdb_reader_left(&reader) == 0;
+    struct tsdb_env_cursor *cursor;
+    enum tw_code code = tsdb_env_cursor_open(view->txn, table, &cursor, err);
+    if (code != TW_OK)
+        return code;
+    struct tw_str key = {0};
+    code = tsdb_env_cursor_move(cursor, TSDB_ENV_FIRST, &key, NULL, err);
+    while (code == TW_OK) {
+        if (key.size != 4) {
+            code = tsdb_partition_corrupt(view->env, "index: key of a page", err);
+            break;
+        }
+        add(view, tsdb_env_key_get_u32(key.data));
+        code = tsdb_env_cursor_move(cursor, TSDB_ENV_NEXT, &key, NULL, err);
+    }
+    tsdb_env_cursor_close(cursor);
+    return code == TW_NOT_FOUND ? TW_OK : code;
 }
 
-static enum tw_code get_page(struct tsdb_partition_view *view, const char *table, uint32_t page,
+/* Whether an array that doubles is full at count. */
+static bool is_full(size_t count)
+{
+    return (count & (count - 1)) == 0;
+}
+
+static void add_strings(struct tsdb_partition_view *view, uint32_t first)
+{
+    size_t count = view->string_page_count++;
+    if (is_full(count)) {
+        view->string_pages =
+            realloc(view->string_pages, (count ? 2 * count : 1) * sizeof *view->string_pages);
+        TW_ASSERT(view->string_pages != NULL);
+    }
+    view->string_pages[count] = (struct tsdb_strings_page){.first = first};
+}
+
+static void add_series(struct tsdb_partition_view *view, uint32_t first)
+{
+    size_t count = view->series_page_count++;
+    if (is_full(count)) {
+        view->series_pages =
+            realloc(view->series_pages, (count ? 2 * count : 1) * sizeof *view->series_pages);
+        TW_ASSERT(view->series_pages != NULL);
+    }
+    view->series_pages[count] = first;
+}
+
+static enum tw_code get_page(struct tsdb_partition_view *view, const char *table, uint32_t first,
                              struct tw_str *ret, struct tw_err *err)
 {
     unsigned char key[4];
-    tsdb_env_key_u32(key, page);
+    tsdb_env_key_u32(key, first);
     enum tw_code code =
         tsdb_env_get(view->txn, table, (struct tw_str){(const char *)key, sizeof key}, ret, err);
     return code == TW_NOT_FOUND ? tsdb_partition_corrupt(view->env, "index: a page is missing", err)
@@ -71,14 +110,49 @@ enum tw_code tsdb_partition_view_init(struct tsdb_partition_view *view, struct t
                                       struct tsdb_env_txn *txn, struct tw_arena *arena,
                                       struct tw_err *err)
 {
-    view->env = env;
-    view->txn = txn;
-    view->arena = arena;
-    view->series_page = NO_PAGE;
+    *view = (struct tsdb_partition_view){
+        .env = env, .txn = txn, .arena = arena, .series_page_at = SIZE_MAX};
     enum tw_code code = tsdb_partition_read_counts(txn, &view->counts, err);
     if (code == TW_OK)
-        view->string_pages = TW_ARENA_ARRAY(arena, struct tsdb_strings_page *,
-                                            view->counts.strings / TSDB_STRINGS_PER_PAGE + 1);
+        code = list_pages(view, TSDB_TABLE_STRINGS, add_strings, err);
+    if (code == TW_OK)
+        code = list_pages(view, TSDB_TABLE_SERIES, add_series, err);
+    return code;
+}
+
+void tsdb_partition_view_fini(struct tsdb_partition_view *view)
+{
+    free(view->string_pages);
+    free(view->series_pages);
+    if (view->series)
+        tsdb_series_page_fini(view->series);
+    free(view->series);
+    free(view->postings);
+    *view = (struct tsdb_partition_view){0};
+}
+
+static enum tw_code find_strings(struct tsdb_partition_view *view, uint32_t id, struct tw_err *err)
+{
+    size_t first = 0, limit = view->string_page_count;
+    while (first < limit) {
+        size_t middle = first + (limit - first) / 2;
+        if (view->string_pages[middle].first > id)
+            limit = middle;
+        else
+            first = middle + 1;
+    }
+    if (first == 0)
+        return tsdb_partition_corrupt(view->env, "index: a string is missing", err);
+    struct tsdb_strings_page *page = &view->string_pages[first - 1];
+    view->string_page_at = first - 1;
+    if (page->items)
+        return TW_OK;
+    struct tw_str bytes;
+    enum tw_code code = get_page(view, TSDB_TABLE_STRINGS, page->first, &bytes, err);
+    if (code == TW_OK && !tsdb_strings_decode(bytes, view->arena, &page->items, &page->count)) {
+        page->items = NULL;
+        code = tsdb_partition_corrupt(view->env, "index: a page of strings", err);
+    }
     return code;
 }
 
@@ -87,23 +161,48 @@ enum tw_code tsdb_partition_view_string(struct tsdb_partition_view *view, uint32
 {
     if (id >= view->counts.strings)
         return tsdb_partition_corrupt(view->env, "index: a string is out of range", err);
-    uint32_t number = id / TSDB_STRINGS_PER_PAGE;
-    if (!view->string_pages[number]) {
-        struct tw_str bytes;
-        enum tw_code code = get_page(view, TSDB_TABLE_STRINGS, number, &bytes, err);
+    const struct tsdb_strings_page *page =
+        view->string_page_count ? &view->string_pages[view->string_page_at] : NULL;
+    if (!page || !page->items || id - page->first >= page->count) {
+        enum tw_code code = find_strings(view, id, err);
         if (code != TW_OK)
             return code;
-        struct tsdb_strings_page *page = TW_ARENA_NEW(view->arena, struct tsdb_strings_page);
-        size_t count;
-        if (!parse_page(tw_arena_str(view->arena, bytes), page->items, &count,
-                        TSDB_STRINGS_PER_PAGE))
-            return tsdb_partition_corrupt(view->env, "index: a page of strings", err);
-        view->string_pages[number] = page;
+        page = &view->string_pages[view->string_page_at];
     }
-    *ret = view->string_pages[number]->items[id % TSDB_STRINGS_PER_PAGE];
+    if (id - page->first >= page->count)
+        return tsdb_partition_corrupt(view->env, "index: a string is missing", err);
+    *ret = page->items[id - page->first];
     if (id != 0 && ret->size == 0)
         return tsdb_partition_corrupt(view->env, "index: a string is missing", err);
     return TW_OK;
+}
+
+/* The page that has the series, into view->series. */
+static enum tw_code find_series(struct tsdb_partition_view *view, uint32_t id, struct tw_err *err)
+{
+    size_t first = 0, limit = view->series_page_count;
+    while (first < limit) {
+        size_t middle = first + (limit - first) / 2;
+        if (view->series_pages[middle] > id)
+            limit = middle;
+        else
+            first = middle + 1;
+    }
+    if (first == 0)
+        return tsdb_partition_corrupt(view->env, "index: a series is missing", err);
+    if (!view->series) {
+        view->series = calloc(1, sizeof *view->series);
+        TW_ASSERT(view->series != NULL);
+    }
+    struct tw_str bytes;
+    view->series_page_at = SIZE_MAX;
+    enum tw_code code =
+        get_page(view, TSDB_TABLE_SERIES, view->series_pages[first - 1], &bytes, err);
+    if (code == TW_OK && !tsdb_series_page_decode(bytes, view->series))
+        code = tsdb_partition_corrupt(view->env, "index: a page of series", err);
+    if (code == TW_OK)
+        view->series_page_at = first - 1;
+    return code;
 }
 
 enum tw_code tsdb_partition_view_series(struct tsdb_partition_view *view, uint32_t id,
@@ -111,36 +210,29 @@ enum tw_code tsdb_partition_view_series(struct tsdb_partition_view *view, uint32
 {
     if (id >= view->counts.series)
         return tsdb_partition_corrupt(view->env, "index: a series is out of range", err);
-    uint32_t number = id / TSDB_SERIES_PER_PAGE;
-    if (view->series_page != number) {
-        struct tw_str bytes;
-        size_t count;
-        enum tw_code code = get_page(view, TSDB_TABLE_SERIES, number, &bytes, err);
+    if (view->series_page_at == SIZE_MAX || id < view->series_pages[view->series_page_at] ||
+        id - view->series_pages[view->series_page_at] >= view->series->count) {
+        enum tw_code code = find_series(view, id, err);
         if (code != TW_OK)
             return code;
-        memset(view->series_items, 0, sizeof view->series_items);
-        if (!parse_page(bytes, view->series_items, &count, TSDB_SERIES_PER_PAGE))
-            return tsdb_partition_corrupt(view->env, "index: a page of series", err);
-        view->series_page = number;
     }
-    struct tsdb_reader reader = tsdb_reader(view->series_items[id % TSDB_SERIES_PER_PAGE]);
-    ret->hash = tsdb_read_u64(&reader);
-    uint64_t count = tsdb_read_varint(&reader);
-    if (!reader.ok || count > WIRE_LABELS_COUNT_MAX)
-        return tsdb_partition_corrupt(view->env, "index: a series", err);
-    ret->label_count = (uint32_t)count;
-    for (uint64_t i = 0; i < count; i++) {
-        ret->names[i] = (uint32_t)tsdb_read_varint(&reader);
-        ret->values[i] = (uint32_t)tsdb_read_varint(&reader);
+    const struct tsdb_series_page *page = view->series;
+    uint32_t place = id - view->series_pages[view->series_page_at];
+    if (place >= page->count)
+        return tsdb_partition_corrupt(view->env, "index: a series is missing", err);
+    uint32_t at = page->offsets[place];
+    ret->hash = 0;
+    ret->label_count = page->offsets[place + 1] - at;
+    if (ret->label_count) {
+        memcpy(ret->names, page->names + at, ret->label_count * sizeof *ret->names);
+        memcpy(ret->values, page->values + at, ret->label_count * sizeof *ret->values);
     }
-    if (!reader.ok || tsdb_reader_left(&reader) != 0)
-        return tsdb_partition_corrupt(view->env, "index: a series", err);
     return TW_OK;
 }
 
 enum tw_code tsdb_partition_view_labels(struct tsdb_partition_view *view,
-                                        const struct tsdb_series_entry *entry,
-                                        struct wire_label *items, struct tw_err *err)
+                                        struct tsdb_series_entry *entry, struct wire_label *items,
+                                        struct tw_err *err)
 {
     enum tw_code code = TW_OK;
     for (uint32_t i = 0; i < entry->label_count && code == TW_OK; i++) {
@@ -148,31 +240,25 @@ enum tw_code tsdb_partition_view_labels(struct tsdb_partition_view *view,
         if (code == TW_OK)
             code = tsdb_partition_view_string(view, entry->values[i], &items[i].value, err);
     }
+    if (code == TW_OK)
+        entry->hash = wire_labels_hash((struct wire_labels){items, entry->label_count});
     return code;
 }
 
 /* ---- postings ---- */
 
 /* One value of a name on one page: the series that have it. */
-struct posting {
-    uint32_t hash, value;
-    struct tsdb_reader ids;
-    uint64_t id_count;
-};
+typedef enum tw_code posting_visit(void *user, const struct tsdb_posting *items, size_t count,
+                                   struct tw_err *err);
 
-typedef enum tw_code posting_visit(void *user, struct posting *posting, struct tw_err *err);
-
-/* Ascending; false when they are not, or out of range. */
-static bool read_ids(struct posting *posting, uint32_t series_count, struct tsdb_ids *ret)
+/* Ascending and within range, or false. */
+static bool take_ids(const struct tsdb_posting *items, size_t count, uint32_t series_count,
+                     struct tsdb_ids *ret)
 {
-    uint64_t id = 0;
-    for (uint64_t i = 0; i < posting->id_count; i++) {
-        uint64_t step = tsdb_read_varint(&posting->ids);
-        if (!posting->ids.ok || (i > 0 && step == 0) || step >= series_count - id)
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].series >= series_count || (i > 0 && items[i].series <= items[i - 1].series))
             return false;
-        id += step;
-        if (ret)
-            tsdb_ids_append(ret, (uint32_t)id);
+        tsdb_ids_append(ret, items[i].series);
     }
     return true;
 }
@@ -180,19 +266,21 @@ static bool read_ids(struct posting *posting, uint32_t series_count, struct tsdb
 static enum tw_code visit_page(struct tsdb_partition_view *view, struct tw_str page,
                                posting_visit *visit, void *user, struct tw_err *err)
 {
-    struct tsdb_reader reader = tsdb_reader(page);
-    while (tsdb_reader_left(&reader) > 0) {
-        struct posting posting = {.hash = (uint32_t)tsdb_read_varint(&reader),
-                                  .value = (uint32_t)tsdb_read_varint(&reader)};
-        posting.id_count = tsdb_read_varint(&reader);
-        posting.ids = tsdb_reader(tsdb_read_bytes(&reader, tsdb_read_varint(&reader)));
-        if (!reader.ok)
-            return tsdb_partition_corrupt(view->env, "index: a page of postings", err);
-        enum tw_code code = visit(user, &posting, err);
-        if (code != TW_OK)
-            return code;
+    size_t count;
+    if (!view->postings) {
+        view->postings = malloc(TSDB_PAGE_IDS_MAX * sizeof *view->postings);
+        TW_ASSERT(view->postings != NULL);
     }
-    return TW_OK;
+    if (!tsdb_postings_decode(page, view->postings, &count))
+        return tsdb_partition_corrupt(view->env, "index: a page of postings", err);
+    enum tw_code code = TW_OK;
+    for (size_t first = 0, limit; first < count && code == TW_OK; first = limit) {
+        const struct tsdb_posting *items = view->postings + first;
+        for (limit = first + 1; limit < count && view->postings[limit].value == items->value;)
+            limit++;
+        code = visit(user, items, limit - first, err);
+    }
+    return code;
 }
 
 static bool is_posting_of(struct tw_str key, const unsigned char *prefix, size_t prefix_bytes)
@@ -384,14 +472,15 @@ static enum tw_code value_matches(struct probe *probe, uint32_t value, bool *ret
     return TW_OK;
 }
 
-static enum tw_code collect_posting(void *user, struct posting *posting, struct tw_err *err)
+static enum tw_code collect_posting(void *user, const struct tsdb_posting *items, size_t count,
+                                    struct tw_err *err)
 {
     struct probe *probe = user;
     bool match;
-    if (probe->matcher->op == TSDB_MATCH_EQUAL && posting->hash != probe->hash)
+    if (probe->matcher->op == TSDB_MATCH_EQUAL && items->hash != probe->hash)
         return TW_OK;
-    enum tw_code code = value_matches(probe, posting->value, &match, err);
-    if (code == TW_OK && match && !read_ids(posting, probe->view->counts.series, probe->ids))
+    enum tw_code code = value_matches(probe, items->value, &match, err);
+    if (code == TW_OK && match && !take_ids(items, count, probe->view->counts.series, probe->ids))
         code = tsdb_partition_corrupt(probe->view->env, "index: a posting list", err);
     return code;
 }
@@ -542,6 +631,7 @@ enum tw_code tsdb_partition_match(struct tsdb_partition *partition,
     for (size_t i = 0; i < matcher_count; i++)
         free(probes[i].verdicts);
     free(probes);
+    tsdb_partition_view_fini(&view);
     tsdb_ids_fini(&candidates);
     tsdb_env_abort(txn);
     return code;
@@ -564,11 +654,13 @@ static enum tw_code list_name(void *user, uint32_t name, struct tw_str text, str
     return TW_OK;
 }
 
-static enum tw_code list_value(void *user, struct posting *posting, struct tw_err *err)
+static enum tw_code list_value(void *user, const struct tsdb_posting *items, size_t count,
+                               struct tw_err *err)
 {
     struct listing *listing = user;
     struct tw_str text;
-    enum tw_code code = tsdb_partition_view_string(listing->view, posting->value, &text, err);
+    (void)count;
+    enum tw_code code = tsdb_partition_view_string(listing->view, items->value, &text, err);
     if (code == TW_OK)
         listing->visit(listing->user, text);
     return code;
@@ -592,6 +684,7 @@ static enum tw_code list(struct tsdb_partition *partition, struct tw_str name,
                          : visit_names(&view, list_name, &listing, err);
     if (code == TW_OK && find.found)
         code = visit_postings(&view, find.name, list_value, &listing, err);
+    tsdb_partition_view_fini(&view);
     tw_arena_free(arena);
     tsdb_env_abort(txn);
     return code;

@@ -5,8 +5,8 @@
  *
  *   meta      "header", "counts"                     what it is; how many strings and series
  *   runs      run u64                                how many samples and blocks a run has
- *   strings   page u32                               up to 256 strings each
- *   series    page u32                               up to 256 series each
+ *   strings   string u32                             strings from this one on
+ *   series    series u32                             series from this one on
  *   postings  name u32, run u64, hash u32, page u32  of the series that the run brought
  *   columns   window i64, run u64, column u32        timestamps, from this column on
  *   blocks    window i64, run u64, metric u32, series u32   values, from this series on
@@ -16,6 +16,7 @@
 
 #include "tsdb/lmdb.h"
 #include "tsdb/partition.h"
+#include "tsdb/partition_page.h"
 
 #define TSDB_TABLE_META "meta"
 #define TSDB_TABLE_RUNS "runs"
@@ -27,12 +28,13 @@
 #define TSDB_COUNTS_KEY "counts"
 #define TSDB_REWRITE_KEY "rewrite"
 
-#define TSDB_STRINGS_PER_PAGE 256
-#define TSDB_SERIES_PER_PAGE 256
 #define TSDB_COLUMNS_PER_PAGE 2048
-/* Pages of postings and of columns are cut beyond this. */
+/* Pages of columns are cut beyond this. */
 #define TSDB_PAGE_BYTES_MAX                                                                        \
     (4 * TSDB_ENV_PAGE_BYTES - TSDB_ENV_PAGE_HEADER_BYTES - TSDB_ENV_FRAME_BYTES)
+/* Pages of strings, series and postings come near to this. */
+#define TSDB_INDEX_PAGE_BYTES                                                                      \
+    (2 * TSDB_ENV_PAGE_BYTES - TSDB_ENV_PAGE_HEADER_BYTES - TSDB_ENV_FRAME_BYTES)
 
 #define TSDB_POSTING_KEY_BYTES 20
 #define TSDB_COLUMN_KEY_BYTES 20
@@ -126,38 +128,38 @@ TW_MUST_CHECK enum tw_code tsdb_partition_corrupt(const struct tsdb_env *env, co
 
 /* ---- strings and series, read page by page within one transaction; texts live in the arena ----
  */
-struct tsdb_strings_page {
-    struct tw_str items[TSDB_STRINGS_PER_PAGE];
-};
-
 struct tsdb_series_entry {
-    uint64_t hash;
+    uint64_t hash; /* once its labels were read */
     uint32_t label_count;
     uint32_t names[WIRE_LABELS_COUNT_MAX], values[WIRE_LABELS_COUNT_MAX];
 };
 
+struct tsdb_strings_page;
 struct tsdb_partition_view {
     struct tsdb_env *env;
     struct tsdb_env_txn *txn;
     struct tw_arena *arena;
     struct tsdb_partition_counts counts;
-    struct tsdb_strings_page **string_pages; /* loaded on first use */
-    /* The page of series read last. */
-    uint32_t series_page;
-    struct tw_str series_items[TSDB_SERIES_PER_PAGE];
+    struct tsdb_strings_page *string_pages; /* ascending; each loaded on first use */
+    size_t string_page_count, string_page_at;
+    uint32_t *series_pages; /* first ids, ascending */
+    size_t series_page_count, series_page_at;
+    struct tsdb_series_page *series; /* the page of series read last */
+    struct tsdb_posting *postings;   /* room for a page; NULL until one is read */
 };
 
 TW_MUST_CHECK enum tw_code tsdb_partition_view_init(struct tsdb_partition_view *view,
                                                     struct tsdb_env *env, struct tsdb_env_txn *txn,
                                                     struct tw_arena *arena, struct tw_err *err);
+void tsdb_partition_view_fini(struct tsdb_partition_view *view); /* also when init failed */
 TW_MUST_CHECK enum tw_code tsdb_partition_view_string(struct tsdb_partition_view *view, uint32_t id,
                                                       struct tw_str *ret, struct tw_err *err);
 TW_MUST_CHECK enum tw_code tsdb_partition_view_series(struct tsdb_partition_view *view, uint32_t id,
                                                       struct tsdb_series_entry *ret,
                                                       struct tw_err *err);
-/* items holds WIRE_LABELS_COUNT_MAX. */
+/* items holds WIRE_LABELS_COUNT_MAX. Sets the entry's hash. */
 TW_MUST_CHECK enum tw_code tsdb_partition_view_labels(struct tsdb_partition_view *view,
-                                                      const struct tsdb_series_entry *entry,
+                                                      struct tsdb_series_entry *entry,
                                                       struct wire_label *items, struct tw_err *err);
 
 /* Each posting list (or part of one) of the partition: the series that have this value of this

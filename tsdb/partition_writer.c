@@ -19,6 +19,8 @@
 #include "tsdb/partition_int.h"
 
 #define PAGE_BYTES_MAX ((size_t)1 << 28)
+#define FILL_TRIES 3
+#define STRINGS_GUESS 512
 
 struct writer {
     struct tsdb_env *env;
@@ -59,6 +61,7 @@ static enum tw_code load_index(struct writer *writer, struct tw_err *err)
     if (code == TW_OK && view.counts.strings != 0 &&
         tsdb_index_string_count(writer->index) != view.counts.strings)
         code = tsdb_partition_corrupt(writer->env, "index: strings and series do not agree", err);
+    tsdb_partition_view_fini(&view);
     tw_arena_free(arena);
     return code;
 }
@@ -91,97 +94,116 @@ static void map_series(struct writer *writer)
     }
 }
 
-static enum tw_code put_page(struct writer *writer, const char *table, uint32_t number,
+/* ---- pages of the index ---- */
+
+/* Makes a page of the items [first, first + count) in writer->page. */
+typedef void encode_page(struct writer *writer, const void *user, size_t first, size_t count);
+
+/* A page that fills LMDB's to the brim: how many items that takes is guessed from the page before,
+ * and tried again when it was wrong. Returns the count; *guess: 0 at first. */
+static size_t fill_page(struct writer *writer, encode_page *encode, const void *user, size_t first,
+                        size_t left, size_t *guess)
+{
+    size_t count = *guess && *guess < left ? *guess : left;
+    for (int tries = 0;; tries++) {
+        tw_buf_clear(&writer->page);
+        encode(writer, user, first, count);
+        size_t fitting = count * (TSDB_INDEX_PAGE_BYTES - TSDB_INDEX_PAGE_BYTES / 64) /
+                         (writer->page.size ? writer->page.size : 1);
+        bool too_large = writer->page.size > TSDB_INDEX_PAGE_BYTES && count > 1;
+        bool too_small = count < left && writer->page.size < TSDB_INDEX_PAGE_BYTES / 8 * 7;
+        fitting = fitting ? fitting : 1;
+        if (tries == FILL_TRIES || (!too_large && !too_small)) {
+            *guess = fitting;
+            return count;
+        }
+        count = too_large && fitting >= count ? count - 1 : fitting < left ? fitting : left;
+    }
+}
+
+static enum tw_code put_page(struct writer *writer, const char *table, uint32_t first,
                              struct tw_err *err)
 {
     unsigned char key[4];
-    tsdb_env_key_u32(key, number);
+    tsdb_env_key_u32(key, first);
     return tsdb_env_put(writer->txn, table, bytes_of(key, sizeof key), tw_buf_str(&writer->page),
                         err);
 }
 
+static void encode_strings(struct writer *writer, const void *user, size_t first, size_t count)
+{
+    struct tw_str items[TSDB_PAGE_STRINGS_MAX];
+    (void)user;
+    for (size_t i = 0; i < count; i++)
+        items[i] = tsdb_index_string(writer->index, (uint32_t)(first + i));
+    tsdb_strings_encode(items, count, &writer->page);
+}
+
 static enum tw_code write_strings(struct writer *writer, struct tw_err *err)
 {
-    size_t total = tsdb_index_string_count(writer->index);
-    uint32_t first_page = writer->before.strings / TSDB_STRINGS_PER_PAGE;
-    if (total == writer->before.strings)
-        return TW_OK;
+    size_t total = tsdb_index_string_count(writer->index), guess = STRINGS_GUESS;
     enum tw_code code = TW_OK;
-    for (size_t first = (size_t)first_page * TSDB_STRINGS_PER_PAGE; first < total && code == TW_OK;
-         first += TSDB_STRINGS_PER_PAGE) {
-        size_t limit =
-            first + TSDB_STRINGS_PER_PAGE < total ? first + TSDB_STRINGS_PER_PAGE : total;
-        tw_buf_clear(&writer->page);
-        tsdb_varint_append(&writer->page, limit - first);
-        for (size_t id = first; id < limit; id++)
-            tsdb_varint_append(&writer->page, tsdb_index_string(writer->index, (uint32_t)id).size);
-        for (size_t id = first; id < limit; id++)
-            tw_buf_append_str(&writer->page, tsdb_index_string(writer->index, (uint32_t)id));
-        code = put_page(writer, TSDB_TABLE_STRINGS, (uint32_t)(first / TSDB_STRINGS_PER_PAGE), err);
+    for (size_t first = writer->before.strings; first < total && code == TW_OK;) {
+        size_t left = total - first;
+        size_t count =
+            fill_page(writer, encode_strings, NULL, first,
+                      left < TSDB_PAGE_STRINGS_MAX ? left : TSDB_PAGE_STRINGS_MAX, &guess);
+        code = put_page(writer, TSDB_TABLE_STRINGS, (uint32_t)first, err);
+        first += count;
     }
     return code;
 }
 
-static void append_series(struct writer *writer, uint32_t id, struct tw_buf *ret)
+static void encode_series(struct writer *writer, const void *user, size_t first, size_t count)
 {
-    uint32_t names[WIRE_LABELS_COUNT_MAX], values[WIRE_LABELS_COUNT_MAX];
-    size_t count = tsdb_index_label_ids(writer->index, id, names, values);
-    tsdb_append_u64(ret, tsdb_index_hash(writer->index, id));
-    tsdb_varint_append(ret, count);
-    for (size_t i = 0; i < count; i++) {
-        tsdb_varint_append(ret, names[i]);
-        tsdb_varint_append(ret, values[i]);
-    }
+    (void)first;
+    tsdb_series_page_encode(user, count, &writer->page);
 }
 
 static enum tw_code write_series(struct writer *writer, struct tw_err *err)
 {
-    size_t total = tsdb_index_count(writer->index);
-    if (total == writer->before.series)
-        return TW_OK;
-    struct tw_buf entries;
-    tw_buf_init(&entries, PAGE_BYTES_MAX);
+    uint32_t names[WIRE_LABELS_COUNT_MAX], values[WIRE_LABELS_COUNT_MAX];
+    struct tsdb_series_page page = {0};
+    size_t total = tsdb_index_count(writer->index), guess = 0;
     enum tw_code code = TW_OK;
-    for (size_t first = writer->before.series / TSDB_SERIES_PER_PAGE * TSDB_SERIES_PER_PAGE;
-         first < total && code == TW_OK; first += TSDB_SERIES_PER_PAGE) {
-        size_t limit = first + TSDB_SERIES_PER_PAGE < total ? first + TSDB_SERIES_PER_PAGE : total;
-        tw_buf_clear(&writer->page);
-        tw_buf_clear(&entries);
-        tsdb_varint_append(&writer->page, limit - first);
-        for (size_t id = first; id < limit; id++) {
-            size_t before = entries.size;
-            append_series(writer, (uint32_t)id, &entries);
-            tsdb_varint_append(&writer->page, entries.size - before);
+    for (size_t first = writer->before.series; first < total && code == TW_OK;) {
+        tsdb_series_page_clear(&page);
+        for (size_t id = first; id < total && page.count < TSDB_PAGE_SERIES_MAX; id++) {
+            size_t count = tsdb_index_label_ids(writer->index, (uint32_t)id, names, values);
+            tsdb_series_page_add(&page, names, values, count);
         }
-        tw_buf_append_str(&writer->page, tw_buf_str(&entries));
-        code = put_page(writer, TSDB_TABLE_SERIES, (uint32_t)(first / TSDB_SERIES_PER_PAGE), err);
+        size_t count = fill_page(writer, encode_series, &page, first, page.count, &guess);
+        code = put_page(writer, TSDB_TABLE_SERIES, (uint32_t)first, err);
+        first += count;
     }
-    tw_buf_fini(&entries);
+    tsdb_series_page_fini(&page);
     return code;
 }
 
 /* ---- postings ---- */
 
-struct posting {
-    uint32_t name, hash, value, series;
+struct named_posting {
+    uint32_t name;
+    struct tsdb_posting posting;
 };
 
 static int compare_postings(const void *a, const void *b)
 {
-    const struct posting *x = a, *y = b;
+    const struct named_posting *x = a, *y = b;
     if (x->name != y->name)
         return x->name < y->name ? -1 : 1;
-    if (x->hash != y->hash)
-        return x->hash < y->hash ? -1 : 1;
-    if (x->value != y->value)
-        return x->value < y->value ? -1 : 1;
-    return (x->series > y->series) - (x->series < y->series);
+    if (x->posting.hash != y->posting.hash)
+        return x->posting.hash < y->posting.hash ? -1 : 1;
+    if (x->posting.value != y->posting.value)
+        return x->posting.value < y->posting.value ? -1 : 1;
+    return (x->posting.series > y->posting.series) - (x->posting.series < y->posting.series);
 }
 
-static struct posting *list_postings(struct writer *writer, size_t *ret_count)
+/* Of the series that the run brought, by name, hash of the value, value and series. */
+static struct named_posting *list_postings(struct writer *writer, size_t *ret_count)
 {
     uint32_t names[WIRE_LABELS_COUNT_MAX], values[WIRE_LABELS_COUNT_MAX];
-    struct posting *postings = NULL;
+    struct named_posting *postings = NULL;
     size_t count = 0, capacity = 0;
     for (size_t id = writer->before.series; id < tsdb_index_count(writer->index); id++) {
         size_t label_count = tsdb_index_label_ids(writer->index, (uint32_t)id, names, values);
@@ -192,34 +214,14 @@ static struct posting *list_postings(struct writer *writer, size_t *ret_count)
         }
         for (size_t i = 0; i < label_count; i++) {
             struct tw_str text = tsdb_index_string(writer->index, values[i]);
-            postings[count++] = (struct posting){
-                names[i], (uint32_t)tw_hash64(text.data, text.size), values[i], (uint32_t)id};
+            postings[count++] = (struct named_posting){
+                names[i], {(uint32_t)tw_hash64(text.data, text.size), values[i], (uint32_t)id}};
         }
     }
     if (count)
         qsort(postings, count, sizeof *postings, compare_postings);
     *ret_count = count;
     return postings;
-}
-
-/* Appends one value's list, or as much of it as a page may hold; returns how many ids it took. */
-static size_t append_posting(const struct posting *postings, size_t count, struct tw_buf *ids,
-                             struct tw_buf *page)
-{
-    size_t taken = 0;
-    uint32_t before = 0;
-    tw_buf_clear(ids);
-    while (taken < count && postings[taken].value == postings[0].value &&
-           postings[taken].name == postings[0].name && ids->size + 64 < TSDB_PAGE_BYTES_MAX) {
-        tsdb_varint_append(ids, postings[taken].series - before);
-        before = postings[taken++].series;
-    }
-    tsdb_varint_append(page, postings[0].hash);
-    tsdb_varint_append(page, postings[0].value);
-    tsdb_varint_append(page, taken);
-    tsdb_varint_append(page, ids->size);
-    tw_buf_append_str(page, tw_buf_str(ids));
-    return taken;
 }
 
 static enum tw_code put_postings(struct writer *writer, uint32_t name, uint32_t hash,
@@ -230,56 +232,52 @@ static enum tw_code put_postings(struct writer *writer, uint32_t name, uint32_t 
     tsdb_env_key_u64(key + 4, writer->run->number);
     tsdb_env_key_u32(key + 12, hash);
     tsdb_env_key_u32(key + 16, number);
-    enum tw_code code = tsdb_env_put(writer->txn, TSDB_TABLE_POSTINGS, bytes_of(key, sizeof key),
-                                     tw_buf_str(&writer->page), err);
-    tw_buf_clear(&writer->page);
+    return tsdb_env_put(writer->txn, TSDB_TABLE_POSTINGS, bytes_of(key, sizeof key),
+                        tw_buf_str(&writer->page), err);
+}
+
+static void encode_postings(struct writer *writer, const void *user, size_t first, size_t count)
+{
+    tsdb_postings_encode((const struct tsdb_posting *)user + first, count, &writer->page);
+}
+
+/* All postings of one name. */
+static enum tw_code write_name(struct writer *writer, uint32_t name,
+                               const struct tsdb_posting *items, size_t count, struct tw_err *err)
+{
+    enum tw_code code = TW_OK;
+    size_t guess = 0;
+    uint32_t number = 0;
+    for (size_t first = 0; first < count && code == TW_OK;) {
+        size_t left = count - first;
+        size_t taken = fill_page(writer, encode_postings, items, first,
+                                 left < TSDB_PAGE_IDS_MAX ? left : TSDB_PAGE_IDS_MAX, &guess);
+        code = put_postings(writer, name, items[first].hash, number++, err);
+        first += taken;
+    }
     return code;
 }
 
 static enum tw_code write_postings(struct writer *writer, struct tw_err *err)
 {
     size_t count;
-    struct posting *postings = list_postings(writer, &count);
-    struct tw_buf ids, entry;
-    tw_buf_init(&ids, PAGE_BYTES_MAX);
-    tw_buf_init(&entry, PAGE_BYTES_MAX);
-    tw_buf_clear(&writer->page);
+    struct named_posting *named = list_postings(writer, &count);
+    struct tsdb_posting *items = malloc((count + 1) * sizeof *items);
+    TW_ASSERT(items != NULL);
+    for (size_t i = 0; i < count; i++)
+        items[i] = named[i].posting;
     enum tw_code code = TW_OK;
-    uint32_t name = 0, first_hash = 0, number = 0;
-    for (size_t i = 0; i < count && code == TW_OK;) {
-        tw_buf_clear(&entry);
-        size_t taken = append_posting(postings + i, count - i, &ids, &entry);
-        bool cut = writer->page.size > 0 && (postings[i].name != name ||
-                                             writer->page.size + entry.size > TSDB_PAGE_BYTES_MAX);
-        if (cut)
-            code = put_postings(writer, name, first_hash, number++, err);
-        if (writer->page.size == 0) {
-            number = i > 0 && postings[i].name == name ? number : 0;
-            name = postings[i].name;
-            first_hash = postings[i].hash;
-        }
-        tw_buf_append_str(&writer->page, tw_buf_str(&entry));
-        i += taken;
+    for (size_t first = 0, limit; first < count && code == TW_OK; first = limit) {
+        for (limit = first + 1; limit < count && named[limit].name == named[first].name; limit++)
+            ;
+        code = write_name(writer, named[first].name, items + first, limit - first, err);
     }
-    if (code == TW_OK && writer->page.size > 0)
-        code = put_postings(writer, name, first_hash, number, err);
-    tw_buf_fini(&ids);
-    tw_buf_fini(&entry);
-    free(postings);
+    free(named);
+    free(items);
     return code;
 }
 
 /* ---- columns ---- */
-
-static void append_numbers(struct writer *writer, const int64_t *numbers, size_t count)
-{
-    struct tw_buf encoded;
-    tw_buf_init(&encoded, PAGE_BYTES_MAX);
-    tsdb_codec_encode_times(numbers, count, &encoded);
-    tsdb_varint_append(&writer->page, encoded.size);
-    tw_buf_append_str(&writer->page, tw_buf_str(&encoded));
-    tw_buf_fini(&encoded);
-}
 
 static enum tw_code put_columns(struct writer *writer, const struct tsdb_run_column *columns,
                                 size_t count, struct tw_err *err)
@@ -295,8 +293,8 @@ static enum tw_code put_columns(struct writer *writer, const struct tsdb_run_col
     }
     tw_buf_clear(&writer->page);
     tsdb_varint_append(&writer->page, count);
-    append_numbers(writer, counts, count);
-    append_numbers(writer, sizes, count);
+    tsdb_numbers_append(&writer->page, counts, count);
+    tsdb_numbers_append(&writer->page, sizes, count);
     for (size_t i = 0; i < count; i++)
         tw_buf_append_str(&writer->page, columns[i].times);
     return tsdb_env_put(writer->txn, TSDB_TABLE_COLUMNS, bytes_of(key, sizeof key),

@@ -95,6 +95,7 @@ static enum tw_code visit_series(struct tsdb_env *env, struct tsdb_env_txn *txn,
         code = visit(user, id, metric, entry.hash, (struct wire_labels){items, entry.label_count},
                      err);
     }
+    tsdb_partition_view_fini(&view);
     tw_arena_free(arena);
     return code;
 }
