@@ -419,13 +419,14 @@ struct all_postings {
     struct tsdb_ids ids;
 };
 
-static enum tw_code give_posting(void *user, struct posting *posting, struct tw_err *err)
+static enum tw_code give_posting(void *user, const struct tsdb_posting *items, size_t count,
+                                 struct tw_err *err)
 {
     struct all_postings *all = user;
     all->ids.count = 0;
-    if (!read_ids(posting, all->view->counts.series, &all->ids))
+    if (!take_ids(items, count, all->view->counts.series, &all->ids))
         return tsdb_partition_corrupt(all->view->env, "index: a posting list", err);
-    all->visit(all->user, all->name, posting->hash, posting->value, &all->ids);
+    all->visit(all->user, all->name, items->hash, items->value, &all->ids);
     return TW_OK;
 }
 

@@ -145,8 +145,9 @@ static void take_scanned(void *user, struct tw_str table, struct tw_str key, str
         }
 }
 
-static enum tw_code last_page(struct copy *copy, const char *table, uint32_t *ret,
-                              struct tw_err *err)
+/* How many items a table can have at most: those before its last page, and that one full. */
+static enum tw_code most_items(struct copy *copy, const char *table, uint32_t page_max,
+                               uint32_t *ret, struct tw_err *err)
 {
     struct tsdb_env_cursor *cursor;
     struct tw_str key = {0};
@@ -155,7 +156,7 @@ static enum tw_code last_page(struct copy *copy, const char *table, uint32_t *re
     if (code != TW_OK)
         return code;
     if (tsdb_env_cursor_move(cursor, TSDB_ENV_LAST, &key, NULL, err) == TW_OK && key.size == 4)
-        *ret = tsdb_env_key_get_u32(key.data) + 1;
+        *ret = tsdb_env_key_get_u32(key.data) + page_max;
     tsdb_env_cursor_close(cursor);
     return TW_OK;
 }
@@ -170,12 +171,12 @@ static void mend_counts(struct copy *copy)
     if (copy->code != TW_OK ||
         tsdb_env_get(copy->txn, TSDB_TABLE_META, TW_STR(TSDB_COUNTS_KEY), &there, &err) == TW_OK)
         return;
-    if (last_page(copy, TSDB_TABLE_STRINGS, &strings, &err) != TW_OK ||
-        last_page(copy, TSDB_TABLE_SERIES, &series, &err) != TW_OK)
+    if (most_items(copy, TSDB_TABLE_STRINGS, TSDB_PAGE_STRINGS_MAX, &strings, &err) != TW_OK ||
+        most_items(copy, TSDB_TABLE_SERIES, TSDB_PAGE_SERIES_MAX, &series, &err) != TW_OK)
         return;
     unsigned char counts[8];
-    tsdb_env_key_u32(counts, strings * TSDB_STRINGS_PER_PAGE);
-    tsdb_env_key_u32(counts + 4, series * TSDB_SERIES_PER_PAGE);
+    tsdb_env_key_u32(counts, strings);
+    tsdb_env_key_u32(counts + 4, series);
     put_value(copy, TSDB_TABLE_META, TW_STR(TSDB_COUNTS_KEY),
               (struct tw_str){(const char *)counts, sizeof counts});
 }
