@@ -16,6 +16,8 @@
 #include "tsdb/flusher.h"
 
 #define ROUND_NS INT64_C(1000000000)
+/* The first one: what was replayed is not flushed while everybody asks what became of the store. */
+#define FIRST_ROUND_NS (20 * ROUND_NS)
 /* After a failure the next try comes later, so that a full disk is not hammered. */
 #define RETRY_NS (5 * ROUND_NS)
 
@@ -192,7 +194,7 @@ enum tw_code tsdb_db_keep(struct tsdb_db *db, struct tw_err *err)
 void tsdb_keeper_body(void *argument)
 {
     struct tsdb_db *db = argument;
-    int64_t pause_ns = ROUND_NS;
+    int64_t pause_ns = FIRST_ROUND_NS;
     size_t aside = 0;
     tw_lock_take(&db->lock);
     while (!db->keeper_ends) {

@@ -24,6 +24,7 @@ endif
 	%D%/index_match.c \
 	%D%/ingest.c \
 	%D%/keeper.c \
+	%D%/label_order.c %D%/label_order.h \
 	%D%/lmdb.c %D%/lmdb.h \
 	%D%/log.c %D%/log.h \
 	%D%/names.c \

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "tsdb/db_int.h"
+#include "tsdb/label_order.h"
 
 #define SELECTION_MAGIC 0x7e5d5e1eu
 #define CURSOR_MAGIC 0x7e5dc0c0u
@@ -208,10 +209,22 @@ static int compare_matches(const void *a, const void *b)
     return (x->part.source > y->part.source) - (x->part.source < y->part.source);
 }
 
-static int compare_series(const void *a, const void *b)
+/* By their labels. */
+static void order_series(struct selection *selection)
 {
-    return wire_labels_compare(((const struct series *)a)->labels,
-                               ((const struct series *)b)->labels);
+    size_t count = selection->series_count;
+    struct wire_labels *sets = malloc(count * sizeof *sets);
+    uint32_t *order = malloc(count * sizeof *order);
+    TW_ASSERT(sets != NULL && order != NULL);
+    for (size_t i = 0; i < count; i++)
+        sets[i] = selection->series[i].labels;
+    tsdb_label_order(sets, (uint32_t)count, order);
+    free(sets);
+    struct series *ordered = TW_ARENA_ARRAY(selection->arena, struct series, count);
+    for (size_t i = 0; i < count; i++)
+        ordered[i] = selection->series[order[i]];
+    selection->series = ordered;
+    free(order);
 }
 
 /* Whether nothing can be left of the series in one place. run: the newest there. */
@@ -304,8 +317,7 @@ static void join(struct selection *selection, struct matches *matches)
             (struct series){.labels = match->labels, .first_part = (uint32_t)i, .part_count = 1};
     }
     if (selection->series_count > 1)
-        qsort(selection->series, selection->series_count, sizeof *selection->series,
-              compare_series);
+        order_series(selection);
 }
 
 static enum tw_code match_partitions(struct selection *selection, const struct tw_context *context,

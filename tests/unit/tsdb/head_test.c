@@ -7,6 +7,7 @@
 
 #include "tests/unit/tsdb/store.h"
 #include "tsdb/head.h"
+#include "tsdb/label_order.h"
 #include "tsdb/record.h"
 
 static struct tw_err err;
@@ -321,6 +322,37 @@ START_TEST(what_is_there_twice_is_found)
 }
 END_TEST
 
+START_TEST(labels_are_ordered_by_ranks_as_by_texts)
+{
+    enum { SETS = 6000 };
+    static struct wire_label items[SETS][4];
+    static char texts[SETS][4][16];
+    static struct wire_labels sets[SETS];
+    static uint32_t order[SETS];
+    seed = 11;
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < SETS; i++) {
+            size_t count = 1 + draw(4);
+            for (size_t j = 0; j < count; j++) {
+                bool shared = draw(3) && i > 0 && sets[i - 1].count > j;
+                snprintf(texts[i][j], sizeof texts[i][j], "%x",
+                         draw(j == 2 && round % 2 ? 1000000 : 20));
+                items[i][j] =
+                    shared ? items[i - 1][j]
+                           : (struct wire_label){tw_str(&"abcdefgh"[draw(8)]), tw_str(texts[i][j])};
+            }
+            sets[i] = (struct wire_labels){items[i], count};
+        }
+        uint32_t count = round == 3 ? 100 : SETS;
+        tsdb_label_order(sets, count, order);
+        for (uint32_t i = 1; i < count; i++) {
+            int compared = wire_labels_compare(sets[order[i - 1]], sets[order[i]]);
+            ck_assert(compared < 0 || (compared == 0 && order[i - 1] < order[i]));
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     const struct unit_case cases[] = {UNIT_CASE(samples_come_back),
@@ -329,6 +361,7 @@ int main(void)
                                       UNIT_CASE(plan_sees_what_was_there),
                                       UNIT_CASE(index_is_restored_with_holes),
                                       UNIT_CASE(what_is_there_twice_is_found),
+                                      UNIT_CASE(labels_are_ordered_by_ranks_as_by_texts),
                                       {0}};
     return unit_run("tsdb/head", cases);
 }
