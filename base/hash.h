@@ -2,7 +2,7 @@
  *
  * hash: XXH3 (xxHash 0.8, 64 and 128 bits, its stable variant: hashes may be stored), and FNV-1a
  * where a protocol asks for it (Alertmanager's fingerprints). None withstands an attacker who
- * picks the input to collide: a table compares the bytes as well.
+ * picks the input to collide: a table compares the bytes as well, or uses the private one.
  */
 #ifndef TW_BASE_HASH_H
 #define TW_BASE_HASH_H
@@ -12,6 +12,9 @@
 
 uint64_t tw_hash64(const void *bytes, size_t count);
 uint64_t tw_hash64_seeded(const void *bytes, size_t count, uint64_t seed);
+/* Keyed by a random secret of this process, which nobody outside can foresee: two inputs collide
+ * by accident only, once in 2^64. Not to be stored. Any thread. */
+uint64_t tw_hash64_private(const void *bytes, size_t count);
 struct tw_hash128 {
     uint64_t low, high;
 };

@@ -132,8 +132,14 @@ struct tsdb_ingest {
 TW_MUST_CHECK enum tw_code tsdb_ingest_begin(struct tsdb_db *db, const struct tw_context *context,
                                              struct tsdb_ingest *ingest, struct tw_err *err);
 /* Says of which series the next samples are. labels: canonical, checked here when they are new.
+ * fingerprint: tw_hash64_private of the bytes that name the series in the request, or 0.
  * False when they are refused (once for each of its sample_count samples). */
-bool tsdb_ingest_series(struct tsdb_ingest *ingest, struct wire_labels labels, size_t sample_count);
+bool tsdb_ingest_series(struct tsdb_ingest *ingest, struct wire_labels labels, uint64_t fingerprint,
+                        size_t sample_count);
+/* The same for a series that is the one to be expected now: requests repeat themselves, so each
+ * series remembers which followed it, and by what bytes it was named. False when it is not, or 0;
+ * then the labels are needed. */
+bool tsdb_ingest_known(struct tsdb_ingest *ingest, uint64_t fingerprint);
 void tsdb_ingest_sample(struct tsdb_ingest *ingest, int64_t time_ms, double value);
 /* A native histogram of the current series that wire_histogram_check accepts. */
 void tsdb_ingest_histogram(struct tsdb_ingest *ingest, const struct wire_histogram *histogram);

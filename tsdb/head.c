@@ -180,11 +180,6 @@ uint32_t tsdb_head_add_series(struct tsdb_head *head, struct wire_labels labels,
     return tsdb_index_append(head->index, labels, hash);
 }
 
-uint32_t *tsdb_head_next_series(struct tsdb_head *head, uint32_t series)
-{
-    return tsdb_index_next(head->index, series);
-}
-
 /* NULL without samples. */
 static const struct series *find_series(const struct tsdb_head *head, uint32_t id)
 {

@@ -79,9 +79,6 @@ void tsdb_head_append_histogram(struct tsdb_head *head, uint32_t series, int64_t
 bool tsdb_head_replay_histogram(struct tsdb_head *head, uint32_t series, int64_t time_ms,
                                 struct tw_str step);
 
-/* Which series came after it in the last request. */
-uint32_t *tsdb_head_next_series(struct tsdb_head *head, uint32_t series);
-
 /* ---- reading ---- */
 struct tsdb_head_view {
     const struct tsdb_head_chunk *newest;

@@ -16,7 +16,7 @@
 /* Rows whose slots are fetched ahead while a table is built. */
 #define BATCH 32
 
-static_assert(sizeof(struct tsdb_index_pair) == 20 && sizeof(struct tsdb_index_series) == 16 &&
+static_assert(sizeof(struct tsdb_index_pair) == 20 && sizeof(struct tsdb_index_series) == 24 &&
                   sizeof(struct tsdb_index_entry) == 8 && sizeof(struct tsdb_index_string) == 8,
               "there are millions of them");
 
@@ -492,6 +492,11 @@ uint64_t tsdb_index_hash(const struct tsdb_index *index, uint32_t id)
 uint32_t *tsdb_index_next(struct tsdb_index *index, uint32_t id)
 {
     return &tsdb_index_series_row(index, id)->next;
+}
+
+uint64_t *tsdb_index_fingerprint(struct tsdb_index *index, uint32_t id)
+{
+    return &tsdb_index_series_row(index, id)->fingerprint;
 }
 
 struct wire_labels tsdb_index_labels(const struct tsdb_index *index, uint32_t id,

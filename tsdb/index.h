@@ -63,8 +63,11 @@ bool tsdb_index_equal(const struct tsdb_index *index, uint32_t id, struct wire_l
 uint64_t tsdb_index_hash(const struct tsdb_index *index, uint32_t id);
 /* False for a hole. */
 bool tsdb_index_has(const struct tsdb_index *index, uint32_t id);
-/* Which series followed this one in the last request; TSDB_NO_SERIES at first. */
+/* Which series followed this one in the last request; TSDB_NO_SERIES at first. Under the lock, as
+ * the one below. */
 uint32_t *tsdb_index_next(struct tsdb_index *index, uint32_t id);
+/* Of the bytes by which a request named the series last (tsdb_ingest_known); 0 = none. */
+uint64_t *tsdb_index_fingerprint(struct tsdb_index *index, uint32_t id);
 
 /* Labels of a series. items holds WIRE_LABELS_COUNT_MAX; the strings live as long as the index. */
 struct wire_labels tsdb_index_labels(const struct tsdb_index *index, uint32_t id,

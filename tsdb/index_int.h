@@ -32,8 +32,9 @@ struct tsdb_index_entry {
 
 struct tsdb_index_series {
     uint64_t hash;
+    uint64_t fingerprint; /* under the lock, as next */
     uint32_t first_entry; /* + 1; 0 = a hole. Entries of a series follow each other in memory */
-    uint32_t next;        /* + 1; under the lock */
+    uint32_t next;
 };
 
 /* Open addressing, ids + 1. */

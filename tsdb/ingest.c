@@ -219,27 +219,39 @@ static uint32_t resolve(struct tsdb_ingest *ingest, struct wire_labels labels, s
     return tsdb_head_add_series(head, labels, hash);
 }
 
-bool tsdb_ingest_series(struct tsdb_ingest *ingest, struct wire_labels labels, size_t sample_count)
+bool tsdb_ingest_known(struct tsdb_ingest *ingest, uint64_t fingerprint)
 {
     tw_lock_assert_held(&ingest->db->lock);
-    struct tsdb_head *head = ingest->db->active->head;
-    /* Requests repeat themselves: what followed the last series before is the first guess. */
-    uint32_t *next =
-        ingest->before == TSDB_NO_SERIES ? NULL : tsdb_head_next_series(head, ingest->before);
-    if (next && *next != TSDB_NO_SERIES && tsdb_index_equal(tsdb_head_index(head), *next, labels)) {
-        ingest->series = *next;
-    } else {
-        ingest->series = resolve(ingest, labels, sample_count);
-        if (ingest->series != TSDB_NO_SERIES && ingest->before != TSDB_NO_SERIES)
-            *tsdb_head_next_series(head, ingest->before) = ingest->series;
-    }
-    if (ingest->series != TSDB_NO_SERIES &&
-        !tsdb_record_knows(&ingest->db->active->record_state, ingest->series) &&
-        !activate(ingest, ingest->series, labels, sample_count))
+    if (ingest->before == TSDB_NO_SERIES || fingerprint == 0)
+        return false;
+    struct tsdb_index *index = tsdb_head_index(ingest->db->active->head);
+    uint32_t next = *tsdb_index_next(index, ingest->before);
+    if (next == TSDB_NO_SERIES || *tsdb_index_fingerprint(index, next) != fingerprint ||
+        !tsdb_record_knows(&ingest->db->active->record_state, next))
+        return false;
+    ingest->series = ingest->before = next;
+    return true;
+}
+
+bool tsdb_ingest_series(struct tsdb_ingest *ingest, struct wire_labels labels, uint64_t fingerprint,
+                        size_t sample_count)
+{
+    tw_lock_assert_held(&ingest->db->lock);
+    struct tsdb_db *db = ingest->db;
+    struct tsdb_index *index = tsdb_head_index(db->active->head);
+    ingest->series = resolve(ingest, labels, sample_count);
+    if (ingest->series == TSDB_NO_SERIES)
+        return false;
+    if (ingest->before != TSDB_NO_SERIES)
+        *tsdb_index_next(index, ingest->before) = ingest->series;
+    *tsdb_index_fingerprint(index, ingest->series) = fingerprint;
+    if (!tsdb_record_knows(&db->active->record_state, ingest->series) &&
+        !activate(ingest, ingest->series, labels, sample_count)) {
         ingest->series = TSDB_NO_SERIES;
-    if (ingest->series != TSDB_NO_SERIES)
-        ingest->before = ingest->series;
-    return ingest->series != TSDB_NO_SERIES;
+        return false;
+    }
+    ingest->before = ingest->series;
+    return true;
 }
 
 static void refuse_time(struct tsdb_ingest *ingest, int64_t time_ms)
@@ -377,7 +389,7 @@ enum tw_code tsdb_db_append(struct tsdb_storage *storage, const struct tw_contex
     if (code != TW_OK)
         return code;
     for (size_t i = 0; i < count; i++)
-        if (tsdb_ingest_series(&ingest, samples[i].labels, 1))
+        if (tsdb_ingest_series(&ingest, samples[i].labels, 0, 1))
             tsdb_ingest_sample(&ingest, samples[i].time_ms, samples[i].value);
     return end_and_wait(&ingest, err);
 }
@@ -402,7 +414,7 @@ enum tw_code tsdb_db_append_histograms(struct tsdb_storage *storage,
         struct tw_err why;
         if (wire_histogram_check(samples[i].histogram, &why) != TW_OK)
             tsdb_ingest_refuse_of_series(&ingest, TSDB_REFUSED_HISTOGRAM, samples[i].labels, &why);
-        else if (tsdb_ingest_series(&ingest, samples[i].labels, 1))
+        else if (tsdb_ingest_series(&ingest, samples[i].labels, 0, 1))
             tsdb_ingest_histogram(&ingest, samples[i].histogram);
     }
     return end_and_wait(&ingest, err);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/lock.h"
 #include "base/workers.h"
 #include "tsdb/extras.h"
@@ -40,6 +41,20 @@ struct request {
     struct tsdb_extras extras;
     struct tsdb_metadata *metadata;
     size_t metadata_count;
+};
+
+/* A series with the fingerprint of its label bytes, so that one which the store expects next is
+ * recognised without taking its labels apart. */
+struct named_series {
+    uint64_t fingerprint; /* 0 = its labels do not stand together */
+    struct wire_write_series wire;
+};
+
+/* The series of a body, in its order. Not part of the request, which may be answered and gone as
+ * soon as the store has it. */
+struct survey {
+    struct named_series *items; /* malloc()ed */
+    size_t count, capacity;
 };
 
 /* ---- answering ---- */
@@ -127,8 +142,22 @@ static void keep_metadata(struct request *request, const struct wire_metadata *f
                                .unit = from->unit};
 }
 
-/* The whole body is read once before the store sees any of it: a malformed one leaves no trace. */
-static enum tw_code survey(struct request *request, struct tw_str plain, struct tw_err *err)
+static void keep_series(struct survey *survey, const struct wire_write_series *series)
+{
+    if (survey->count == survey->capacity) {
+        survey->capacity = survey->capacity ? survey->capacity * 2 : 256;
+        survey->items = realloc(survey->items, survey->capacity * sizeof *survey->items);
+        TW_ASSERT(survey->items != NULL);
+    }
+    struct tw_str raw = series->raw_labels;
+    survey->items[survey->count++] = (struct named_series){
+        .fingerprint = raw.size ? tw_hash64_private(raw.data, raw.size) : 0, .wire = *series};
+}
+
+/* The whole body is read before the store sees any of it, so that a malformed one leaves no trace,
+ * and before its lock is taken: other requests are read at the same time. */
+static enum tw_code read_body(struct request *request, struct tw_str plain, struct survey *survey,
+                              struct tw_err *err)
 {
     struct wire_write_reader reader;
     struct wire_write_entry entry;
@@ -142,7 +171,12 @@ static enum tw_code survey(struct request *request, struct tw_str plain, struct 
             keep_metadata(request, &entry.metadata, &capacity);
             continue;
         }
-        tsdb_extras_series(&request->extras, &entry.series);
+        const struct wire_write_series *series = &entry.series;
+        size_t extra_count = series->histogram_count + series->exemplar_count;
+        if (series->sample_count + extra_count > 0)
+            keep_series(survey, series);
+        if (extra_count > 0)
+            tsdb_extras_series(&request->extras, series);
     }
 }
 
@@ -155,54 +189,59 @@ static bool is_canonical(const struct wire_label *items, size_t label_count)
     return true;
 }
 
-static void ingest_series(struct request *request, struct wire_write_series *series)
+/* Takes the labels apart; false when the series is refused. */
+static bool resolve_series(struct request *request, const struct named_series *series,
+                           struct wire_label *items, size_t *ret_label_count)
+{
+    struct tw_err err;
+    size_t sample_count = series->wire.sample_count + series->wire.histogram_count;
+    enum tw_code code = wire_write_series_labels(&series->wire, items, ret_label_count, &err);
+    if (code == TW_OK && !is_canonical(items, *ret_label_count))
+        code = wire_labels_canonical(items, ret_label_count, &err);
+    if (code != TW_OK) {
+        tw_err_wrap(&err, "series %" PRIu32 " of the request", series->wire.index);
+        tsdb_ingest_refuse(&request->ingest, TSDB_REFUSED_BAD_LABELS, sample_count, &err);
+        return false;
+    }
+    return tsdb_ingest_series(&request->ingest, (struct wire_labels){items, *ret_label_count},
+                              series->fingerprint, sample_count);
+}
+
+static void ingest_series(struct request *request, struct named_series *series)
 {
     struct wire_label items[WIRE_LABELS_COUNT_MAX];
     size_t label_count;
-    struct tw_err err;
-    size_t sample_count = series->sample_count + series->histogram_count;
-    enum tw_code code = wire_write_series_labels(series, items, &label_count, &err);
-    if (code == TW_OK && !is_canonical(items, label_count))
-        code = wire_labels_canonical(items, &label_count, &err);
-    if (code != TW_OK) {
-        tw_err_wrap(&err, "series %" PRIu32 " of the request", series->index);
-        tsdb_ingest_refuse(&request->ingest, TSDB_REFUSED_BAD_LABELS, sample_count, &err);
-        return;
-    }
-    struct wire_labels labels = {items, label_count};
-    if (!tsdb_ingest_series(&request->ingest, labels, sample_count))
+    bool has_extras = series->wire.histogram_count + series->wire.exemplar_count > 0;
+    bool known = !has_extras && tsdb_ingest_known(&request->ingest, series->fingerprint);
+    if (!known && !resolve_series(request, series, items, &label_count))
         return;
     struct wire_sample sample;
-    while (wire_write_series_sample(series, &sample))
+    while (wire_write_series_sample(&series->wire, &sample))
         tsdb_ingest_sample(&request->ingest, sample.time_ms, sample.value);
-    tsdb_extras_ingest(&request->extras, series->index, labels, &request->ingest);
+    if (has_extras)
+        tsdb_extras_ingest(&request->extras, series->wire.index,
+                           (struct wire_labels){items, label_count}, &request->ingest);
 }
 
 /* False when the answer is ready; else the committer gives it. */
-static bool ingest(struct request *request, struct tw_str plain, struct tw_err *err)
+static bool ingest(struct request *request, struct survey *survey, struct tw_err *err)
 {
     struct tsdb_db *db = request->receiver->db;
     enum tw_code code = tsdb_ingest_begin(db, &request->exchange->context, &request->ingest, err);
     if (code != TW_OK)
         return false;
-    struct wire_write_reader reader;
-    struct wire_write_entry entry;
-    wire_write_reader_init(&reader, plain);
-    while (wire_write_reader_next(&reader, &entry, err) == TW_OK && entry.kind != WIRE_WRITE_END)
-        if (entry.kind == WIRE_WRITE_SERIES &&
-            entry.series.sample_count + entry.series.histogram_count + entry.series.exemplar_count >
-                0)
-            ingest_series(request, &entry.series);
+    for (size_t i = 0; i < survey->count; i++)
+        ingest_series(request, &survey->items[i]);
     tsdb_ingest_end(&request->ingest, finish, request);
     return true;
 }
 
 enum step { ANSWERED, PENDING, NEEDS_WORKER };
 
-static enum step receive_plain(struct request *request, struct tw_str plain, bool may_wait,
-                               struct tw_err *err)
+static enum step receive_plain(struct request *request, struct tw_str plain, struct survey *survey,
+                               bool may_wait, struct tw_err *err)
 {
-    enum tw_code code = survey(request, plain, err);
+    enum tw_code code = read_body(request, plain, survey, err);
     if (code != TW_OK)
         return ANSWERED;
     if (request->metadata_count > 0) {
@@ -214,7 +253,7 @@ static enum step receive_plain(struct request *request, struct tw_str plain, boo
         if (code != TW_OK)
             return ANSWERED;
     }
-    return ingest(request, plain, err) ? PENDING : ANSWERED;
+    return ingest(request, survey, err) ? PENDING : ANSWERED;
 }
 
 /* may_wait: this thread is one of the receiver's own. ANSWERED leaves the reason in *err. */
@@ -224,11 +263,13 @@ static enum step receive(struct request *request, bool may_wait, struct tw_err *
     request->extras = (struct tsdb_extras){.arena = request->exchange->arena};
     request->metadata = NULL;
     request->metadata_count = 0;
+    struct survey survey = {0};
     struct tw_buf plain;
     tw_buf_init(&plain, TSDB_RECEIVER_PLAIN_BYTES_MAX);
     enum step step = ANSWERED;
     if (wire_snappy_decode(body, TSDB_RECEIVER_PLAIN_BYTES_MAX, &plain, err) == TW_OK)
-        step = receive_plain(request, tw_buf_str(&plain), may_wait, err);
+        step = receive_plain(request, tw_buf_str(&plain), &survey, may_wait, err);
+    free(survey.items);
     tw_buf_fini(&plain);
     return step;
 }
