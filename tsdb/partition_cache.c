@@ -12,14 +12,15 @@
 #include "tsdb/db.h"
 #include "tsdb/partition_int.h"
 
-/* Blocks that are fetched ahead once a reader goes through a lane in order. */
-#define AHEAD_BLOCKS 8
+/* Most blocks that are fetched ahead, of 64 kB. */
+#define AHEAD_BLOCKS_MAX 32
 #define LANE_KEY_BYTES 16
 
 struct tsdb_cached_block {
     uint32_t metric, series; /* the first in it */
     struct tw_str framed;
     struct tsdb_block *block; /* NULL until it is read */
+    bool fetched;             /* was asked for */
 };
 
 struct tsdb_cached_page {
@@ -167,16 +168,18 @@ static size_t find_block(const struct tsdb_cache *cache, uint32_t metric, uint32
     return first - 1;
 }
 
-/* Asks for the block, and for those behind it when the reader goes on in order. */
+/* Asks for the block, and the more a reader reads of the lane, for the more around it: series that
+ * are read one after the other lie near to each other, though seldom in the same order. */
 static void fetch(struct tsdb_cache *cache, size_t at)
 {
-    cache->reads_in_order = at == cache->block_at + 1 ? cache->reads_in_order + 1 : 0;
-    if (cache->reads_in_order == 0)
-        tsdb_env_fetch(cache->blocks[at].framed);
-    if (cache->reads_in_order % AHEAD_BLOCKS == 1)
-        for (size_t i = at; i < at + 2 * AHEAD_BLOCKS && i < cache->block_count; i++)
-            if (!cache->blocks[i].block)
-                tsdb_env_fetch(cache->blocks[i].framed);
+    size_t around = cache->ahead < AHEAD_BLOCKS_MAX ? cache->ahead * 2 : AHEAD_BLOCKS_MAX;
+    cache->ahead = around ? around : 1;
+    size_t first = at > around / 2 ? at - around / 2 : 0;
+    for (size_t i = first; i < at + around && i < cache->block_count; i++)
+        if (!cache->blocks[i].fetched) {
+            cache->blocks[i].fetched = true;
+            tsdb_env_fetch(cache->blocks[i].framed);
+        }
 }
 
 static enum tw_code read_block(struct tsdb_cache *cache, struct tsdb_cache_source *source,

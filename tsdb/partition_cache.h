@@ -30,7 +30,7 @@ struct tsdb_cache {
     struct tsdb_cached_page *pages; /* of columns, ascending */
     size_t page_count, page_capacity;
     size_t block_at, page_at; /* found last */
-    size_t reads_in_order;
+    size_t ahead;             /* blocks that are fetched around the next one that is read */
 };
 
 /* Timestamps of a column, decoded; valid until tsdb_cache_forget. */

@@ -46,10 +46,11 @@ ALWAYS_INLINE void unpack_groups(const unsigned char *from, unsigned width, uint
 
 #define EACH_WIDTH(W)                                                                              \
     W(1)                                                                                           \
-    W(2) W(3) W(4) W(5) W(6) W(7) W(8) W(9) W(10) W(11) W(12) W(13) W(14) W(15) W(16) W(17) W(18)  \
-        W(19) W(20) W(21) W(22) W(23) W(24) W(25) W(26) W(27) W(28) W(29) W(30) W(31) W(32) W(33)  \
-            W(34) W(35) W(36) W(37) W(38) W(39) W(40) W(41) W(42) W(43) W(44) W(45) W(46) W(47)    \
-                W(48) W(49) W(50) W(51) W(52) W(53) W(54) W(55) W(56)
+    W(2)                                                                                           \
+    W(3) W(4) W(5) W(6) W(7) W(8) W(9) W(10) W(11) W(12) W(13) W(14) W(15) W(16) W(17) W(18) W(19) \
+        W(20) W(21) W(22) W(23) W(24) W(25) W(26) W(27) W(28) W(29) W(30) W(31) W(32) W(33) W(34)  \
+            W(35) W(36) W(37) W(38) W(39) W(40) W(41) W(42) W(43) W(44) W(45) W(46) W(47) W(48)    \
+                W(49) W(50) W(51) W(52) W(53) W(54) W(55) W(56)
 
 CLONES void tsdb_unpack(const unsigned char *bytes, unsigned width, uint64_t *ret, size_t count)
 {
@@ -106,32 +107,103 @@ CLONES void tsdb_unpack_line(uint64_t *items, size_t count, uint64_t slope, uint
         items[i] = items[i] * divisor + i * slope + base;
 }
 
+/* What follows is inlined always, so no vector is passed between functions. */
+#if defined __GNUC__ && !defined __clang__
+#pragma GCC diagnostic ignored "-Wpsabi"
+#endif
+
+/* Four numbers at a time; what that is made of is the compiler's business. */
+typedef uint64_t quad __attribute__((vector_size(32)));
+
+ALWAYS_INLINE quad load_quad(const uint64_t *items)
+{
+    quad numbers;
+    memcpy(&numbers, items, sizeof numbers);
+    return numbers;
+}
+
+/* Each number becomes the sum of those up to it, and of carry. */
+ALWAYS_INLINE quad add_up(quad numbers, uint64_t carry)
+{
+    const quad none = {0};
+    numbers += __builtin_shuffle(none, numbers, (quad){0, 4, 5, 6});
+    numbers += __builtin_shuffle(none, numbers, (quad){0, 1, 4, 5});
+    return numbers + carry;
+}
+
+ALWAYS_INLINE quad unzigzag_quad(quad numbers)
+{
+    return numbers >> 1 ^ (0 - (numbers & 1));
+}
+
+ALWAYS_INLINE void sum_rise(uint64_t *items, size_t count, uint64_t step, uint64_t divisor,
+                            uint64_t base)
+{
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        quad numbers = add_up((load_quad(items + i) + step) * divisor, base);
+        memcpy(items + i, &numbers, sizeof numbers);
+        base = numbers[3];
+    }
+    for (; i < count; i++)
+        items[i] = base += (items[i] + step) * divisor;
+}
+
+/* Most chunks have no divisor; without it the loop has no multiplication, which is slow here. */
 CLONES void tsdb_unpack_rise(uint64_t *items, size_t count, uint64_t step, uint64_t divisor,
                              uint64_t base)
 {
-    for (size_t i = 0; i < count; i++) {
-        base += (items[i] + step) * divisor;
-        items[i] = base;
+    if (divisor == 1)
+        sum_rise(items, count, step, 1, base);
+    else
+        sum_rise(items, count, step, divisor, base);
+}
+
+ALWAYS_INLINE void sum_delta(uint64_t *items, size_t count, uint64_t divisor, uint64_t base)
+{
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        quad numbers = add_up(unzigzag_quad(load_quad(items + i)) * divisor, base);
+        memcpy(items + i, &numbers, sizeof numbers);
+        base = numbers[3];
     }
+    for (; i < count; i++)
+        items[i] = base += tsdb_unzigzag(items[i]) * divisor;
 }
 
 CLONES void tsdb_unpack_delta(uint64_t *items, size_t count, uint64_t divisor, uint64_t base)
 {
-    for (size_t i = 0; i < count; i++) {
-        base += tsdb_unzigzag(items[i]) * divisor;
-        items[i] = base;
+    if (divisor == 1)
+        sum_delta(items, count, 1, base);
+    else
+        sum_delta(items, count, divisor, base);
+}
+
+ALWAYS_INLINE void sum_delta2(uint64_t *items, size_t count, uint64_t step, uint64_t divisor,
+                              uint64_t base)
+{
+    size_t i = 0;
+    step *= divisor;
+    for (; i + 4 <= count; i += 4) {
+        quad steps = add_up(unzigzag_quad(load_quad(items + i)) * divisor, step);
+        quad numbers = add_up(steps, base);
+        memcpy(items + i, &numbers, sizeof numbers);
+        step = steps[3];
+        base = numbers[3];
+    }
+    for (; i < count; i++) {
+        step += tsdb_unzigzag(items[i]) * divisor;
+        items[i] = base += step;
     }
 }
 
 CLONES void tsdb_unpack_delta2(uint64_t *items, size_t count, uint64_t step, uint64_t divisor,
                                uint64_t base)
 {
-    step *= divisor;
-    for (size_t i = 0; i < count; i++) {
-        step += tsdb_unzigzag(items[i]) * divisor;
-        base += step;
-        items[i] = base;
-    }
+    if (divisor == 1)
+        sum_delta2(items, count, step, 1, base);
+    else
+        sum_delta2(items, count, step, divisor, base);
 }
 
 CLONES void tsdb_unpack_fill(uint64_t *items, size_t count, uint64_t bits)

@@ -12,6 +12,7 @@
  */
 #include "config.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,7 +190,8 @@ static void read_back(struct tsdb_db *db, const char *what)
     struct tw_err err;
     uint64_t samples = 0;
     tw_context_init(&context, tw_clock_system());
-    int64_t start_ns = tw_clock_thread_cpu_ns();
+    int64_t start_ns = tw_clock_thread_cpu_ns(),
+            wall_start_ns = tw_clock_mono_ns(tw_clock_system());
     if (tsdb_select(tsdb_db_storage(db), &context, NULL, 0, INT64_MIN, INT64_MAX,
                     &(struct tsdb_hints){0}, &selection, &err) != TW_OK)
         die(&err);
@@ -208,6 +210,8 @@ static void read_back(struct tsdb_db *db, const char *what)
     printf("%-10s select of %zu series %.2f ms, scan %.2f ns per sample (%" PRIu64 " samples)\n",
            what, tsdb_selection_count(selection), (double)(select_ns - start_ns) * 1e-6,
            (double)(end_ns - select_ns) / (double)(samples ? samples : 1), samples);
+    printf("%-10s %.1f ms in all by the clock\n", what,
+           (double)(tw_clock_mono_ns(tw_clock_system()) - wall_start_ns) * 1e-6);
     tsdb_cursor_close(cursor);
     tsdb_selection_close(selection);
 }
@@ -220,6 +224,58 @@ static void print_disk(const char *what, const char *folder)
         die(&err);
     printf("%-10s %.3f bytes per sample on disk (%" PRIu64 " bytes)\n", what,
            (double)bytes / (double)sample_total, bytes);
+}
+
+static int64_t wall_ns(void)
+{
+    return tw_clock_mono_ns(tw_clock_system());
+}
+
+/* Drops the partitions from the system's cache; reads them through a plain file when asked to.
+ * Returns their bytes. */
+static uint64_t drop_partitions(const char *folder, bool read_them)
+{
+    static char room[1 << 20];
+    struct tw_err err;
+    char **names, path[4096];
+    size_t count;
+    uint64_t bytes = 0;
+    snprintf(path, sizeof path, "%s/default/partitions", folder);
+    if (tw_file_list(path, &names, &count, &err) != TW_OK)
+        die(&err);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "%s/default/partitions/%s", folder, names[i]);
+        int fd = open(path, O_RDONLY);
+        TW_ASSERT(fd >= 0);
+        if (read_them)
+            for (ssize_t size; (size = read(fd, room, sizeof room)) > 0;)
+                bytes += (uint64_t)size;
+        fdatasync(fd);
+        posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        close(fd);
+    }
+    tw_file_list_free(names, count);
+    return bytes;
+}
+
+/* A scan of all from the disk, beside what the disk gives a plain reader. */
+static void read_cold(const struct tsdb_db_options *options)
+{
+    struct tsdb_db *db;
+    struct tw_err err;
+    drop_partitions(options->folder, false);
+    int64_t start_ns = wall_ns();
+    uint64_t bytes = drop_partitions(options->folder, true);
+    double plain_s = (double)(wall_ns() - start_ns) * 1e-9;
+    if (tsdb_db_open(options, &db, &err) != TW_OK)
+        die(&err);
+    drop_partitions(options->folder, false);
+    start_ns = wall_ns();
+    read_back(db, "cold");
+    double scan_s = (double)(wall_ns() - start_ns) * 1e-9;
+    printf("cold       scan %.0f MB/s of the file, select included; a plain reader %.0f MB/s\n",
+           (double)bytes * 1e-6 / scan_s, (double)bytes * 1e-6 / plain_s);
+    tsdb_db_close(db);
 }
 
 /* Where the bytes of the partitions lie; the store is closed. */
@@ -309,6 +365,7 @@ int main(int count, char **arguments)
     tsdb_db_close(db);
     print_disk("closed", folder);
     print_tables(folder);
+    read_cold(&options);
     if (tw_file_remove_folder(folder, &err) != TW_OK)
         die(&err);
     return failed > 0;

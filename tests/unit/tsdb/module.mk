@@ -57,8 +57,11 @@ endif
 
 # Benchmarks: built by hand (make tests/bench/tsdb_bench), run by hand.
 if BUILD_SERVER
-EXTRA_PROGRAMS += tests/bench/tsdb_bench
+EXTRA_PROGRAMS += tests/bench/tsdb_bench tests/bench/codec_bench
 endif
+tests_bench_codec_bench_SOURCES = tests/bench/codec_bench.c
+tests_bench_codec_bench_LDADD = tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/libbase.a \
+	$(TSDB_LIBS) $(BASE_LIBS)
 tests_bench_tsdb_bench_SOURCES = tests/bench/tsdb_bench.c
 tests_bench_tsdb_bench_LDADD = tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/libbase.a \
 	$(TSDB_LIBS) $(BASE_LIBS)
