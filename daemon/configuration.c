@@ -194,8 +194,9 @@ static enum tw_code check_top(const struct daemon_configuration *configuration, 
 static enum tw_code refuse_unsupported(const struct daemon_configuration *configuration,
                                        struct tw_err *err)
 {
-    static const char *const storage_keys[] = {"external", "retention_size", "retention_rules",
-                                               NULL};
+    static const char *const storage_keys[] = {
+        "external",   "retention_size",        "retention_rules",
+        "series_max", "series_max_per_source", NULL};
     const char *name = configuration->name;
     const struct tw_yaml *storage, *forward = tw_yaml_member(configuration->root, "forward");
     if (!tw_yaml_is_null(forward) && (forward->kind == TW_YAML_SCALAR || forward->count > 0))

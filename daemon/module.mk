@@ -7,6 +7,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/encoding.c %D%/encoding.h \
 	%D%/hangup.c %D%/hangup.h \
 	%D%/http_server.c %D%/http_server.h \
+	%D%/cardinality.c %D%/cardinality.h \
 	%D%/inventory.c %D%/inventory.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/notify.c %D%/notify.h \

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "daemon/cardinality.h"
 #include "daemon/configuration.h"
 #include "daemon/http_server.h"
 #include "daemon/inventory.h"
@@ -204,6 +205,7 @@ static void add_routes(struct daemon_server *server)
     server->router = tw_http_router_new();
     daemon_status_route(server->router, &server->status);
     daemon_inventory_route(server->router, server->db);
+    daemon_cardinality_route(server->router, server->db);
     tsdb_receiver_route(server->router, server->receiver);
     server->admin =
         (struct tsdb_admin){server->db, query_parse_selector, server->params->enable_admin_api};

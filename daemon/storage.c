@@ -102,6 +102,17 @@ static enum tw_code read_size(const char *name, const struct tw_yaml *section,
     return code;
 }
 
+static enum tw_code read_limits(const char *name, const struct tw_yaml *section,
+                                struct daemon_storage *storage, struct tw_err *err)
+{
+    enum tw_code code = tw_yaml_get_int(name, section, "series_max", 0, DAEMON_SERIES_MAX,
+                                        &storage->series_max, err);
+    if (code == TW_OK)
+        code = tw_yaml_get_int(name, section, "series_max_per_source", 0, DAEMON_SERIES_MAX,
+                               &storage->series_max_per_source, err);
+    return code;
+}
+
 enum tw_code daemon_storage_read(const char *name, const struct tw_yaml *section,
                                  struct daemon_storage *ret, struct tw_err *err)
 {
@@ -109,6 +120,8 @@ enum tw_code daemon_storage_read(const char *name, const struct tw_yaml *section
     enum tw_code code = section ? read_size(name, section, ret, err) : TW_OK;
     if (code == TW_OK && section)
         code = read_rules(name, section, ret, err);
+    if (code == TW_OK && section)
+        code = read_limits(name, section, ret, err);
     if (code != TW_OK)
         daemon_storage_fini(ret);
     return code;
@@ -117,6 +130,8 @@ enum tw_code daemon_storage_read(const char *name, const struct tw_yaml *section
 void daemon_storage_fill(const struct daemon_storage *storage, struct tsdb_db_options *options)
 {
     options->size_max = storage->size_max;
+    options->series_max = (size_t)storage->series_max;
+    options->series_max_per_source = (size_t)storage->series_max_per_source;
     options->retention_rules = storage->rules;
     options->retention_rule_count = storage->rule_count;
 }

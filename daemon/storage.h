@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * storage: the section `storage` of tidewatch.yml: how long which samples are kept.
+ * storage: the section `storage` of tidewatch.yml: how long which samples are kept, and how
+ * many series are taken.
  *
  *   storage:
  *     retention_size: 50GiB        # of all below --data, the oldest days go first
  *     retention_rules:
  *       - {match: '{job="debug"}', keep: 3d}
  *       - {match: '{__name__=~"slo:.*"}', keep: off}    # for ever
+ *     series_max: 10000000         # active ones; beyond, new ones are refused
+ *     series_max_per_source: 0     # of one job and instance; 0 = no limit
  *
  * Threads: plain data.
  */
@@ -20,9 +23,13 @@
 /* The least retention_size: a day of a small host, with room to work in. */
 #define DAEMON_RETENTION_SIZE_MIN ((uint64_t)64 << 20)
 
+/* Above, the ids of series do not go. */
+#define DAEMON_SERIES_MAX 100000000
+
 struct daemon_storage {
     struct tw_arena *arena;
     uint64_t size_max;
+    int64_t series_max, series_max_per_source; /* 0 = the store's default, no limit */
     struct tsdb_retention_rule *rules;
     size_t rule_count;
 };

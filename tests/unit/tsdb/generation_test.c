@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/unit/tsdb/store.h"
+#include "tsdb/cardinality.h"
 #include "tsdb/db_int.h"
 
 #define START_MS INT64_C(1700000000000)
@@ -264,6 +265,58 @@ START_TEST(late_and_repeated_samples_are_counted)
 }
 END_TEST
 
+START_TEST(cardinality_is_told)
+{
+    struct tw_clock *clock = tw_clock_manual_new(START_MS);
+    struct tsdb_db *db =
+        open_with((struct tsdb_db_options){.folder = folder(), .clock = clock, .series_max = 1000});
+    struct tw_arena *arena = tw_arena_new(4096);
+    struct tw_context context = store_context();
+    struct tsdb_cardinality found;
+    write_range(db, 0, 40, START_MS);
+    unit_assert_ok(store_append(db, "gone,instance=i0,job=j0", START_MS, 1, &err), &err);
+    unit_assert_ok(tsdb_db_flush(db, &err), &err);
+    tw_clock_manual_advance(clock, TSDB_DAY_MS);
+    for (int i = 0; i < 2; i++) { /* what is not written to any more is not active */
+        write_range(db, 0, 60, START_MS + TSDB_DAY_MS + i);
+        rotate(db);
+        tw_clock_manual_advance(clock, 30 * 60 * 1000);
+    }
+    unit_assert_ok(store_append(db, "n,pod=x", START_MS, 1, &err), &err);
+    unit_assert_ok(tsdb_db_cardinality(db, &context, NULL, 0, 3, arena, &found, &err), &err);
+    ck_assert_uint_eq(found.active, 61);
+    ck_assert_uint_eq(found.matched, 61);
+    ck_assert_uint_eq(found.limit, 1000);
+    ck_assert_uint_eq(found.metrics.total, 2);
+    ck_assert(tw_str_is(found.metrics.items[0].name, "m"));
+    ck_assert_uint_eq(found.metrics.items[0].series, 60);
+    ck_assert(found.has_yesterday);
+    ck_assert_uint_eq(found.metrics.items[0].yesterday, 40);
+    ck_assert_uint_eq(found.metrics.items[1].yesterday, 0);
+    ck_assert_uint_eq(found.names.total, 4);
+    ck_assert(tw_str_is(found.names.items[0].name, "instance"));
+    ck_assert_uint_eq(found.names.items[0].values, 60);
+    ck_assert_uint_eq(found.names.items[0].series, 60);
+    ck_assert_uint_eq(found.pairs.total, 2 + 60 + 2 + 1);
+    ck_assert_uint_eq(found.pairs.count, 3);
+    ck_assert(tw_str_is(found.pairs.items[1].value, "j0"));
+    ck_assert_uint_eq(found.pairs.items[1].series, 30);
+    ck_assert_uint_eq(found.sources.total, 61);
+    ck_assert_uint_eq(found.days[found.day_count - 1].series, 41);
+    struct tsdb_matcher matcher;
+    unit_assert_ok(tsdb_matcher_init(&matcher, TSDB_MATCH_EQUAL, TW_STR("job"), TW_STR("j1"), &err),
+                   &err);
+    unit_assert_ok(tsdb_db_cardinality(db, &context, &matcher, 1, 3, arena, &found, &err), &err);
+    ck_assert_uint_eq(found.active, 61);
+    ck_assert_uint_eq(found.matched, 30);
+    ck_assert_uint_eq(found.metrics.items[0].yesterday, 20);
+    tsdb_matcher_fini(&matcher);
+    tw_arena_free(arena);
+    tsdb_db_close(db);
+    tw_clock_manual_free(clock);
+}
+END_TEST
+
 int main(void)
 {
     const struct unit_case cases[] = {UNIT_CASE(segments_share_their_index_after_a_crash),
@@ -273,6 +326,7 @@ int main(void)
                                       UNIT_CASE(limits_refuse_only_new_series),
                                       UNIT_CASE(source_has_a_limit_of_its_own),
                                       UNIT_CASE(late_and_repeated_samples_are_counted),
+                                      UNIT_CASE(cardinality_is_told),
                                       {0}};
     return unit_run("tsdb/generation", cases);
 }
