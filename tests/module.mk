@@ -64,6 +64,18 @@ EXTRA_DIST += %D%/fuzz/corpus/query_parser/aggregate.promql \
 	%D%/fuzz/corpus/query_parser/matching.promql %D%/fuzz/corpus/query_parser/numbers.promql \
 	%D%/fuzz/corpus/query_parser/strings.promql %D%/fuzz/corpus/query_parser/subquery.promql
 
+# What the store reads from its files.
+if BUILD_SERVER
+check_PROGRAMS += %D%/fuzz/store_fuzz
+TESTS += %D%/fuzz/store.sh
+endif
+%C%_fuzz_store_fuzz_SOURCES = %D%/fuzz/store_fuzz.c
+%C%_fuzz_store_fuzz_LDADD = tsdb/libtsdb.a wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) \
+	$(BASE_LIBS)
+dist_check_SCRIPTS += %D%/fuzz/store.sh
+dist_noinst_SCRIPTS = %D%/fuzz/libfuzzer.sh
+EXTRA_DIST += %D%/fuzz/corpus/store
+
 # The order of the layers, and each outside library in its one place.
 TESTS += %D%/lint/layers.sh
 dist_check_SCRIPTS += %D%/lint/layers.sh

@@ -325,14 +325,23 @@ static const unsigned char *find_meta(struct file *file)
         file->page_bytes = 4096; /* the first is damaged: it may be the other one's */
     if (file->size < 2 * file->page_bytes)
         return NULL;
-    const unsigned char *newest = NULL;
+    const unsigned char *newest = NULL, *older = NULL;
     for (unsigned i = 0; i < 2; i++) {
         const unsigned char *page = file->bytes + i * file->page_bytes;
-        if (!is_meta(file, page))
+        if (!is_meta(file, page)) {
             damage(file, "root page %u is damaged", i);
-        else if (!newest || txn_of(page) > txn_of(newest))
-            newest = page;
+            continue;
+        }
+        /* They are written in turn, so that a changed number would bring back an older tree. */
+        if (txn_of(page) != 0 && txn_of(page) % 2 != i)
+            damage(file, "root page %u has another's transaction", i);
+        if (!newest || txn_of(page) > txn_of(newest))
+            older = newest, newest = page;
+        else
+            older = page;
     }
+    if (older && txn_of(newest) != 0 && txn_of(older) != txn_of(newest) - 1)
+        damage(file, "the root pages are not of two transactions behind each other");
     return newest;
 }
 

@@ -1,8 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 under ingest, again and again: every sample whose request was answered 204 is there, once
-and with its value, after each start."""
+"""kill -9 under ingest, queries, flushes, deletions, rewrites and snapshots, again and again: every
+sample whose request was answered 204 is there, once and with its value, after each start; the folder
+verifies.
 
+    kill9.py [--kills N] [--seed S]      4 kills without it, 20 under TW_LONG=1
+"""
+
+import argparse
 import http.client
 import random
 import threading
@@ -10,10 +15,17 @@ import time
 
 import lib
 
-ROUNDS = 20 if lib.os.environ.get("TW_LONG") == "1" else 4
+parser = argparse.ArgumentParser()
+parser.add_argument("--kills", type=int, default=20 if lib.os.environ.get("TW_LONG") == "1" else 4)
+parser.add_argument("--seed", type=int, default=7)
+options = parser.parse_args()
+
 WRITERS = 3
 SERIES = 40
+CHECK_EVERY = 5 if options.kills > 20 else 1  # kills between two full comparisons
 START_MS = int(time.time() * 1000) - 3600 * 1000
+LATE_MS = START_MS - 3 * 24 * 3600 * 1000  # the same again, in a day that is over
+SPAN_S = 3700
 
 
 class Writer(threading.Thread):
@@ -24,15 +36,19 @@ class Writer(threading.Thread):
         self.server, self.number, self.step, self.acknowledged = server, number, step, step
         self.sent = step
 
+    def body(self, step):
+        return lib.encode_write([
+            ({"__name__": "killed", "writer": str(self.number), "series": str(i)},
+             [(LATE_MS + step, float(step * 1000 - i)), (START_MS + step, float(step * 1000 + i))])
+            for i in range(SERIES)])
+
     def run(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
         while True:
             self.sent = self.acknowledged + 1
-            body = lib.snappy(lib.encode_write([
-                ({"__name__": "killed", "writer": str(self.number), "series": str(i)},
-                 [(START_MS + self.sent, float(self.sent * 1000 + i))]) for i in range(SERIES)]))
             try:
-                connection.request("POST", "/api/v1/write", body, lib.WRITE_HEADERS)
+                connection.request("POST", "/api/v1/write", lib.snappy(self.body(self.sent)),
+                                   lib.WRITE_HEADERS)
                 response = connection.getresponse()
                 response.read()
                 if response.status != 204:
@@ -42,55 +58,105 @@ class Writer(threading.Thread):
             self.acknowledged = self.sent
 
 
-def verify(server, writers):
+class Noise(threading.Thread):
+    """Whatever else a server is asked to do, until it is gone."""
+
+    def __init__(self, server, seed):
+        super().__init__()
+        self.server, self.random, self.counts = server, random.Random(seed), {}
+
+    def ask(self, what, method, target):
+        answer = lib.request(self.server.port, method, target, timeout=10)
+        self.counts[what, answer.status] = self.counts.get((what, answer.status), 0) + 1
+
+    def run(self):
+        number = 0
+        while True:
+            try:
+                choice = self.random.randrange(6)
+                if choice < 2:
+                    self.ask("query", "GET", "/api/v1/query?query=sum(count_over_time(killed[4d]))")
+                elif choice == 2:
+                    self.ask("flush", "POST", "/api/v1/admin/tsdb/flush")
+                elif choice == 3:
+                    number += 1
+                    self.server.write([({"__name__": "doomed", "n": str(number % 9)},
+                                        [(LATE_MS + number, 1.0), (START_MS + number, 2.0)])])
+                    self.ask("delete", "POST", "/api/v1/admin/tsdb/delete_series?match[]=doomed")
+                elif choice == 4:
+                    self.ask("clean", "POST", "/api/v1/admin/tsdb/clean_tombstones")
+                else:
+                    self.ask("snapshot", "POST", "/api/v1/admin/tsdb/snapshot")
+            except (OSError, http.client.HTTPException, ValueError, AssertionError):
+                return
+
+
+def compare(server, writers):
     """All acknowledged samples, and at most the one request under way more."""
     lost, wrong = 0, 0
     for writer in writers:
-        result = server.query('killed{writer="%d"}[2h]' % writer.number, (START_MS + 3700 * 1000) / 1000)
-        if writer.acknowledged > 0 and len(result) != SERIES:
-            lost += SERIES - len(result)
-        for series in result:
-            number = int(series["metric"]["series"])
-            steps = [round(t * 1000) - START_MS for t, _ in series["values"]]
-            if steps[:writer.acknowledged] != list(range(1, writer.acknowledged + 1)):
-                lost += 1
-            if len(steps) > writer.sent:
-                wrong += 1
-            wrong += sum(1 for step, (_, value) in zip(steps, series["values"])
-                         if float(value) != step * 1000 + number)
+        for base, sign in ((START_MS, 1), (LATE_MS, -1)):
+            result = server.query('killed{writer="%d"}[%ds]' % (writer.number, SPAN_S),
+                                  (base + SPAN_S * 1000 - 1000) / 1000)
+            if writer.acknowledged > 0 and len(result) != SERIES:
+                lost += SERIES - len(result)
+            for series in result:
+                number = int(series["metric"]["series"])
+                steps = [round(t * 1000) - base for t, _ in series["values"]]
+                if steps[:writer.acknowledged] != list(range(1, writer.acknowledged + 1)):
+                    lost += 1
+                if len(steps) > writer.sent:
+                    wrong += 1
+                wrong += sum(1 for step, (_, value) in zip(steps, series["values"])
+                             if float(value) != step * 1000 + sign * number)
     return lost, wrong
 
 
+def verify(folder):
+    done = lib.tidewatch("verify", "--quiet", folder)
+    return done.returncode == 0, done.stdout + done.stderr
+
+
 with lib.Run() as run:
-    random.seed(7)
+    chance = random.Random(options.seed)
     steps = [0] * WRITERS
-    acknowledged = 0
-    for turn in range(ROUNDS):
-        server = run.server(arguments=["--retention", "off"])
+    acknowledged, noises = 0, {}
+    for turn in range(options.kills):
+        server = run.server(arguments=["--retention", "off", "--enable-admin-api"])
         writers = [Writer(server, i, steps[i]) for i in range(WRITERS)]
-        for writer in writers:
-            writer.start()
-        time.sleep(random.uniform(0.3, 1.2))
+        noise = Noise(server, chance.random())
+        for thread in [*writers, noise]:
+            thread.start()
+        time.sleep(chance.uniform(0.05, 1.2))
         server.kill()
-        for writer in writers:
-            writer.join()
+        for thread in [*writers, noise]:
+            thread.join()
+        for what, count in noise.counts.items():
+            noises[what] = noises.get(what, 0) + count
+        last = turn % CHECK_EVERY == CHECK_EVERY - 1 or turn == options.kills - 1
+        fine, text = verify(lib.os.path.join(run.folder, "data")) if last else (True, "")
+        lib.check("kill %d: the folder verifies" % (turn + 1), fine, text) if last else None
         begun = time.monotonic()
-        server = run.server(arguments=["--retention", "off"])
+        server = run.server(arguments=["--retention", "off", "--enable-admin-api"])
         took = time.monotonic() - begun
-        lost, wrong = verify(server, writers)
-        acknowledged = sum(writer.acknowledged for writer in writers) * SERIES
-        lib.check("kill %d: %d acknowledged samples, 0 lost, 0 wrong, ready after %.2f s" %
-                  (turn + 1, acknowledged, took), lost == 0 and wrong == 0, (lost, wrong))
+        acknowledged = sum(writer.acknowledged for writer in writers) * SERIES * 2
+        if last:
+            lost, wrong = compare(server, writers)
+            lib.check("kill %d: %d acknowledged samples, 0 lost, 0 wrong, ready after %.2f s" %
+                      (turn + 1, acknowledged, took), lost == 0 and wrong == 0, (lost, wrong))
         # What was under way may have been stored; the next round goes on behind it.
         steps = [writer.sent for writer in writers]
         for writer in writers:
             if writer.sent > writer.acknowledged:
-                server.write([({"__name__": "killed", "writer": str(writer.number), "series": str(i)},
-                               [(START_MS + writer.sent, float(writer.sent * 1000 + i))])
-                              for i in range(SERIES)])
+                answer = lib.request(server.port, "POST", "/api/v1/write",
+                                     lib.snappy(writer.body(writer.sent)), lib.WRITE_HEADERS)
+                lib.check("written again", answer.status == 204, answer) if answer.status != 204 else None
         if turn % 2:
-            lib.check_equal("kill %d: clean stop after it" % (turn + 1), server.stop(), 0)
+            status = server.stop()
+            if last or status != 0:
+                lib.check_equal("kill %d: clean stop after it" % (turn + 1), status, 0)
         else:
             server.kill()
     lib.check("samples were acknowledged at all", acknowledged > 0)
+    print("beside it: " + ", ".join("%s %d: %d" % (*what, count) for what, count in sorted(noises.items())))
 lib.done()
