@@ -43,6 +43,7 @@ struct daemon_server {
     struct tsdb_state *state;
     struct tsdb_receiver *receiver;
     struct tsdb_admin admin;
+    struct daemon_storage storage;
     struct query_engine *engine;
     struct alert_manager *alerts;
     struct scale_manager *scalers;
@@ -144,18 +145,17 @@ static void quit(void *owner)
 static enum tw_code open_store(struct daemon_server *server,
                                const struct daemon_configuration *configuration, struct tw_err *err)
 {
-    struct daemon_storage storage;
+    struct daemon_storage *storage = &server->storage;
     enum tw_code code = daemon_storage_read(
-        configuration->name, tw_yaml_member(configuration->root, "storage"), &storage, err);
+        configuration->name, tw_yaml_member(configuration->root, "storage"), storage, err);
     if (code != TW_OK)
         return code;
     struct tsdb_db_options options = {.folder = server->params->data,
                                       .clock = server->clock,
                                       .metrics = server->metrics,
                                       .retention_ms = server->params->retention};
-    daemon_storage_fill(&storage, &options);
+    daemon_storage_fill(storage, &options);
     code = tsdb_db_open(&options, &server->db, err);
-    daemon_storage_fini(&storage);
     if (code != TW_OK)
         return tw_err_wrap(err, "--data");
     char *folder = tw_file_join(server->params->data, STATE_FOLDER);
@@ -318,6 +318,7 @@ bool daemon_server_stop(struct daemon_server *server)
     query_engine_free(server->engine);
     tsdb_state_close(server->state);
     tsdb_db_close(server->db);
+    daemon_storage_fini(&server->storage);
     daemon_configuration_free(server->configuration);
     tw_buf_fini(&server->external_url);
     tw_metrics_free(server->metrics);

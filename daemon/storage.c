@@ -21,6 +21,8 @@ void daemon_storage_fini(struct daemon_storage *storage)
         return;
     for (size_t i = 0; i < storage->rule_count; i++)
         fini_matchers(storage->rules[i].matchers, storage->rules[i].matcher_count);
+    for (size_t i = 0; i < storage->downsampling_count; i++)
+        fini_matchers(storage->downsamplings[i].matchers, storage->downsamplings[i].matcher_count);
     tw_arena_free(storage->arena);
     *storage = (struct daemon_storage){0};
 }
@@ -92,6 +94,60 @@ static enum tw_code read_rules(const char *name, const struct tw_yaml *section,
     return code;
 }
 
+/* ---- downsampling ---- */
+
+static enum tw_code read_duration(const char *name, const struct tw_yaml *mapping, const char *key,
+                                  int64_t *ret_ms, struct tw_err *err)
+{
+    const struct tw_yaml *node = tw_yaml_member(mapping, key);
+    struct tw_err reason;
+    if (tw_yaml_is_null(node) || node->kind != TW_YAML_SCALAR ||
+        tw_duration_parse(node->text, ret_ms, &reason) != TW_OK || *ret_ms <= 0)
+        return tw_yaml_error(name, node ? node : mapping, err,
+                             "'%s' is a duration above 0: {after: 30d, step: 5m}", key);
+    return TW_OK;
+}
+
+static enum tw_code read_downsampling(const char *name, const struct tw_yaml *node,
+                                      struct daemon_storage *storage, struct tw_err *err)
+{
+    static const char *const known[] = {"after", "step", "match", NULL};
+    struct tsdb_downsampling item = {0};
+    if (node->kind != TW_YAML_MAPPING)
+        return tw_yaml_error(name, node, err, "an entry is a mapping: {after: 30d, step: 5m}");
+    enum tw_code code = tw_yaml_check_keys(name, node, known, err);
+    if (code == TW_OK)
+        code = read_duration(name, node, "after", &item.after_ms, err);
+    if (code == TW_OK)
+        code = read_duration(name, node, "step", &item.step_ms, err);
+    if (code == TW_OK && TSDB_WINDOW_MS % item.step_ms != 0)
+        code = tw_yaml_error(name, tw_yaml_member(node, "step"), err,
+                             "'step' divides two hours evenly: 1m, 5m, 15m, 1h");
+    if (code == TW_OK && !tw_yaml_is_null(tw_yaml_member(node, "match")))
+        code = read_match(name, node, storage->arena, &item.matchers, &item.matcher_count, err);
+    if (code == TW_OK)
+        storage->downsamplings[storage->downsampling_count++] = item;
+    return code;
+}
+
+static enum tw_code read_downsamplings(const char *name, const struct tw_yaml *section,
+                                       struct daemon_storage *storage, struct tw_err *err)
+{
+    const struct tw_yaml *list = NULL;
+    enum tw_code code =
+        tw_yaml_get_node(name, section, "downsampling", TW_YAML_SEQUENCE, &list, err);
+    if (code != TW_OK || !list)
+        return code;
+    if (list->count > DAEMON_DOWNSAMPLINGS_MAX)
+        return tw_yaml_error(name, list, err, "more than %d entries of downsampling",
+                             DAEMON_DOWNSAMPLINGS_MAX);
+    storage->downsamplings =
+        TW_ARENA_ARRAY(storage->arena, struct tsdb_downsampling, list->count + 1);
+    for (size_t i = 0; i < list->count && code == TW_OK; i++)
+        code = read_downsampling(name, list->items[i], storage, err);
+    return code;
+}
+
 static enum tw_code read_size(const char *name, const struct tw_yaml *section,
                               struct daemon_storage *storage, struct tw_err *err)
 {
@@ -122,6 +178,8 @@ enum tw_code daemon_storage_read(const char *name, const struct tw_yaml *section
         code = read_rules(name, section, ret, err);
     if (code == TW_OK && section)
         code = read_limits(name, section, ret, err);
+    if (code == TW_OK && section)
+        code = read_downsamplings(name, section, ret, err);
     if (code != TW_OK)
         daemon_storage_fini(ret);
     return code;
@@ -134,4 +192,6 @@ void daemon_storage_fill(const struct daemon_storage *storage, struct tsdb_db_op
     options->series_max_per_source = (size_t)storage->series_max_per_source;
     options->retention_rules = storage->rules;
     options->retention_rule_count = storage->rule_count;
+    options->downsamplings = storage->downsamplings;
+    options->downsampling_count = storage->downsampling_count;
 }

@@ -5,6 +5,7 @@
  *
  *   storage:
  *     retention_size: 50GiB        # of all below --data, the oldest days go first
+ *     downsampling: [{after: 30d, step: 5m}, {after: 180d, step: 1h, match: '{job!="slo"}'}]
  *     retention_rules:
  *       - {match: '{job="debug"}', keep: 3d}
  *       - {match: '{__name__=~"slo:.*"}', keep: off}    # for ever
@@ -20,6 +21,7 @@
 #include "tsdb/db.h"
 
 #define DAEMON_RETENTION_RULES_MAX 64
+#define DAEMON_DOWNSAMPLINGS_MAX 16
 /* The least retention_size: a day of a small host, with room to work in. */
 #define DAEMON_RETENTION_SIZE_MIN ((uint64_t)64 << 20)
 
@@ -32,13 +34,15 @@ struct daemon_storage {
     int64_t series_max, series_max_per_source; /* 0 = the store's default, no limit */
     struct tsdb_retention_rule *rules;
     size_t rule_count;
+    struct tsdb_downsampling *downsamplings;
+    size_t downsampling_count;
 };
 
 /* section: NULL when there is none. name: the file's. */
 TW_MUST_CHECK enum tw_code daemon_storage_read(const char *name, const struct tw_yaml *section,
                                                struct daemon_storage *ret, struct tw_err *err);
 void daemon_storage_fini(struct daemon_storage *storage);
-/* Into the options of a store; it copies what it needs when it is opened. */
+/* Into the options of a store, which borrows from it. */
 void daemon_storage_fill(const struct daemon_storage *storage, struct tsdb_db_options *options);
 
 #endif

@@ -130,6 +130,7 @@ static enum tw_code read_subquery(struct range *range, struct query_exec *exec, 
     const uint64_t *present = range->tile.present + range->tile_at * range->tile.words;
     range->tile_at++;
     samples->count = 0;
+    samples->has_weights = false;
     query_samples_reserve(samples, range->inner_grid.steps);
     QUERY_EACH_STEP(s, present, range->inner_grid.steps)
     {
@@ -229,6 +230,7 @@ static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
         struct query_range_row row = {
             .times_ms = samples->times_ms,
             .values = samples->values,
+            .weights = samples->has_weights ? samples->weights : NULL,
             .count = samples->count,
             .low = range->low,
             .high = range->high,

@@ -173,6 +173,12 @@ static inline void pick_sample(const struct query_range_row *row, enum pick what
 static void kernel_count(const struct query_range_row *row)
 {
     pick_sample(row, PICK_COUNT);
+    for (size_t s = 0; row->weights && s < row->steps; s++) {
+        double count = 0;
+        for (size_t i = row->low[s]; i < row->high[s]; i++)
+            count += row->weights[i];
+        row->out[s] = count;
+    }
 }
 
 static void kernel_present(const struct query_range_row *row)

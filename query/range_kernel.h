@@ -14,6 +14,7 @@
 struct query_range_row {
     const int64_t *times_ms;
     const double *values;
+    const double *weights; /* how many samples each stands for (values are their sums), or NULL */
     size_t count;
     const uint32_t *low, *high; /* by step */
     size_t steps;

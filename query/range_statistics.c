@@ -47,12 +47,25 @@ static double average(const double *values, size_t count)
     return incremental ? mean + compensation : sum / (double)count + compensation / (double)count;
 }
 
+/* Sums of as many samples as the weights say. */
+static double weighted_average(const double *sums, const double *weights, size_t count)
+{
+    double sum = 0, compensation = 0, weight = 0;
+    for (size_t i = 0; i < count; i++) {
+        query_kahan_add(sums[i], &sum, &compensation);
+        weight += weights[i];
+    }
+    return sum / weight + compensation / weight;
+}
+
 void query_kernel_avg(const struct query_range_row *row)
 {
     for (size_t s = 0; s < row->steps; s++) {
         if (row->high[s] <= row->low[s])
             continue;
-        row->out[s] = average(row->values + row->low[s], row->high[s] - row->low[s]);
+        size_t low = row->low[s], count = row->high[s] - low;
+        row->out[s] = row->weights ? weighted_average(row->values + low, row->weights + low, count)
+                                   : average(row->values + low, count);
         query_bit_set(row->present, s);
     }
 }

@@ -13,6 +13,7 @@ void query_samples_fini(struct query_samples *samples)
 {
     free(samples->times_ms);
     free(samples->values);
+    free(samples->weights);
     *samples = (struct query_samples){0};
 }
 
@@ -25,6 +26,8 @@ void query_samples_reserve(struct query_samples *samples, size_t count)
         capacity *= 2;
     samples->times_ms = realloc(samples->times_ms, capacity * sizeof *samples->times_ms);
     samples->values = realloc(samples->values, capacity * sizeof *samples->values);
+    if (samples->weights)
+        samples->weights = realloc(samples->weights, capacity * sizeof *samples->weights);
     TW_ASSERT(samples->times_ms && samples->values); /* bounded by the limit on samples */
     samples->capacity = capacity;
 }
@@ -50,6 +53,32 @@ void query_source_close(struct query_source *source)
     query_samples_fini(&source->samples);
 }
 
+/* Room for weights; what was gathered before weighs 1. */
+static void begin_weights(struct query_samples *samples)
+{
+    if (samples->has_weights)
+        return;
+    if (!samples->weights)
+        samples->weights = malloc(samples->capacity * sizeof *samples->weights);
+    TW_ASSERT(samples->weights != NULL);
+    samples->has_weights = true;
+    for (size_t i = 0; i < samples->count; i++)
+        samples->weights[i] = 1;
+}
+
+/* Of the column that is about to be appended. */
+static void append_weights(struct query_samples *samples, const struct tsdb_column *column,
+                           bool keep_stale)
+{
+    size_t count = samples->count;
+    if (column->weights)
+        begin_weights(samples);
+    for (size_t i = 0; samples->has_weights && i < column->count; i++) {
+        samples->weights[count] = column->weights ? column->weights[i] : 1;
+        count += keep_stale || !tw_double_is_stale(column->values[i]);
+    }
+}
+
 /* Appends a column without its stale markers. */
 static void append_fresh(struct query_samples *samples, const struct tsdb_column *column)
 {
@@ -68,6 +97,7 @@ enum tw_code query_source_read(struct query_source *source, struct query_exec *e
 {
     struct query_samples *samples = &source->samples;
     samples->count = 0;
+    samples->has_weights = false;
     if (end_ms <= start_ms)
         return TW_OK;
     tsdb_cursor_seek(source->cursor, series, start_ms + 1, end_ms);
@@ -82,6 +112,7 @@ enum tw_code query_source_read(struct query_source *source, struct query_exec *e
         if (code)
             return code;
         query_samples_reserve(samples, samples->count + column.count);
+        append_weights(samples, &column, keep_stale);
         if (!keep_stale) {
             append_fresh(samples, &column);
             continue;

@@ -13,7 +13,9 @@
 struct query_samples {
     int64_t *times_ms;
     double *values;
+    double *weights; /* how many samples each stands for, when has_weights: of downsampled data */
     size_t count, capacity;
+    bool has_weights;
 };
 
 void query_samples_fini(struct query_samples *samples);

@@ -38,7 +38,8 @@ static enum tw_code selector_open(struct query_op *op, struct query_exec *exec,
                                   struct query_grid grid, struct tw_err *err)
 {
     struct selector *selector = (struct selector *)op;
-    const struct tsdb_hints hints = {.step_ms = grid.steps > 1 ? grid.step_ms : 0};
+    const struct tsdb_hints hints = {.step_ms = grid.steps > 1 ? grid.step_ms : 0,
+                                     .lookback_ms = exec->lookback_ms};
     enum tw_code code = query_source_open(&selector->source, exec, op->node, selector->start_ms,
                                           selector->end_ms, &hints, err);
     if (code)

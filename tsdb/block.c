@@ -141,7 +141,7 @@ static bool set_column(struct tsdb_block *block, enum tsdb_block_column column,
 {
     int64_t least = column == TSDB_BLOCK_COUNT || column == TSDB_BLOCK_KIND;
     int64_t most = column == TSDB_BLOCK_COUNT  ? TSDB_WINDOW_MS
-                   : column == TSDB_BLOCK_KIND ? TSDB_KIND_FLOAT_HISTOGRAM
+                   : column == TSDB_BLOCK_KIND ? TSDB_KIND_BUCKETS
                    : column == TSDB_BLOCK_SIZE ? (int64_t)BLOCK_PLAIN_BYTES_MAX
                                                : UINT32_MAX;
     bool fine = true;

@@ -40,6 +40,13 @@ struct tsdb_retention_rule {
     int64_t keep_ms; /* 0 = for ever */
 };
 
+/* Days that are so old are downsampled. The step is a part of TSDB_WINDOW_MS. */
+struct tsdb_downsampling {
+    const struct tsdb_matcher *matchers; /* none = all series */
+    size_t matcher_count;
+    int64_t after_ms, step_ms;
+};
+
 /* The least that tsdb_db_options.size_max may be. */
 #define TSDB_SIZE_MIN ((uint64_t)8 << 20)
 
@@ -50,8 +57,11 @@ struct tsdb_db_options {
     int64_t retention_ms;       /* 0 = off: everything is kept, 1970 included */
     const struct tsdb_retention_rule *retention_rules; /* copied */
     size_t retention_rule_count;
-    uint64_t
-        size_max; /* of all below the folder: a hard bound, the oldest days go first; 0 = none */
+    /* Of those that match a series and have come, the largest step counts. Borrowed until the store
+     * is closed. */
+    const struct tsdb_downsampling *downsamplings;
+    size_t downsampling_count;
+    uint64_t size_max; /* of all below the folder, hard; the oldest days go first; 0 = none */
     int64_t flush_interval_ms; /* 0 = 30 min */
     /* Limits, each 0 = the default named. */
     size_t series_max;            /* active ones: 10 million */

@@ -67,7 +67,8 @@ struct tsdb_group {
 #define TSDB_REWRITE_TABLE(CAUSE)                                                                  \
     CAUSE(MERGE, "merge")                                                                          \
     CAUSE(DELETE, "delete")                                                                        \
-    CAUSE(RETENTION, "retention")
+    CAUSE(RETENTION, "retention")                                                                  \
+    CAUSE(DOWNSAMPLING, "downsampling")
 enum tsdb_rewrite_cause {
 #define TSDB_REWRITE_ENUM(name, text) TSDB_REWRITE_##name,
     TSDB_REWRITE_TABLE(TSDB_REWRITE_ENUM)

@@ -7,6 +7,7 @@ endif
 	%D%/admin.c %D%/admin.h \
 	%D%/blobs.c %D%/blobs.h \
 	%D%/block.c %D%/block.h \
+	%D%/buckets.c %D%/buckets.h \
 	%D%/cardinality.c %D%/cardinality.h \
 	%D%/catalog.c %D%/catalog.h \
 	%D%/codec.c %D%/codec.h %D%/codec_int.h \

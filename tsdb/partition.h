@@ -143,6 +143,8 @@ TW_MUST_CHECK enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_read
                                                       uint32_t metric, uint32_t series,
                                                       int64_t start_ms, int64_t end_ms,
                                                       struct tw_err *err);
+/* Of downsampled samples in it, 0 = there are none. Columns with some are of TSDB_KIND_BUCKETS. */
+int64_t tsdb_partition_reader_step(const struct tsdb_partition_reader *reader);
 /* What is gone of the series sought from now on; the items are borrowed. */
 void tsdb_partition_reader_erase(struct tsdb_partition_reader *reader,
                                  const struct tsdb_erasure *items, size_t count);

@@ -82,6 +82,8 @@ struct tsdb_run_row {
 TW_MUST_CHECK enum tw_code tsdb_partition_list_runs(struct tsdb_env *env, struct tsdb_env_txn *txn,
                                                     struct tsdb_run_row **ret_rows,
                                                     size_t *ret_count, struct tw_err *err);
+TW_MUST_CHECK enum tw_code tsdb_partition_read_step(struct tsdb_env *env, struct tsdb_env_txn *txn,
+                                                    int64_t *ret_step_ms, struct tw_err *err);
 TW_MUST_CHECK enum tw_code
 tsdb_partition_read_info(struct tsdb_env *env, struct tsdb_partition_info *ret, struct tw_err *err);
 /* The last piece: the rows, and of info what a rewrite says. */

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "tsdb/block.h"
+#include "tsdb/buckets.h"
 #include "tsdb/codec.h"
 #include "tsdb/db.h"
 #include "tsdb/histogram_chunk.h"
@@ -51,6 +52,9 @@ struct tsdb_partition_reader {
     uint32_t metric, series;
     int64_t start_ms, end_ms;
     size_t next_lane;
+    /* Downsampled windows. */
+    int64_t step_ms;
+    struct tsdb_buckets buckets, newer_buckets, merged_buckets;
     const struct tsdb_erasure *erasures;
     size_t erasure_count;
     int64_t *kept_times; /* of a lane of which some samples are gone */
@@ -118,6 +122,8 @@ enum tw_code tsdb_partition_reader_open(struct tsdb_partition *partition,
     if (code == TW_OK)
         code = tsdb_env_cursor_open(reader->txn, TSDB_TABLE_COLUMNS, &reader->source.columns, err);
     if (code == TW_OK)
+        code = tsdb_partition_read_step(partition->env, reader->txn, &reader->step_ms, err);
+    if (code == TW_OK)
         code = list_lanes(reader, err);
     if (code != TW_OK) {
         tsdb_partition_reader_close(reader);
@@ -138,6 +144,9 @@ struct tsdb_partition_reader *tsdb_partition_reader_close(struct tsdb_partition_
     free(reader->lanes);
     free(reader->values);
     free(reader->kept_times);
+    tsdb_buckets_fini(&reader->buckets);
+    tsdb_buckets_fini(&reader->newer_buckets);
+    tsdb_buckets_fini(&reader->merged_buckets);
     free(reader->merged_times);
     tsdb_points_fini(&reader->older);
     tsdb_points_fini(&reader->newer);
@@ -454,6 +463,82 @@ bool tsdb_partition_reader_is_mixed(const struct tsdb_partition_reader *reader)
     return reader->is_mixed;
 }
 
+/* ---- windows with downsampled samples ---- */
+
+/* The lane's of the series in the range, in reader->newer_buckets. */
+static enum tw_code read_bucket_lane(struct tsdb_partition_reader *reader, struct lane *lane,
+                                     const struct tsdb_block_entry *entry, struct tw_err *err)
+{
+    struct tsdb_buckets *to = &reader->newer_buckets;
+    if (entry->kind == TSDB_KIND_FLOAT) {
+        size_t first = 0, count = 0;
+        enum tw_code code = read_lane(reader, lane, entry, &first, &count, err);
+        if (code == TW_OK)
+            tsdb_buckets_append_samples(to, lane->times.items + first,
+                                        (const double *)(const void *)(reader->values + first),
+                                        count);
+        return code;
+    }
+    if (entry->kind != TSDB_KIND_BUCKETS)
+        return TW_OK; /* histograms beside them: what is read of such a window are the numbers */
+    enum tw_code code = load_times(reader, lane, entry, err);
+    if (code != TW_OK)
+        return code;
+    if (!tsdb_buckets_decode(entry->values, lane->times.items, entry->count, to))
+        return tsdb_partition_corrupt(reader->env, "block: buckets", err);
+    return TW_OK;
+}
+
+/* Leaves out what is outside of the range or gone. */
+static void trim_buckets(struct tsdb_partition_reader *reader, uint64_t run)
+{
+    struct tsdb_buckets *buckets = &reader->newer_buckets;
+    size_t kept = 0;
+    for (size_t i = 0; i < buckets->count; i++) {
+        int64_t time_ms = buckets->items[i].time_ms;
+        if (time_ms >= reader->start_ms && time_ms <= reader->end_ms &&
+            !tsdb_erasure_has(reader->erasures, reader->erasure_count, run, time_ms))
+            buckets->items[kept++] = buckets->items[i];
+    }
+    buckets->count = kept;
+}
+
+/* All lanes of the next window, merged as buckets; a sample is one of its own. */
+static enum tw_code read_bucket_window(struct tsdb_partition_reader *reader,
+                                       struct tsdb_column *ret_column, struct tw_err *err)
+{
+    int64_t window = reader->lanes[reader->next_lane].window;
+    reader->buckets.count = 0;
+    for (; reader->next_lane < reader->lane_count &&
+           reader->lanes[reader->next_lane].window == window;
+         reader->next_lane++) {
+        struct lane *lane = &reader->lanes[reader->next_lane];
+        const struct tsdb_block_entry *entry;
+        enum tw_code code = find_entry(reader, lane, &entry, err);
+        reader->newer_buckets.count = 0;
+        if (code == TW_OK && entry)
+            code = read_bucket_lane(reader, lane, entry, err);
+        if (code != TW_OK)
+            return code;
+        trim_buckets(reader, lane->run);
+        if (reader->newer_buckets.count == 0)
+            continue;
+        tsdb_buckets_merge(&reader->buckets, &reader->newer_buckets, &reader->merged_buckets);
+        struct tsdb_buckets swapped = reader->buckets;
+        reader->buckets = reader->merged_buckets;
+        reader->merged_buckets = swapped;
+    }
+    *ret_column = (struct tsdb_column){.kind = TSDB_KIND_BUCKETS,
+                                       .count = reader->buckets.count,
+                                       .buckets = reader->buckets.items};
+    return TW_OK;
+}
+
+int64_t tsdb_partition_reader_step(const struct tsdb_partition_reader *reader)
+{
+    return reader->step_ms;
+}
+
 /* ---- the next column ---- */
 
 /* All lanes of the next window; count 0 when none of them has samples in the range. */
@@ -476,6 +561,10 @@ static enum tw_code read_window(struct tsdb_partition_reader *reader,
             return code;
         if (!entry)
             continue;
+        if (entry->kind == TSDB_KIND_BUCKETS) {
+            reader->next_lane = first_lane;
+            return read_bucket_window(reader, ret_column, err);
+        }
         if (entry->kind != TSDB_KIND_FLOAT) {
             reader->next_lane = first_lane;
             return read_mixed_window(reader, ret_column, err);

@@ -71,6 +71,15 @@ static enum tw_code read_rewrite(struct tsdb_env *env, struct tsdb_env_txn *txn,
                : tsdb_partition_corrupt(env, "record of a rewrite", err);
 }
 
+enum tw_code tsdb_partition_read_step(struct tsdb_env *env, struct tsdb_env_txn *txn,
+                                      int64_t *ret_step_ms, struct tw_err *err)
+{
+    struct tsdb_partition_info info = {.step_ms = 0};
+    enum tw_code code = read_rewrite(env, txn, &info, err);
+    *ret_step_ms = info.step_ms;
+    return code;
+}
+
 enum tw_code tsdb_partition_read_info(struct tsdb_env *env, struct tsdb_partition_info *ret,
                                       struct tw_err *err)
 {

@@ -140,6 +140,42 @@ static bool is_retention_due(struct tsdb_db *db, const struct tsdb_erasers *eras
     return false;
 }
 
+/* ---- downsampling ---- */
+
+static bool has_come(const struct tsdb_downsampling *downsampling, int64_t day, int64_t now_ms)
+{
+    return now_ms - downsampling->after_ms >= (day + 1) * TSDB_DAY_MS;
+}
+
+static int64_t step_of(void *user, int64_t day, int64_t now_ms, struct wire_labels labels)
+{
+    const struct tsdb_db *db = user;
+    int64_t step_ms = 0;
+    for (size_t i = 0; i < db->options.downsampling_count; i++) {
+        const struct tsdb_downsampling *downsampling = &db->options.downsamplings[i];
+        if (downsampling->step_ms <= step_ms || !has_come(downsampling, day, now_ms))
+            continue;
+        bool match = true;
+        for (size_t j = 0; j < downsampling->matcher_count && match; j++)
+            match = tsdb_matcher_matches(&downsampling->matchers[j],
+                                         wire_labels_get(labels, downsampling->matchers[j].name));
+        if (match)
+            step_ms = downsampling->step_ms;
+    }
+    return step_ms;
+}
+
+/* The largest step that any series of the day has come to. */
+static int64_t largest_step(const struct tsdb_db *db, int64_t day, int64_t now_ms)
+{
+    int64_t step_ms = 0;
+    for (size_t i = 0; i < db->options.downsampling_count; i++)
+        if (db->options.downsamplings[i].step_ms > step_ms &&
+            has_come(&db->options.downsamplings[i], day, now_ms))
+            step_ms = db->options.downsamplings[i].step_ms;
+    return step_ms;
+}
+
 /* ---- one partition ---- */
 
 static struct tsdb_erasers *list_erasers(void *user)
@@ -177,6 +213,8 @@ static enum tw_code renew(struct tsdb_db *db, int64_t day, const struct tsdb_par
                                    .now_ms = now_ms,
                                    .erasers = list_erasers,
                                    .flushed = tsdb_db_flushed(db),
+                                   .step = step_of,
+                                   .step_ms = largest_step(db, day, now_ms),
                                    .cancelled = is_ending,
                                    .user = db};
     struct tsdb_rewrite_result result;
@@ -213,6 +251,8 @@ static enum tw_code renew_if_due(struct tsdb_db *db, int64_t day, int64_t now_ms
         cause = TSDB_REWRITE_DELETE;
     else if (is_retention_due(db, erasers, day, &info, now_ms))
         cause = TSDB_REWRITE_RETENTION;
+    else if (largest_step(db, day, now_ms) > info.step_ms)
+        cause = TSDB_REWRITE_DOWNSAMPLING;
     else if (is_merge_due(db, day, &info, now_ms))
         cause = TSDB_REWRITE_MERGE;
     tsdb_erasers_unref(erasers);

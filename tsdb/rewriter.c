@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/file.h"
+#include "tsdb/buckets.h"
 #include "tsdb/db.h"
 #include "tsdb/partition_int.h"
 #include "tsdb/run.h"
@@ -21,6 +21,8 @@ struct moved {
     uint32_t metric, series; /* in the old one */
     uint32_t to_metric, to;
     uint32_t first_erasure, erasure_count;
+    int64_t step_ms; /* 0 = not downsampled */
+    struct tsdb_bucket_carry carry;
 };
 
 struct rewriter {
@@ -125,6 +127,12 @@ static enum tw_code has_samples(struct rewriter *rewriter, uint32_t series, uint
     return code;
 }
 
+static int64_t step_of(const struct rewriter *rewriter, struct wire_labels labels)
+{
+    const struct tsdb_rewrite *rewrite = rewriter->rewrite;
+    return rewrite->step ? rewrite->step(rewrite->user, rewrite->day, rewrite->now_ms, labels) : 0;
+}
+
 static enum tw_code move_series(void *user, uint32_t series, uint32_t metric, uint64_t hash,
                                 struct wire_labels labels, struct tw_err *err)
 {
@@ -155,8 +163,13 @@ static enum tw_code move_series(void *user, uint32_t series, uint32_t metric, ui
     }
     uint32_t to = tsdb_index_append(rewriter->index, labels, hash);
     rewriter->moved[rewriter->moved_count++] =
-        (struct moved){metric, series,          metric_string(rewriter->index, to),
-                       to,     (uint32_t)first, (uint32_t)erasure_count};
+        (struct moved){.metric = metric,
+                       .series = series,
+                       .to_metric = metric_string(rewriter->index, to),
+                       .to = to,
+                       .first_erasure = (uint32_t)first,
+                       .erasure_count = (uint32_t)erasure_count,
+                       .step_ms = step_of(rewriter, labels)};
     return TW_OK;
 }
 
@@ -211,10 +224,13 @@ static enum tw_code write_slice(struct rewriter *rewriter, struct tw_err *err)
 struct copied {
     struct tw_arena *histograms; /* NULL until there are some */
     struct tsdb_mixed mixed;
+    struct tsdb_buckets items, folded;
 };
 
 static void copied_fini(struct copied *copied)
 {
+    tsdb_buckets_fini(&copied->items);
+    tsdb_buckets_fini(&copied->folded);
     tw_arena_free(copied->histograms);
     tsdb_mixed_fini(&copied->mixed);
 }
@@ -233,10 +249,24 @@ static void collect(struct copied *copied, const struct tsdb_column *column)
                 wire_histogram_copy(copied->histograms, copied->mixed.items[at].histogram);
 }
 
-/* What the reader, which was pointed at a series and a window, has there. */
+/* Downsampled samples, or those that are to be. Without a step they stay as they are. */
+static void fold(struct copied *copied, const struct tsdb_column *column, int64_t step_ms,
+                 struct tsdb_bucket_carry *carry)
+{
+    copied->items.count = copied->folded.count = 0;
+    if (column->kind == TSDB_KIND_BUCKETS)
+        tsdb_buckets_append(&copied->items, column->buckets, column->count);
+    else
+        tsdb_buckets_append_samples(&copied->items, column->times_ms, column->values,
+                                    column->count);
+    tsdb_buckets_fold(copied->items.items, copied->items.count, step_ms, carry, &copied->folded);
+}
+
+/* What the reader, which was pointed at a series and a window, has there. moved: NULL for samples
+ * that stay what they are. */
 static enum tw_code copy_samples(struct tsdb_partition_reader *reader,
                                  struct tsdb_run_builder *builder, uint32_t to, int64_t window,
-                                 uint64_t *ret_samples, struct tw_err *err)
+                                 struct moved *moved, uint64_t *ret_samples, struct tw_err *err)
 {
     struct copied copied = {.histograms = NULL};
     struct tsdb_column column = {0};
@@ -244,11 +274,19 @@ static enum tw_code copy_samples(struct tsdb_partition_reader *reader,
     *ret_samples = 0;
     while ((code = tsdb_partition_reader_next(reader, &column, err)) == TW_OK && column.count > 0) {
         *ret_samples += column.count;
-        if (tsdb_partition_reader_is_mixed(reader))
+        if (tsdb_partition_reader_is_mixed(reader)) {
             collect(&copied, &column);
-        else
+        } else if (moved && (moved->step_ms > 0 || column.kind == TSDB_KIND_BUCKETS)) {
+            int64_t step_ms =
+                moved->step_ms > 0 ? moved->step_ms : tsdb_partition_reader_step(reader);
+            fold(&copied, &column, step_ms, &moved->carry);
+            *ret_samples += copied.folded.count - column.count;
+            tsdb_run_builder_add_buckets(builder, to, window, copied.folded.items,
+                                         copied.folded.count);
+        } else {
             tsdb_run_builder_add(builder, to, window, column.times_ms,
                                  (const uint64_t *)(const void *)column.values, column.count);
+        }
     }
     if (code == TW_OK && copied.mixed.count > 0)
         tsdb_run_builder_add_mixed(builder, to, window, copied.mixed.items, copied.mixed.count);
@@ -261,7 +299,7 @@ static enum tw_code move_window(struct rewriter *rewriter, int64_t window, struc
     int64_t start_ms = window * TSDB_WINDOW_MS, end_ms = start_ms + TSDB_WINDOW_MS - 1;
     enum tw_code code = TW_OK;
     for (size_t i = 0; i < rewriter->moved_count && code == TW_OK; i++) {
-        const struct moved *moved = &rewriter->moved[i];
+        struct moved *moved = &rewriter->moved[i];
         uint64_t samples = 0;
         if (i % CANCEL_STRIDE == 0)
             code = check_cancelled(rewriter, err);
@@ -272,8 +310,8 @@ static enum tw_code move_window(struct rewriter *rewriter, int64_t window, struc
             code = tsdb_partition_reader_seek(rewriter->reader, moved->metric, moved->series,
                                               start_ms, end_ms, err);
         if (code == TW_OK)
-            code =
-                copy_samples(rewriter->reader, rewriter->builder, moved->to, window, &samples, err);
+            code = copy_samples(rewriter->reader, rewriter->builder, moved->to, window, moved,
+                                &samples, err);
         rewriter->samples += samples;
         if (code == TW_OK && tsdb_run_builder_bytes(rewriter->builder) >= TSDB_REWRITE_SLICE_BYTES)
             code = write_slice(rewriter, err);
@@ -319,6 +357,9 @@ static enum tw_code write_runs(struct rewriter *rewriter, struct tw_err *err)
         .base_run = rewriter->rows[last].number,
         .base_samples = rewriter->samples,
         .erased = erased_up_to(rewriter),
+        .step_ms = rewriter->rewrite->step_ms > tsdb_partition_reader_step(rewriter->reader)
+                       ? rewriter->rewrite->step_ms
+                       : tsdb_partition_reader_step(rewriter->reader),
     };
     for (size_t i = 0; i < last; i++)
         rewriter->rows[i].samples = rewriter->rows[i].blocks = 0;
@@ -356,7 +397,7 @@ static enum tw_code carry_series(void *user, uint32_t series, uint32_t metric, u
         code = tsdb_partition_reader_seek(carry->reader, metric, series, start_ms,
                                           start_ms + TSDB_WINDOW_MS - 1, err);
         if (code == TW_OK)
-            code = copy_samples(carry->reader, carry->builder, id, window, &samples, err);
+            code = copy_samples(carry->reader, carry->builder, id, window, NULL, &samples, err);
         if (samples > 0 && to == TSDB_NO_SERIES)
             to = tsdb_index_append(carry->index, labels, hash);
     }

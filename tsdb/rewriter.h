@@ -31,6 +31,10 @@ struct tsdb_rewrite {
      * nothing is. */
     struct tsdb_erasers *(*erasers)(void *user);
     uint64_t flushed; /* all heads up to this number are in partitions */
+    /* The step into which samples of a series are to be downsampled, 0 = they stay as they are.
+     * NULL = all do. step_ms: the largest of them, which the partition keeps. */
+    int64_t (*step)(void *user, int64_t day, int64_t now_ms, struct wire_labels labels);
+    int64_t step_ms;
     /* True ends the rewrite with TW_CANCELLED; asked often. NULL = never. */
     bool (*cancelled)(void *user);
     void *user;

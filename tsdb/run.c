@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "tsdb/buckets.h"
 #include "tsdb/codec.h"
 #include "tsdb/histogram_chunk.h"
 
@@ -201,6 +202,21 @@ void tsdb_run_builder_add_mixed(struct tsdb_run_builder *builder, uint32_t serie
     }
     free(times);
     free(bits);
+}
+
+void tsdb_run_builder_add_buckets(struct tsdb_run_builder *builder, uint32_t series, int64_t window,
+                                  const struct tsdb_bucket *buckets, size_t count)
+{
+    TW_ASSERT(count > 0 && count <= UINT32_MAX);
+    int64_t *times = malloc(count * sizeof *times);
+    TW_ASSERT(times != NULL);
+    for (size_t i = 0; i < count; i++)
+        times[i] = buckets[i].time_ms;
+    uint32_t column = share_column(builder, window, times, count);
+    free(times);
+    tw_buf_clear(&builder->scratch);
+    tsdb_buckets_encode(buckets, count, &builder->scratch);
+    add_chunk(builder, series, window, column, TSDB_KIND_BUCKETS, count);
 }
 
 size_t tsdb_run_builder_bytes(const struct tsdb_run_builder *builder)

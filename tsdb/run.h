@@ -27,6 +27,9 @@ void tsdb_run_builder_add(struct tsdb_run_builder *builder, uint32_t series, int
 /* The same for samples among which there are native histograms (numbers alone do as well). */
 void tsdb_run_builder_add_mixed(struct tsdb_run_builder *builder, uint32_t series, int64_t window,
                                 const struct tsdb_mixed_point *points, size_t count);
+/* The same, downsampled. */
+void tsdb_run_builder_add_buckets(struct tsdb_run_builder *builder, uint32_t series, int64_t window,
+                                  const struct tsdb_bucket *buckets, size_t count);
 /* Encoded bytes that were added since the last drain. */
 size_t tsdb_run_builder_bytes(const struct tsdb_run_builder *builder);
 uint64_t tsdb_run_builder_samples(const struct tsdb_run_builder *builder); /* since clear */

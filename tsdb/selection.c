@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "tsdb/buckets.h"
 #include "tsdb/db_int.h"
 #include "tsdb/label_order.h"
 
@@ -37,6 +38,8 @@ struct selection {
     struct tsdb_db *db;
     struct tw_arena *arena;
     int64_t start_ms, end_ms;
+    struct tsdb_hints hints;
+    enum tsdb_want want; /* of downsampled samples */
     struct tsdb_partition **partitions;
     size_t partition_count;
     struct tsdb_head **heads;
@@ -59,6 +62,8 @@ struct cursor {
     struct tsdb_partition_reader **readers; /* by partition, opened when first needed */
     uint32_t next_part;                     /* of the series' partitions */
     struct tsdb_partition_reader *reader;   /* the current one */
+    struct tsdb_projection projection;      /* of downsampled samples */
+    struct tsdb_buckets samples;            /* others beside them */
     struct tsdb_column pending;             /* from it, not yet handed out; count 0 = none */
     struct tsdb_points head;                /* all the heads have in the range */
     size_t head_at;                         /* handed out before */
@@ -70,7 +75,8 @@ struct cursor {
     size_t mixed_head_at, mixed_out_at; /* handed out before */
     struct tsdb_mixed_columns mixed_columns;
     struct tw_arena *histograms; /* of the heads; NULL until there are some */
-    int64_t *times_ms;           /* what is handed out when it is no partition's own column */
+    double *weights;
+    int64_t *times_ms; /* what is handed out when it is no partition's own column */
     double *values;
     size_t capacity;
 };
@@ -396,7 +402,6 @@ enum tw_code tsdb_db_select(struct tsdb_storage *storage, const struct tw_contex
                             int64_t start_ms, int64_t end_ms, const struct tsdb_hints *hints,
                             struct tsdb_selection **ret_selection, struct tw_err *err)
 {
-    (void)hints;
     enum tw_code code = tsdb_db_check_tenant(context, err);
     if (code != TW_OK)
         return code;
@@ -404,6 +409,9 @@ enum tw_code tsdb_db_select(struct tsdb_storage *storage, const struct tw_contex
     TW_ASSERT(selection != NULL);
     selection->base.ops = &tsdb_db_ops;
     selection->magic = SELECTION_MAGIC;
+    selection->hints = *hints;
+    selection->hints.function = TW_STR(""); /* the caller's text */
+    selection->want = tsdb_want_of(hints);
     selection->db = (struct tsdb_db *)storage;
     selection->arena = tw_arena_new(4096);
     selection->start_ms = start_ms;
@@ -465,6 +473,8 @@ static void close_cursor(struct tsdb_cursor *base)
     tsdb_points_fini(&cursor->head);
     tsdb_points_fini(&cursor->gathered);
     tsdb_points_fini(&cursor->merged);
+    tsdb_projection_fini(&cursor->projection);
+    tsdb_buckets_fini(&cursor->samples);
     tsdb_mixed_fini(&cursor->mixed_head);
     tsdb_mixed_fini(&cursor->mixed_gathered);
     tsdb_mixed_fini(&cursor->mixed_merged);
@@ -473,6 +483,7 @@ static void close_cursor(struct tsdb_cursor *base)
     tw_arena_free(cursor->histograms);
     free(cursor->times_ms);
     free(cursor->values);
+    free(cursor->weights);
     cursor->magic = 0;
     free(cursor);
 }
@@ -571,17 +582,88 @@ static void seek_cursor(struct tsdb_cursor *base, size_t series_index, int64_t s
     gather_histograms(cursor);
 }
 
+/* A partition with downsampled samples: the column as what is wanted of it. */
+static void project(struct cursor *cursor)
+{
+    const struct tsdb_column *column = &cursor->pending;
+    struct tsdb_projection *projection = &cursor->projection;
+    if (column->count == 0) {
+        tsdb_projection_end(projection);
+    } else if (column->kind == TSDB_KIND_BUCKETS) {
+        tsdb_projection_add(projection, column->buckets, column->count);
+    } else {
+        cursor->samples.count = 0;
+        tsdb_buckets_append_samples(&cursor->samples, column->times_ms, column->values,
+                                    column->count);
+        tsdb_projection_add(projection, cursor->samples.items, cursor->samples.count);
+    }
+    cursor->pending = (struct tsdb_column){.kind = TSDB_KIND_FLOAT,
+                                           .count = projection->count,
+                                           .times_ms = projection->times,
+                                           .values = projection->values,
+                                           .weights = projection->weights};
+}
+
+/* The next column of the current partition; at its end count is 0 and there is no current one. */
+static enum tw_code next_from_reader(struct cursor *cursor, struct tw_err *err)
+{
+    bool more = true;
+    while (more) {
+        enum tw_code code = tsdb_partition_reader_next(cursor->reader, &cursor->pending, err);
+        if (code != TW_OK)
+            return code;
+        more = cursor->pending.count > 0;
+        bool is_number =
+            cursor->pending.kind == TSDB_KIND_FLOAT || cursor->pending.kind == TSDB_KIND_BUCKETS;
+        if (tsdb_partition_reader_step(cursor->reader) > 0 && is_number)
+            project(cursor);
+        if (cursor->pending.count > 0)
+            break;
+    }
+    if (!more)
+        cursor->reader = NULL;
+    return TW_OK;
+}
+
+/* A bucket that ends behind the range may reach into it, too. */
+static int64_t projection_reach(const struct cursor *cursor, int64_t step_ms)
+{
+    return cursor->end_ms > INT64_MAX - step_ms ? INT64_MAX : cursor->end_ms + step_ms;
+}
+
+/* Points the reader at the series; of downsampled samples one more is read before the range, from
+ * which something may reach into it. */
+static enum tw_code seek_reader(struct cursor *cursor, const struct part *part, struct tw_err *err)
+{
+    struct tsdb_partition_reader *reader = cursor->readers[part->source];
+    int64_t step_ms = tsdb_partition_reader_step(reader), start_ms = cursor->start_ms;
+    const struct selection *selection = cursor->selection;
+    if (step_ms > 0) {
+        int64_t day_ms = tsdb_partition_day(selection->partitions[part->source]) * TSDB_DAY_MS;
+        int64_t last_ms = day_ms + TSDB_DAY_MS - 1;
+        tsdb_projection_begin(&cursor->projection, &selection->hints, step_ms, start_ms,
+                              last_ms < cursor->end_ms ? last_ms : cursor->end_ms);
+        cursor->projection.want = selection->want;
+        start_ms = start_ms < INT64_MIN + 2 * step_ms ? INT64_MIN : start_ms - 2 * step_ms;
+    }
+    tsdb_partition_reader_erase(reader, selection->erasures.items + cursor->series->first_erasure,
+                                cursor->series->erasure_count);
+    return tsdb_partition_reader_seek(reader, part->metric, part->series, start_ms,
+                                      projection_reach(cursor, step_ms), err);
+}
+
 /* Fills cursor->pending from the partitions; count stays 0 at their end. */
 static enum tw_code next_from_partitions(struct cursor *cursor, struct tw_err *err)
 {
     const struct selection *selection = cursor->selection;
     for (;;) {
         if (cursor->reader) {
-            enum tw_code code = tsdb_partition_reader_next(cursor->reader, &cursor->pending, err);
+            enum tw_code code = next_from_reader(cursor, err);
             if (code != TW_OK || cursor->pending.count > 0)
                 return code;
-            cursor->reader = NULL;
         }
+        if (cursor->reader)
+            continue;
         if (cursor->next_part == cursor->series->part_count)
             return TW_OK;
         const struct part *part =
@@ -595,11 +677,7 @@ static enum tw_code next_from_partitions(struct cursor *cursor, struct tw_err *e
             if (code != TW_OK)
                 return code;
         }
-        tsdb_partition_reader_erase(
-            *reader, cursor->selection->erasures.items + cursor->series->first_erasure,
-            cursor->series->erasure_count);
-        enum tw_code code = tsdb_partition_reader_seek(*reader, part->metric, part->series,
-                                                       cursor->start_ms, cursor->end_ms, err);
+        enum tw_code code = seek_reader(cursor, part, err);
         if (code != TW_OK)
             return code;
         cursor->reader = *reader;
@@ -632,6 +710,22 @@ static void hand_out(struct cursor *cursor, const struct tsdb_point *points, siz
                                        .values = cursor->values};
 }
 
+/* The weights of a column for the one that it was merged into; a head's samples weigh 1. */
+static const double *weigh(struct cursor *cursor, const struct tsdb_column *column,
+                           const struct tsdb_column *merged)
+{
+    cursor->weights = realloc(cursor->weights, merged->count * sizeof *cursor->weights);
+    TW_ASSERT(cursor->weights != NULL);
+    for (size_t i = 0, j = 0; i < merged->count; i++) {
+        while (j < column->count && column->times_ms[j] < merged->times_ms[i])
+            j++;
+        bool same = j < column->count && column->times_ms[j] == merged->times_ms[i] &&
+                    tw_double_bits(column->values[j]) == tw_double_bits(merged->values[i]);
+        cursor->weights[i] = same ? column->weights[j] : 1;
+    }
+    return cursor->weights;
+}
+
 /* The pending column of a partition with the heads' points that fall into its span. */
 static void hand_out_merged(struct cursor *cursor, size_t head_count,
                             struct tsdb_column *ret_column)
@@ -645,6 +739,8 @@ static void hand_out_merged(struct cursor *cursor, size_t head_count,
                       &cursor->merged);
     cursor->head_at += head_count;
     hand_out(cursor, cursor->merged.items, cursor->merged.count, ret_column);
+    if (column->weights)
+        ret_column->weights = weigh(cursor, column, ret_column);
 }
 
 static void take_mixed(struct cursor *cursor, struct tsdb_column *ret_column)

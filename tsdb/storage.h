@@ -40,6 +40,7 @@ enum tsdb_match_op {
     TSDB_MATCH_NOT_REGEX
 };
 
+struct tsdb_bucket;
 struct tsdb_matcher {
     enum tsdb_match_op op;
     struct tw_str name, value;
@@ -56,7 +57,13 @@ void tsdb_matcher_fini(struct tsdb_matcher *matcher);
 bool tsdb_matcher_matches(const struct tsdb_matcher *matcher, struct tw_str value);
 
 /* ---- samples as columns ---- */
-enum tsdb_kind { TSDB_KIND_FLOAT = 1, TSDB_KIND_HISTOGRAM = 2, TSDB_KIND_FLOAT_HISTOGRAM = 3 };
+enum tsdb_kind {
+    TSDB_KIND_FLOAT = 1,
+    TSDB_KIND_HISTOGRAM = 2,
+    TSDB_KIND_FLOAT_HISTOGRAM = 3,
+    TSDB_KIND_BUCKETS =
+        4, /* downsampled; within the store only, cursors give what the hints want */
+};
 
 /* A run of samples of one kind in strictly ascending time; runs of one cursor follow each other in
  * time and do not overlap. A series may change its kind from one run to the next. Stale markers are
@@ -69,14 +76,19 @@ struct tsdb_column {
     /* The two other kinds: one per time, all with is_float as the kind says; they live as long as
      * the column. */
     const struct wire_histogram *const *histograms;
+    /* How many samples each value stands for, NULL = one. Downsampled data gives sum_over_time,
+     * avg_over_time and count_over_time the sum of a bucket as its value. */
+    const double *weights;
+    const struct tsdb_bucket *buckets; /* TSDB_KIND_BUCKETS (tsdb/buckets.h), times included */
     /* Equal non-zero ids = the same array of timestamps, so that work on them can be shared. */
     uint64_t times_id;
 };
 
-/* Advisory: what the reader will do with the samples. */
+/* What the reader will do with the samples: of downsampled data it says which part is wanted. */
 struct tsdb_hints {
-    int64_t step_ms;  /* 0 = instant */
-    int64_t range_ms; /* of a range selector, 0 = instant selector */
+    int64_t step_ms;     /* 0 = instant */
+    int64_t range_ms;    /* of a range selector, 0 = instant selector */
+    int64_t lookback_ms; /* of an instant selector, 0 = 5 minutes */
     struct tw_str function;
 };
 

@@ -3,7 +3,10 @@ if BUILD_SERVER
 QUERY_UNIT_LDADD = query/libquery.a $(UNIT_LIBS) tests/lib/libmemory_storage.a tsdb/libtsdb.a \
 	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 
-UNIT_TESTS += %D%/engine_test %D%/parser_test
+UNIT_TESTS += %D%/downsampling_test %D%/engine_test %D%/parser_test
+%C%_downsampling_test_SOURCES = %D%/downsampling_test.c
+%C%_downsampling_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_downsampling_test_LDADD = $(QUERY_UNIT_LDADD)
 %C%_engine_test_SOURCES = %D%/engine_test.c
 %C%_engine_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_engine_test_LDADD = $(QUERY_UNIT_LDADD)

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * downsampling_test: the same queries over samples and over what downsampling keeps of them: equal
+ * where that can be, near where it cannot.
+ */
+#include "config.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/number.h"
+#include "query/engine.h"
+#include "tests/lib/unit.h"
+#include "tsdb/buckets.h"
+#include "tsdb/db.h"
+
+#define DAY TSDB_DAY_MS
+#define MINUTE (INT64_C(60) * 1000)
+#define HOUR (60 * MINUTE)
+#define INTERVAL (INT64_C(15) * 1000)
+#define FIRST (10 * DAY)
+#define SAMPLES 7200 /* 30 hours: day 10 is downsampled, day 11 is not */
+
+static struct tw_clock *test_clock;
+static struct tw_err err;
+static struct tsdb_db *raw, *sampled;
+
+static struct tsdb_db *open_db(const char *name, const struct tsdb_downsampling *levels,
+                               size_t count)
+{
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/%s", unit_folder(), name);
+    struct tsdb_db_options options = {.folder = path,
+                                      .clock = test_clock,
+                                      .manual = true,
+                                      .downsamplings = levels,
+                                      .downsampling_count = count};
+    struct tsdb_db *db;
+    unit_assert_ok(tsdb_db_open(&options, &db, &err), &err);
+    return db;
+}
+
+static double gauge(int i)
+{
+    return (double)((i * 7919) % 1000) - 300;
+}
+
+/* Falls back now and then, sometimes to more than before within minutes, sometimes twice. */
+static double counter(int i)
+{
+    int at = i % 1700;
+    if (at > 1690)
+        at -= 1691; /* twice within minutes */
+    return at < 1000 ? at * 3 : (at - 1000) * 50;
+}
+
+static void fill(struct tsdb_db *db)
+{
+    struct tw_context context;
+    tw_context_init(&context, tw_clock_system());
+    struct wire_label labels[3][1] = {{{TW_STR(WIRE_METRIC_NAME), TW_STR("g")}},
+                                      {{TW_STR(WIRE_METRIC_NAME), TW_STR("c_total")}},
+                                      {{TW_STR(WIRE_METRIC_NAME), TW_STR("gone")}}};
+    static struct tsdb_sample samples[SAMPLES * 3];
+    size_t count = 0;
+    for (int i = 0; i < SAMPLES; i++) {
+        int64_t time_ms = FIRST + i * INTERVAL;
+        samples[count++] = (struct tsdb_sample){{labels[0], 1}, time_ms, gauge(i)};
+        samples[count++] = (struct tsdb_sample){{labels[1], 1}, time_ms, counter(i)};
+        if (i <= 1000 && i % 100 < 70)
+            samples[count++] = (struct tsdb_sample){
+                {labels[2], 1}, time_ms, i == 1000 ? tw_double_from_bits(TW_STALE_BITS) : i};
+        if (i % 1500 == 1499 || i == SAMPLES - 1) {
+            unit_assert_ok(tsdb_append(tsdb_db_storage(db), &context, samples, count, &err), &err);
+            unit_assert_ok(tsdb_db_flush(db, &err), &err);
+            count = 0;
+        }
+    }
+    unit_assert_ok(tsdb_db_keep(db, &err), &err);
+}
+
+static struct query_result *ask(struct tsdb_db *db, const char *text, int64_t start_ms,
+                                int64_t end_ms, int64_t step_ms)
+{
+    struct tw_context context;
+    struct query_result *result;
+    tw_context_init(&context, tw_clock_system());
+    struct query_engine *engine = query_engine_new(tsdb_db_storage(db), NULL);
+    unit_assert_ok(
+        query_range(engine, &context, tw_str(text), start_ms, end_ms, step_ms, &result, &err),
+        &err);
+    query_engine_free(engine);
+    return result;
+}
+
+/* tolerance: relative to the value, and to 1 below it. */
+static void assert_agrees(const char *text, int64_t start_ms, int64_t end_ms, int64_t step_ms,
+                          double tolerance)
+{
+    struct query_result *a = ask(raw, text, start_ms, end_ms, step_ms);
+    struct query_result *b = ask(sampled, text, start_ms, end_ms, step_ms);
+    ck_assert_msg(a->count > 0 && a->count == b->count, "%s: %zu series, not %zu", text, b->count,
+                  a->count);
+    for (size_t i = 0; i < a->count; i++) {
+        ck_assert_msg(a->series[i].count == b->series[i].count, "%s: %zu points, not %zu", text,
+                      b->series[i].count, a->series[i].count);
+        for (size_t k = 0; k < a->series[i].count; k++) {
+            struct query_point x = a->series[i].points[k], y = b->series[i].points[k];
+            ck_assert_int_eq(x.time_ms, y.time_ms);
+            ck_assert_msg(fabs(x.value - y.value) <= tolerance * fmax(1, fabs(x.value)),
+                          "%s at %lld: %.17g, not %.17g", text,
+                          (long long)(x.time_ms - FIRST) / 1000, y.value, x.value);
+        }
+    }
+    query_result_free(a);
+    query_result_free(b);
+}
+
+static void setup(const struct tsdb_downsampling *levels, size_t count)
+{
+    test_clock = tw_clock_manual_new(FIRST + 30 * HOUR);
+    raw = open_db("raw", NULL, 0);
+    sampled = open_db("sampled", levels, count);
+    fill(raw);
+    tw_clock_manual_advance(test_clock, 4 * HOUR);
+    fill(sampled);
+}
+
+static void teardown(void)
+{
+    tsdb_db_close(raw);
+    tsdb_db_close(sampled);
+    tw_clock_manual_free(test_clock);
+}
+
+static void assert_all_agree(int64_t step_ms)
+{
+    int64_t start_ms = FIRST + 4 * HOUR, end_ms = FIRST + 29 * HOUR;
+    assert_agrees("max_over_time(g[2h])", start_ms, end_ms, step_ms, 0);
+    assert_agrees("min_over_time(g[2h])", start_ms, end_ms, step_ms, 0);
+    assert_agrees("sum_over_time(g[2h])", start_ms, end_ms, step_ms, 0);
+    assert_agrees("count_over_time(g[2h])", start_ms, end_ms, step_ms, 0);
+    assert_agrees("avg_over_time(g[2h])", start_ms, end_ms, step_ms, 1e-12);
+    assert_agrees("last_over_time(g[2h])", start_ms, end_ms, step_ms, 0);
+    assert_agrees("count_over_time(gone[2h])", start_ms, start_ms + HOUR, step_ms, 0);
+    assert_agrees("g", start_ms, end_ms, step_ms, 0);
+    assert_agrees("c_total", start_ms, end_ms, step_ms, 0);
+    /* Extrapolation sees other first samples: of a window, about a step's part is uncertain. */
+    assert_agrees("increase(c_total[20h])", FIRST + 21 * HOUR, end_ms, step_ms, 0.05);
+}
+
+START_TEST(five_minutes)
+{
+    const struct tsdb_downsampling levels[] = {{.after_ms = HOUR, .step_ms = 5 * MINUTE}};
+    setup(levels, 1);
+    assert_all_agree(5 * MINUTE);
+    /* of ranges that are as long as a bucket or shorter there is an answer too */
+    int64_t start_ms = FIRST + 4 * HOUR, end_ms = FIRST + 23 * HOUR;
+    struct query_result *result = ask(sampled, "rate(c_total[5m])", start_ms, end_ms, MINUTE);
+    ck_assert_uint_eq(result->count, 1);
+    ck_assert_uint_eq(result->series[0].count, 19 * 60 + 1);
+    query_result_free(result);
+    assert_agrees("max_over_time(g[5m])", start_ms, end_ms, 5 * MINUTE, 0);
+    assert_agrees("sum_over_time(g[5m])", start_ms, end_ms, 5 * MINUTE, 1e-9);
+    teardown();
+}
+END_TEST
+
+START_TEST(two_levels)
+{
+    const struct tsdb_downsampling levels[] = {{.after_ms = HOUR, .step_ms = 5 * MINUTE},
+                                               {.after_ms = 20 * DAY, .step_ms = HOUR}};
+    setup(levels, 2);
+    tw_clock_manual_advance(test_clock, 20 * DAY);
+    unit_assert_ok(tsdb_db_keep(sampled, &err), &err);
+    assert_all_agree(HOUR);
+    /* the value is held for the length of a bucket, beyond the look-back */
+    struct query_result *result =
+        ask(sampled, "g", FIRST + 4 * HOUR, FIRST + 23 * HOUR, 7 * MINUTE);
+    ck_assert_uint_eq(result->count, 1);
+    ck_assert_uint_eq(result->series[0].count, 19 * 60 / 7 + 1);
+    query_result_free(result);
+    teardown();
+}
+END_TEST
+
+START_TEST(late_samples_join_their_bucket)
+{
+    const struct tsdb_downsampling levels[] = {{.after_ms = HOUR, .step_ms = 5 * MINUTE}};
+    setup(levels, 1);
+    struct tsdb_db *both[] = {raw, sampled};
+    struct wire_label name = {TW_STR(WIRE_METRIC_NAME), TW_STR("g")};
+    struct tw_context context;
+    tw_context_init(&context, tw_clock_system());
+    const struct tsdb_sample late = {{&name, 1}, FIRST + 9 * HOUR + 12 * MINUTE + 7, 5000};
+    for (int i = 0; i < 2; i++)
+        unit_assert_ok(tsdb_append(tsdb_db_storage(both[i]), &context, &late, 1, &err), &err);
+    assert_all_agree(5 * MINUTE); /* in the head */
+    for (int i = 0; i < 2; i++)
+        unit_assert_ok(tsdb_db_flush(both[i], &err), &err);
+    assert_all_agree(5 * MINUTE); /* in a run beside the buckets */
+    tw_clock_manual_advance(test_clock, 2 * DAY);
+    for (int i = 0; i < 2; i++)
+        unit_assert_ok(tsdb_db_keep(both[i], &err), &err);
+    assert_agrees("max_over_time(g[2h])", FIRST + 4 * HOUR, FIRST + 23 * HOUR, 5 * MINUTE, 0);
+    assert_agrees("count_over_time(g[2h])", FIRST + 4 * HOUR, FIRST + 23 * HOUR, 5 * MINUTE, 0);
+    teardown();
+}
+END_TEST
+
+/* The bytes come back; hostile ones are refused. */
+START_TEST(bytes)
+{
+    struct tsdb_bucket items[] = {{5, 1, 3, 7, 4, 2, 0},
+                                  {9, -1, 8, 7.25, 4, 8, 100},
+                                  {11, 0, 0, 0, 0, tw_double_from_bits(TW_STALE_BITS), 0}};
+    int64_t times[] = {5, 9, 11};
+    struct tsdb_buckets back = {0};
+    struct tw_buf text;
+    tw_buf_init(&text, 4096);
+    tsdb_buckets_encode(items, 3, &text);
+    ck_assert(tsdb_buckets_decode(tw_buf_str(&text), times, 3, &back));
+    ck_assert_uint_eq(back.count, 3);
+    ck_assert(memcmp(back.items, items, sizeof items) == 0);
+    for (size_t size = 0; size < text.size; size++) {
+        back.count = 0;
+        ck_assert(!tsdb_buckets_decode((struct tw_str){text.data, size}, times, 3, &back));
+    }
+    tsdb_buckets_fini(&back);
+    tw_buf_fini(&text);
+}
+END_TEST
+
+int main(void)
+{
+    const struct unit_case cases[] = {UNIT_CASE_SLOW(five_minutes, 60),
+                                      UNIT_CASE_SLOW(two_levels, 60),
+                                      UNIT_CASE_SLOW(late_samples_join_their_bucket, 60),
+                                      UNIT_CASE(bytes),
+                                      {0}};
+    return unit_run("query/downsampling", cases);
+}
