@@ -18,6 +18,7 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "tsdb/buckets.h"
 #include "tsdb/catalog.h"
 #include "tsdb/db.h"
 #include "tsdb/log.h"
@@ -261,10 +262,34 @@ static enum tw_code take_histograms(struct target *target, struct wire_labels la
 }
 
 static enum tw_code take_samples(void *user, struct wire_labels labels,
+                                 const struct tsdb_column *column, struct tw_err *err);
+
+/* Of downsampled samples the last ones: there is no way to append a bucket. */
+static enum tw_code take_buckets(struct target *target, struct wire_labels labels,
+                                 const struct tsdb_column *column, struct tw_err *err)
+{
+    int64_t *times = malloc(column->count * sizeof *times);
+    double *values = malloc(column->count * sizeof *values);
+    TW_ASSERT(times != NULL && values != NULL);
+    for (size_t i = 0; i < column->count; i++) {
+        times[i] = column->buckets[i].time_ms;
+        values[i] = column->buckets[i].last;
+    }
+    const struct tsdb_column last = {
+        .kind = TSDB_KIND_FLOAT, .count = column->count, .times_ms = times, .values = values};
+    enum tw_code code = take_samples(target, labels, &last, err);
+    free(times);
+    free(values);
+    return code;
+}
+
+static enum tw_code take_samples(void *user, struct wire_labels labels,
                                  const struct tsdb_column *column, struct tw_err *err)
 {
     struct target *target = user;
     enum tw_code code = TW_OK;
+    if (column->kind == TSDB_KIND_BUCKETS)
+        return take_buckets(target, labels, column, err);
     if (column->kind != TSDB_KIND_FLOAT)
         return take_histograms(target, labels, column, err);
     for (size_t i = 0; i < column->count && code == TW_OK; i++) {
