@@ -528,8 +528,18 @@ static enum tw_code read_bucket_window(struct tsdb_partition_reader *reader,
         reader->buckets = reader->merged_buckets;
         reader->merged_buckets = swapped;
     }
+    size_t count = reader->buckets.count;
+    if (reader->kept_capacity < count) {
+        free(reader->kept_times);
+        reader->kept_times = malloc(count * sizeof *reader->kept_times);
+        TW_ASSERT(reader->kept_times != NULL);
+        reader->kept_capacity = count;
+    }
+    for (size_t i = 0; i < count; i++)
+        reader->kept_times[i] = reader->buckets.items[i].time_ms;
     *ret_column = (struct tsdb_column){.kind = TSDB_KIND_BUCKETS,
-                                       .count = reader->buckets.count,
+                                       .count = count,
+                                       .times_ms = reader->kept_times,
                                        .buckets = reader->buckets.items};
     return TW_OK;
 }
