@@ -649,6 +649,40 @@ enum tw_code tsdb_env_grow(struct tsdb_env *env, struct tw_err *err)
     return number ? fail(env, number, "cannot grow the map", err) : TW_OK;
 }
 
+/* LMDB does not tell where its map is; the system does: the line of the file that has its inode. */
+static bool find_map(const struct tsdb_env *env, char **ret_start, size_t *ret_bytes)
+{
+    int fd;
+    struct stat status;
+    char line[512];
+    bool found = false;
+    if (mdb_env_get_fd(env->mdb, &fd) != 0 || fstat(fd, &status) != 0)
+        return false;
+    const char *slash = strrchr(env->path, '/'), *name = slash ? slash + 1 : env->path;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps && !found && fgets(line, sizeof line, maps)) {
+        unsigned long start, end, inode;
+        if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &start, &end, &inode) != 3 ||
+            inode != status.st_ino || !strstr(line, name))
+            continue;
+        *ret_start = (char *)start; /* NOLINT: an address that the system gave as text */
+        *ret_bytes = end - start;
+        found = true;
+    }
+    if (maps)
+        fclose(maps);
+    return found;
+}
+
+void tsdb_env_forget_pages(struct tsdb_env *env)
+{
+    TW_CHECK_MAGIC(env, ENV_MAGIC);
+    char *start;
+    size_t bytes;
+    if (find_map(env, &start, &bytes))
+        (void)madvise(start, bytes, MADV_DONTNEED);
+}
+
 void tsdb_env_check_readers(struct tsdb_env *env)
 {
     int dead;

@@ -92,6 +92,9 @@ TW_MUST_CHECK enum tw_code tsdb_env_measure(struct tsdb_env_txn *txn, const char
 /* Doubles the map; waits until the readers of this environment are gone. No write transaction of
  * this thread is open. */
 TW_MUST_CHECK enum tw_code tsdb_env_grow(struct tsdb_env *env, struct tw_err *err);
+/* Lets go of the pages of the map: they stay in the system's cache, and are no memory of the
+ * process until they are looked at again. */
+void tsdb_env_forget_pages(struct tsdb_env *env);
 /* Frees the reader slots of processes that died. */
 void tsdb_env_check_readers(struct tsdb_env *env);
 

@@ -16,6 +16,9 @@
 
 #define SEGMENT_MAGIC 0x7e5d5e91u
 #define SEGMENT_TABLE "groups"
+/* To add to a leaf LMDB reads it through its map, and with it the system maps those around it. What
+ * was written is not read again: after so much it is let go. */
+#define FORGET_BYTES ((size_t)1 << 20)
 #define GROUP_BYTES_MAX ((size_t)1 << 32)
 #define SEGMENT_MAP_BYTES ((size_t)64 << 20)
 #define SEGMENT_NAME_FORMAT "%016" PRIx64 ".log"
@@ -50,7 +53,8 @@ struct tsdb_segment {
     unsigned magic;
     struct tsdb_env *env;
     uint64_t group_count;
-    size_t leaf_left; /* bytes in the newest leaf, as far as we can tell */
+    size_t leaf_left;     /* bytes in the newest leaf, as far as we can tell */
+    size_t written_bytes; /* since pages were let go */
     struct tw_buf part;
     bool failed;
 };
@@ -161,7 +165,13 @@ static enum tw_code append_once(struct tsdb_segment *segment, struct tw_str grou
         return code;
     }
     segment->leaf_left = leaf_left;
-    return tsdb_env_commit(txn, err);
+    code = tsdb_env_commit(txn, err);
+    segment->written_bytes += group.size;
+    if (code == TW_OK && segment->written_bytes > FORGET_BYTES) {
+        tsdb_env_forget_pages(segment->env);
+        segment->written_bytes = 0;
+    }
+    return code;
 }
 
 enum tw_code tsdb_segment_append(struct tsdb_segment *segment, struct tw_str group,
