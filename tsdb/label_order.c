@@ -3,6 +3,7 @@
 
 #include "tsdb/label_order.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@ struct item {
 /* Labels that stand at one place of the sets, each once by its address. */
 struct distinct {
     struct wire_label label;
-    uint32_t slot, rank;
+    uint32_t number; /* in the order in which they were met */
 };
 
 struct ranks {
@@ -33,6 +34,7 @@ struct ranks {
     struct item *items, *room;
     struct distinct *distinct; /* DISTINCT_MAX */
     uint32_t *slots;           /* distinct + 1, by the addresses of the texts */
+    uint32_t *ranks;           /* by the number of the distinct */
     unsigned bits;             /* of the keys that are made up */
 };
 
@@ -59,22 +61,35 @@ static int compare_distinct(const void *a, const void *b)
     return order ? order : tw_str_compare(x->label.value, y->label.value);
 }
 
-/* All labels at a place; the number of them, SIZE_MAX when they are too many. */
+/* All labels at a place; the number of them, SIZE_MAX when they are too many. Each set's is noted
+ * in room, as number + 1. */
 static size_t collect(struct ranks *ranks, size_t place)
 {
     size_t count = 0;
+    struct wire_label before = {0};
+    uint32_t number = 0;
     memset(ranks->slots, 0, SLOTS * sizeof *ranks->slots);
     for (uint32_t i = 0; i < ranks->count; i++) {
+        ranks->room[i].set = 0;
         if (ranks->sets[i].count <= place)
             continue;
         struct wire_label label = ranks->sets[i].items[place];
-        uint32_t at = slot_of(ranks, label);
-        if (ranks->slots[at])
-            continue;
-        if (count == DISTINCT_MAX)
-            return SIZE_MAX;
-        ranks->distinct[count] = (struct distinct){.label = label, .slot = at};
-        ranks->slots[at] = (uint32_t)++count;
+        bool alike = number && label.value.data == before.value.data &&
+                     label.name.data == before.name.data && label.value.size == before.value.size &&
+                     label.name.size == before.name.size;
+        if (!alike) {
+            uint32_t at = slot_of(ranks, label);
+            if (!ranks->slots[at]) {
+                if (count == DISTINCT_MAX)
+                    return SIZE_MAX;
+                ranks->distinct[count] =
+                    (struct distinct){.label = label, .number = (uint32_t)count};
+                ranks->slots[at] = (uint32_t)++count;
+            }
+            number = ranks->slots[at];
+            before = label;
+        }
+        ranks->room[i].set = number;
     }
     return count;
 }
@@ -89,18 +104,14 @@ static bool rank_place(struct ranks *ranks, size_t place)
     uint32_t rank = 0;
     for (size_t i = 0; i < count; i++) {
         rank += i == 0 || compare_distinct(&ranks->distinct[i - 1], &ranks->distinct[i]) != 0;
-        ranks->distinct[i].rank = rank;
-        ranks->slots[ranks->distinct[i].slot] = (uint32_t)i + 1;
+        ranks->ranks[ranks->distinct[i].number] = rank;
     }
     unsigned bits = 32 - (unsigned)__builtin_clz(rank);
     if (ranks->bits + bits > KEY_BITS_MAX)
         return false;
     for (uint32_t i = 0; i < ranks->count; i++) {
-        rank = 0;
-        if (ranks->sets[i].count > place)
-            rank =
-                ranks->distinct[ranks->slots[slot_of(ranks, ranks->sets[i].items[place])] - 1].rank;
-        ranks->items[i].key = ranks->items[i].key << bits | rank;
+        uint32_t number = ranks->room[i].set;
+        ranks->items[i].key = ranks->items[i].key << bits | (number ? ranks->ranks[number - 1] : 0);
     }
     ranks->bits += bits;
     return true;
@@ -152,12 +163,14 @@ static void rank_all(struct ranks *ranks)
 {
     ranks->distinct = malloc(DISTINCT_MAX * sizeof *ranks->distinct);
     ranks->slots = malloc(SLOTS * sizeof *ranks->slots);
-    TW_ASSERT(ranks->distinct != NULL && ranks->slots != NULL);
+    ranks->ranks = malloc(DISTINCT_MAX * sizeof *ranks->ranks);
+    TW_ASSERT(ranks->distinct != NULL && ranks->slots != NULL && ranks->ranks != NULL);
     for (size_t place = 0; place < WIRE_LABELS_COUNT_MAX && rank_place(ranks, place); place++)
         continue;
     sort_by_key(ranks);
     free(ranks->distinct);
     free(ranks->slots);
+    free(ranks->ranks);
 }
 
 void tsdb_label_order(const struct wire_labels *sets, uint32_t count, uint32_t *ret_order)

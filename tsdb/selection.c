@@ -226,7 +226,7 @@ static void order_series(struct selection *selection)
         sets[i] = selection->series[i].labels;
     tsdb_label_order(sets, (uint32_t)count, order);
     free(sets);
-    struct series *ordered = TW_ARENA_ARRAY(selection->arena, struct series, count);
+    struct series *ordered = tw_arena_alloc(selection->arena, count * sizeof *ordered);
     for (size_t i = 0; i < count; i++)
         ordered[i] = selection->series[order[i]];
     selection->series = ordered;
@@ -308,9 +308,9 @@ static void join(struct selection *selection, struct matches *matches)
     if (matches->count > 1 && selection->partition_count + selection->head_count > 1)
         qsort(matches->items, matches->count, sizeof *matches->items, compare_matches);
     selection->series =
-        TW_ARENA_ARRAY(selection->arena, struct series, matches->count ? matches->count : 1);
+        tw_arena_alloc(selection->arena, matches->count * sizeof *selection->series);
     selection->parts =
-        TW_ARENA_ARRAY(selection->arena, struct part, matches->count ? matches->count : 1);
+        tw_arena_alloc(selection->arena, matches->count * sizeof *selection->parts);
     for (size_t i = 0; i < matches->count; i++) {
         const struct match *match = &matches->items[i];
         selection->parts[i] = match->part;
