@@ -71,7 +71,51 @@ def check(run):
     runs("check which file", 2, "check", "rules")
 
 
+def verify(run):
+    folder = run.path("verified")
+    server = run.server(data="verified", arguments=["--retention", "off", "--self-interval", "off"])
+    early = (NOW - 5 * 86400) * 1000
+    server.write([({"__name__": "m", "a": str(i)}, [(early + s * 1000, s + i / 7) for s in range(50)])
+                  for i in range(30)])
+    lib.request(server.port, "POST", "/api/v1/admin/tsdb/flush")
+    server.write([({"__name__": "m", "a": "late"}, [(NOW * 1000, 5.0)])])
+    lib.check_contains("verify a running server's store", runs("in use", 2, "verify", folder).stderr,
+                       "stop the server", "process")
+    server.kill()
+    whole = runs("whole", 0, "verify", folder)
+    lib.check_contains("whole: text", whole.stdout, "30 series, 1500 samples", "0 damaged", "ok ")
+    lib.check_contains("whole: progress", whole.stderr, "1/", "day-")
+    report = json.loads(runs("whole, json", 0, "verify", "--json", "-q", folder).stdout)
+    lib.check_equal("json", (report["damagedCount"], report["samples"]), (0, 1501))
+    partition = [f["path"] for f in report["files"] if f["kind"] == "partition"][0]
+    segment = [f["path"] for f in report["files"] if f["kind"] == "segment" and f["samples"]][0]
+    for name in (partition, segment):
+        with open(lib.os.path.join(folder, name), "r+b") as file:
+            content = file.read()
+            at = content.find(b"TWv1", 8192)
+            while at >= 0:  # a bit of each checksum, on pages in use and on others
+                file.seek(at + 8)
+                file.write(bytes([content[at + 8] ^ 1]))
+                at = content.find(b"TWv1", at + 4)
+    damaged = runs("damaged", 1, "verify", folder)
+    lib.check_contains("damaged: names the files", damaged.stdout, "DAMAGED  " + partition,
+                       "DAMAGED  " + segment, "checksum mismatch", "readable: ")
+    saved = run.path("saved")
+    runs("salvage without --to", 2, "verify", "--salvage", folder)
+    runs("salvage", 1, "verify", "--salvage", folder, "--to", saved)
+    runs("salvaged", 0, "verify", saved)
+    runs("salvage into a full folder", 2, "verify", "--salvage", folder, "--to", saved)
+    runs("no store", 2, "verify", run.path("nothing"))
+    refused = lib.subprocess.run([lib.os.path.join(lib.BUILD, "tidewatchd"), "--data", folder, "--listen",
+                                  "127.0.0.1:%d" % lib.free_port()], capture_output=True, text=True,
+                                 timeout=20, check=False)
+    lib.check("a damaged log: no start", refused.returncode != 0)
+    lib.check_contains("a damaged log: names the file and the cure", refused.stderr + refused.stdout,
+                       lib.os.path.basename(segment), "tidewatch verify", "--salvage")
+
+
 with lib.Run() as run:
     query(run)
     check(run)
+    verify(run)
 lib.done()
