@@ -4,6 +4,7 @@
  * disk after a flush, to samples read back.
  *
  *   tsdb_bench                       synthetic hosts: 768 series each, counters, gauges, constants
+ *   tsdb_bench FILE.twrw REQUESTS RUNS   the same in so many runs, which are merged then
  *   tsdb_bench FILE.twrw [REQUESTS]  bodies recorded by twload (header 72 bytes; then per request
  *                                    u32 length, u32 samples, 24 bytes, body)
  *
@@ -24,8 +25,10 @@
 #include "base/file.h"
 #include "base/http.h"
 #include "base/lock.h"
+#include "tsdb/db_int.h"
 #include "tsdb/partition_int.h"
 #include "tsdb/receiver.h"
+#include "tsdb/rewriter.h"
 #include "wire/remote_write.h"
 #include "wire/snappy.h"
 
@@ -153,7 +156,15 @@ static void post(struct tw_http_router *router, struct tw_str packed)
         finish(exchange);
 }
 
-static void ingest(struct tsdb_db *db)
+static void drain(void)
+{
+    tw_lock_take(&lock);
+    while (in_flight > 0)
+        tw_cond_wait(&finished, &lock);
+    tw_lock_release(&lock);
+}
+
+static void ingest(struct tsdb_db *db, size_t runs)
 {
     struct tsdb_receiver *receiver = tsdb_receiver_new(db, NULL);
     struct tw_http_router *router = tw_http_router_new();
@@ -166,11 +177,14 @@ static void ingest(struct tsdb_db *db)
         in_flight++;
         tw_lock_release(&lock);
         post(router, bodies[i].packed);
+        struct tw_err err;
+        if (runs > 1 && (i + 1) * runs / body_count != i * runs / body_count) {
+            drain();
+            if (tsdb_db_flush(db, &err) != TW_OK)
+                die(&err);
+        }
     }
-    tw_lock_take(&lock);
-    while (in_flight > 0)
-        tw_cond_wait(&finished, &lock);
-    tw_lock_release(&lock);
+    drain();
     cpu_ns = tw_clock_process_cpu_ns() - cpu_ns;
     wall_ns = tw_clock_mono_ns(tw_clock_system()) - wall_ns;
     printf("ingest     %.3f CPU s per million samples, %.0f samples/s, %" PRIu64
@@ -327,6 +341,32 @@ static void print_tables(const char *folder)
            ((double)file_bytes - (double)used) / (double)sample_total);
 }
 
+/* Makes one run of those of each day. */
+static void merge_runs(struct tsdb_db *db)
+{
+    int64_t *days;
+    size_t count;
+    uint64_t before = 0, after = 0;
+    int64_t cpu_ns = tw_clock_thread_cpu_ns();
+    tsdb_partitions_days(db->partitions, &days, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct tsdb_rewrite rewrite = {.day = days[i], .now_ms = 1};
+        struct tsdb_rewrite_result result;
+        struct tw_err err;
+        if (tsdb_rewriter_run(db->partitions, &rewrite, &result, &err) != TW_OK)
+            die(&err);
+        printf("merge      day %" PRId64 ": %zu runs, %" PRIu64 " samples\n", days[i],
+               result.runs_before, result.samples);
+        before += result.bytes_before;
+        after += result.bytes_after;
+    }
+    free(days);
+    cpu_ns = tw_clock_thread_cpu_ns() - cpu_ns;
+    printf("merge      %.3f CPU s per million samples; partitions %.3f -> %.3f bytes per sample\n",
+           (double)cpu_ns * 1e-3 / (double)sample_total, (double)before / (double)sample_total,
+           (double)after / (double)sample_total);
+}
+
 int main(int count, char **arguments)
 {
     const char *base = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
@@ -338,6 +378,7 @@ int main(int count, char **arguments)
     snprintf(folder, sizeof folder, "%s/tsdb_bench.%d", base, (int)getpid());
     tw_lock_init(&lock, TW_RANK_LEAF, "bench");
     tw_cond_init(&finished);
+    size_t runs = count > 3 ? strtoull(arguments[3], NULL, 10) : 1;
     if (count > 1)
         load(arguments[1], count > 2 ? strtoull(arguments[2], NULL, 10) : SIZE_MAX);
     else
@@ -347,7 +388,7 @@ int main(int count, char **arguments)
     struct tsdb_db_options options = {.folder = folder};
     if (tsdb_db_open(&options, &db, &err) != TW_OK)
         die(&err);
-    ingest(db);
+    ingest(db, runs);
     print_disk("log", folder);
     struct tsdb_db_status status;
     tsdb_db_status(db, &status);
@@ -362,6 +403,10 @@ int main(int count, char **arguments)
            (double)(tw_clock_process_cpu_ns() - cpu_ns) * 1e-3 / (double)sample_total);
     print_disk("flushed", folder);
     read_back(db, "partitions");
+    if (runs > 1) {
+        merge_runs(db);
+        read_back(db, "merged");
+    }
     tsdb_db_close(db);
     print_disk("closed", folder);
     print_tables(folder);

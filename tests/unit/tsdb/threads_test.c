@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * threads_test: writers, readers and flushes at once. Whatever a reader sees is right, and has no
- * hole: a writer's samples come one after the other, and what was acknowledged before a selection
- * is in it.
+ * threads_test: writers, readers, flushes, rewrites and deletions at once. Whatever a reader sees
+ * is right, and has no hole: a writer's samples come one after the other, and what was acknowledged
+ * before a selection is in it.
  */
 #include "config.h"
 
@@ -10,6 +10,8 @@
 
 #include "base/thread.h"
 #include "tests/unit/tsdb/store.h"
+#include "tsdb/db_int.h"
+#include "tsdb/rewriter.h"
 
 #define WRITERS 3
 #define READERS 2
@@ -80,9 +82,42 @@ static void read_all(void *argument)
                        &err);
         unit_assert_ok(tsdb_cursor_open(selection, &cursor, &err), &err);
         for (size_t i = 0; i < tsdb_selection_count(selection); i++)
-            check_series(cursor, i, tsdb_selection_labels(selection, i), before);
+            if (!tw_str_is(
+                    wire_labels_get(tsdb_selection_labels(selection, i), TW_STR(WIRE_METRIC_NAME)),
+                    "deleted"))
+                check_series(cursor, i, tsdb_selection_labels(selection, i), before);
         tsdb_cursor_close(cursor);
         tsdb_selection_close(selection);
+    }
+}
+
+static struct tsdb_erasers *list_erasers(void *user)
+{
+    (void)user;
+    return tsdb_tombstones_list(db->tombstones);
+}
+
+/* Rewrites the day again and again; deletes what is of no other thread. */
+static void rewrite_all(void *argument)
+{
+    (void)argument;
+    struct tw_context context = store_context();
+    struct tw_err err;
+    const struct tsdb_matcher matcher = {
+        .op = TSDB_MATCH_EQUAL, .name = TW_STR(WIRE_METRIC_NAME), .value = TW_STR("deleted")};
+    const struct tsdb_selector selector = {&matcher, 1};
+    while (atomic_load(&writing) > 0) {
+        unit_assert_ok(store_append(db, "deleted,series=s0,writer=w0", 1, 1, &err), &err);
+        unit_assert_ok(tsdb_db_delete(db, &context, &selector, 1, INT64_MIN, INT64_MAX, &err),
+                       &err);
+        const struct tsdb_rewrite rewrite = {
+            .now_ms = 1, .erasers = list_erasers, .flushed = tsdb_db_flushed(db)};
+        struct tsdb_rewrite_result result;
+        tw_lock_take(&db->renewing); /* one rewrite at a time */
+        enum tw_code code = tsdb_rewriter_run(db->partitions, &rewrite, &result, &err);
+        tw_lock_release(&db->renewing);
+        ck_assert(code == TW_OK || code == TW_NOT_FOUND);
+        tw_clock_sleep_ns(tw_clock_system(), 10000000);
     }
 }
 
@@ -90,7 +125,7 @@ START_TEST(readers_see_no_holes)
 {
     char path[4096];
     struct tw_err err;
-    struct tw_thread threads[WRITERS + READERS] = {{0}};
+    struct tw_thread threads[WRITERS + READERS + 1] = {{0}};
     struct tw_metrics *metrics = tw_metrics_new();
     snprintf(path, sizeof path, "%s/threads", unit_folder());
     struct tsdb_db_options options = {.folder = path, .head_bytes_max = 60000, .metrics = metrics};
@@ -102,6 +137,8 @@ START_TEST(readers_see_no_holes)
     for (int i = 0; i < READERS; i++)
         unit_assert_ok(tw_thread_start(&threads[WRITERS + i], "reader", read_all, NULL, &err),
                        &err);
+    unit_assert_ok(
+        tw_thread_start(&threads[WRITERS + READERS], "rewriter", rewrite_all, NULL, &err), &err);
     struct tw_buf text;
     tw_buf_init(&text, (size_t)1 << 20);
     while (atomic_load(&writing) > 0) {
@@ -110,7 +147,7 @@ START_TEST(readers_see_no_holes)
         tw_metrics_write(metrics, &text);
         tw_clock_sleep_ns(tw_clock_system(), 30000000);
     }
-    for (int i = 0; i < WRITERS + READERS; i++)
+    for (int i = 0; i < WRITERS + READERS + 1; i++)
         tw_thread_join(&threads[i]);
     tw_buf_fini(&text);
     tsdb_db_close(db);
