@@ -326,7 +326,7 @@ static struct plan *plan_integers(struct encoder *encoder, const uint64_t *items
     keep_better(&best, &other);
     plan_delta(other, encoder->deltas, count - 1);
     keep_better(&best, &other);
-    if (count > 2) {
+    if (count >= SHORT_ITEMS) { /* of few items the others are as good or nearly so */
         plan_delta2(other, encoder->deltas, count - 1);
         keep_better(&best, &other);
         plan_line(other, encoder->scaled, count);
@@ -539,7 +539,8 @@ static void encode_patterns(struct encoder *encoder, const uint64_t *values, siz
     uint64_t divisor;
     const struct plan *plan = plan_integers(encoder, values, count, &divisor);
     struct dictionary dictionary;
-    if (find_patterns(&dictionary, values, count) && dictionary.bytes < plan_bytes(plan, divisor))
+    if (find_patterns(&dictionary, values, count) && dictionary.bytes < plan_bytes(plan, divisor) &&
+        dictionary.bytes < xor_bytes(values, count))
         append_dictionary(&dictionary, count, ret);
     else
         append_xor_or_plan(plan, divisor, EXPONENT_BITS << CONTROL_EXPONENT_SHIFT, values, count,
@@ -570,7 +571,7 @@ static void encode_values_chunk(struct encoder *encoder, const uint64_t *values,
         plan = plan_integers(encoder, encoder->items, count, &divisor);
     }
     struct dictionary dictionary;
-    if (bytes > SMALL_BYTES && find_patterns(&dictionary, values, count) &&
+    if (count >= SHORT_ITEMS && bytes > SMALL_BYTES && find_patterns(&dictionary, values, count) &&
         dictionary.bytes < bytes) {
         append_dictionary(&dictionary, count, ret);
         return;
