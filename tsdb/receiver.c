@@ -14,6 +14,7 @@
 #include "tsdb/extras.h"
 #include "wire/remote_write.h"
 #include "wire/snappy.h"
+#include "wire/zstd.h"
 
 #define RECEIVER_MAGIC 0x7e5d4eceu
 /* Compressed bytes of a request that is decoded on the event loop: about a millisecond's work. */
@@ -41,6 +42,7 @@ struct request {
     struct tsdb_extras extras;
     struct tsdb_metadata *metadata;
     size_t metadata_count;
+    bool is_zstd; /* else Snappy */
 };
 
 /* A series with the fingerprint of its label bytes, so that one which the store expects next is
@@ -103,8 +105,10 @@ static void finish(void *user, enum tw_code code, const struct tw_err *err)
 
 /* ---- decoding ---- */
 
-static enum tw_code check_headers(const struct tw_http_request *request, struct tw_err *err)
+static enum tw_code check_headers(const struct tw_http_request *request, bool *ret_zstd,
+                                  struct tw_err *err)
 {
+    *ret_zstd = false;
     struct tw_str type, encoding;
     if (tw_http_header(request, "Content-Type", &type) && type.size > 0) {
         if (tw_str_find(type, TW_STR("io.prometheus.write.v2")) != SIZE_MAX)
@@ -117,11 +121,13 @@ static enum tw_code check_headers(const struct tw_http_request *request, struct 
             return tw_err_set(err, TW_MEDIA_TYPE, "Content-Type '%.*s' is not supported: send %s",
                               TW_STR_ARG(type), WIRE_WRITE_CONTENT_TYPE);
     }
-    if (tw_http_header(request, "Content-Encoding", &encoding) &&
-        !tw_str_is(encoding, WIRE_WRITE_ENCODING))
-        return tw_err_set(err, TW_MEDIA_TYPE, "Content-Encoding '%.*s' is not supported%s: send %s",
-                          TW_STR_ARG(encoding), tw_str_is(encoding, "zstd") ? " yet" : "",
-                          WIRE_WRITE_ENCODING);
+    if (!tw_http_header(request, "Content-Encoding", &encoding))
+        return TW_OK;
+    *ret_zstd = tw_str_is(encoding, WIRE_WRITE_ENCODING_ZSTD);
+    if (!*ret_zstd && !tw_str_is(encoding, WIRE_WRITE_ENCODING))
+        return tw_err_set(err, TW_MEDIA_TYPE,
+                          "Content-Encoding '%.*s' is not supported: send %s or %s",
+                          TW_STR_ARG(encoding), WIRE_WRITE_ENCODING, WIRE_WRITE_ENCODING_ZSTD);
     return TW_OK;
 }
 
@@ -267,7 +273,10 @@ static enum step receive(struct request *request, bool may_wait, struct tw_err *
     struct tw_buf plain;
     tw_buf_init(&plain, TSDB_RECEIVER_PLAIN_BYTES_MAX);
     enum step step = ANSWERED;
-    if (wire_snappy_decode(body, TSDB_RECEIVER_PLAIN_BYTES_MAX, &plain, err) == TW_OK)
+    enum tw_code code = request->is_zstd
+                            ? wire_zstd_decode(body, TSDB_RECEIVER_PLAIN_BYTES_MAX, &plain, err)
+                            : wire_snappy_decode(body, TSDB_RECEIVER_PLAIN_BYTES_MAX, &plain, err);
+    if (code == TW_OK)
         step = receive_plain(request, tw_buf_str(&plain), &survey, may_wait, err);
     free(survey.items);
     tw_buf_fini(&plain);
@@ -307,7 +316,7 @@ static enum tw_http_verdict write_samples(void *user, struct tw_http_exchange *e
     request->receiver = receiver;
     request->exchange = exchange;
     struct tw_err err;
-    enum tw_code code = check_headers(&exchange->request, &err);
+    enum tw_code code = check_headers(&exchange->request, &request->is_zstd, &err);
     if (code == TW_OK) {
         enum step step = NEEDS_WORKER;
         if (exchange->request.body.size <= INLINE_BYTES_MAX)

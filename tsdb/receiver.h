@@ -2,7 +2,8 @@
  *
  * receiver: the HTTP side of writing.
  *
- *   POST /api/v1/write             remote_write 1.0: Snappy, protobuf prometheus.WriteRequest
+ *   POST /api/v1/write             remote_write 1.0: protobuf prometheus.WriteRequest, in Snappy
+ *                                  or (as vmagent sends it) Zstandard
  *   POST /api/v1/admin/tsdb/flush  moves the head into partitions and trims the log
  *
  * A write is answered when it is durable: 204. No thread waits for the disk: small requests are

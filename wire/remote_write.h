@@ -38,6 +38,7 @@
 /* Headers of a request. */
 #define WIRE_WRITE_CONTENT_TYPE "application/x-protobuf"
 #define WIRE_WRITE_ENCODING "snappy"
+#define WIRE_WRITE_ENCODING_ZSTD "zstd" /* as vmagent sends, until it is refused */
 #define WIRE_WRITE_VERSION_HEADER "X-Prometheus-Remote-Write-Version"
 #define WIRE_WRITE_VERSION "0.1.0"
 

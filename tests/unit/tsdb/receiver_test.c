@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
+#include <stdlib.h>
+
 #include "tests/unit/tsdb/store.h"
 #include "tsdb/receiver.h"
 #include "wire/remote_write.h"
 #include "wire/snappy.h"
+#include "wire/zstd.h"
 
 static struct tsdb_db *db;
 static struct tsdb_receiver *receiver;
@@ -95,6 +98,32 @@ START_TEST(stores_a_request)
     ck_assert_int_eq(post_plain(&plain), 204); /* an empty request */
     ck_assert(metric("\ntidewatch_tsdb_samples_appended_total ") == 3);
     ck_assert(metric("tidewatch_tsdb_write_requests_total{outcome=\"stored\"} ") == 2);
+    tw_buf_fini(&plain);
+    stop();
+}
+END_TEST
+
+START_TEST(stores_a_request_in_zstd)
+{
+    start((struct tsdb_db_options){0});
+    struct tw_buf plain, packed;
+    tw_buf_init(&plain, (size_t)1 << 20);
+    tw_buf_init(&packed, (size_t)1 << 26);
+    put(&plain, "up,job=a", 1000, 1);
+    wire_zstd_encode(tw_buf_str(&plain), 1, &packed);
+    for (size_t size = 0; size < packed.size; size++)
+        ck_assert_int_eq(post((struct tw_str){packed.data, size}, WIRE_WRITE_CONTENT_TYPE, "zstd"),
+                         400);
+    store_assert(db, "up", 0, 5000, "");
+    ck_assert_int_eq(post(tw_buf_str(&packed), WIRE_WRITE_CONTENT_TYPE, "zstd"), 204);
+    store_assert(db, "up", 0, 5000, "up{job=\"a\"}: 1000=1\n");
+    /* More than the limit, in a few kilobytes. */
+    char *zeros = calloc(1, TSDB_RECEIVER_PLAIN_BYTES_MAX + 1);
+    tw_buf_clear(&packed);
+    wire_zstd_encode((struct tw_str){zeros, TSDB_RECEIVER_PLAIN_BYTES_MAX + 1}, 1, &packed);
+    ck_assert_int_eq(post(tw_buf_str(&packed), WIRE_WRITE_CONTENT_TYPE, "zstd"), 413);
+    free(zeros);
+    tw_buf_fini(&packed);
     tw_buf_fini(&plain);
     stop();
 }
@@ -212,8 +241,10 @@ START_TEST(refuses_what_it_cannot_read)
     ck_assert_int_eq(
         post(good, "application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy"), 415);
     unit_assert_contains(answer, "2.0 is not supported yet");
-    ck_assert_int_eq(post(good, "application/x-protobuf", "zstd"), 415);
-    unit_assert_contains(answer, "zstd");
+    ck_assert_int_eq(post(good, "application/x-protobuf", "gzip"), 415);
+    unit_assert_contains(answer, "send snappy or zstd");
+    ck_assert_int_eq(post(good, "application/x-protobuf", "zstd"), 400);
+    unit_assert_contains(answer, "not Zstandard");
     ck_assert_int_eq(post(good, "text/plain", "snappy"), 415);
     ck_assert_int_eq(post(TW_STR("this is no snappy"), WIRE_WRITE_CONTENT_TYPE, "snappy"), 400);
     ck_assert_int_eq(post(TW_STR(""), WIRE_WRITE_CONTENT_TYPE, "snappy"), 400);
@@ -239,6 +270,7 @@ END_TEST
 int main(void)
 {
     const struct unit_case cases[] = {UNIT_CASE(stores_a_request),
+                                      UNIT_CASE(stores_a_request_in_zstd),
                                       UNIT_CASE(stores_a_large_request),
                                       UNIT_CASE(keeps_the_good_part),
                                       UNIT_CASE(histograms_are_stored),
