@@ -39,6 +39,8 @@
 /* Appends; count may be 0. values are bit patterns of doubles. */
 void tsdb_codec_encode_times(const int64_t *times, size_t count, struct tw_buf *ret);
 void tsdb_codec_encode_values(const uint64_t *values, size_t count, struct tw_buf *ret);
+/* The same format, sought less hard: for what is encoded again soon. */
+void tsdb_codec_encode_values_hastily(const uint64_t *values, size_t count, struct tw_buf *ret);
 
 /* bytes must hold exactly count items. */
 bool tsdb_codec_decode_times(struct tw_str bytes, int64_t *ret_times, size_t count);

@@ -155,12 +155,13 @@ struct plan {
     uint64_t items[TSDB_CODEC_CHUNK_MAX];
     size_t count; /* of items */
     size_t bytes; /* all, but for the first byte and the divisor */
+    bool hasty;
 };
 
-/* Few items: exceptions are looked for in the plan that wins without them. */
+/* Few items, or little time: exceptions are looked for in the plan that wins without them. */
 static bool is_short(const struct plan *plan)
 {
-    return plan->count < SHORT_ITEMS;
+    return plan->hasty || plan->count < SHORT_ITEMS;
 }
 
 static void measure(struct plan *plan)
@@ -332,8 +333,8 @@ static struct plan *plan_integers(struct encoder *encoder, const uint64_t *items
         plan_line(other, encoder->scaled, count);
         keep_better(&best, &other);
     }
-    if (is_short(best)) {
-        size_t before = (best->count * best->width + 7) / 8, after;
+    size_t before = (best->count * best->width + 7) / 8, after;
+    if (is_short(best) && (!best->hasty || before > SMALL_BYTES)) {
         best->width = choose_width(best->items, best->count, &after);
         best->bytes -= before - after;
     }
@@ -584,9 +585,15 @@ static void encode_values_chunk(struct encoder *encoder, const uint64_t *values,
 
 /* ---- columns ---- */
 
+static void set_haste(struct encoder *encoder, bool hasty)
+{
+    encoder->plans[0].hasty = encoder->plans[1].hasty = hasty;
+}
+
 void tsdb_codec_encode_times(const int64_t *times, size_t count, struct tw_buf *ret)
 {
     struct encoder encoder;
+    set_haste(&encoder, false);
     uint64_t divisor;
     for (size_t done = 0, chunk; done < count; done += chunk) {
         const uint64_t *items = (const uint64_t *)times + done;
@@ -600,11 +607,22 @@ void tsdb_codec_encode_times(const int64_t *times, size_t count, struct tw_buf *
     }
 }
 
-void tsdb_codec_encode_values(const uint64_t *values, size_t count, struct tw_buf *ret)
+static void encode_values(const uint64_t *values, size_t count, bool hasty, struct tw_buf *ret)
 {
     struct encoder encoder;
+    set_haste(&encoder, hasty);
     for (size_t done = 0, chunk; done < count; done += chunk) {
         chunk = tsdb_codec_chunk(count - done);
         encode_values_chunk(&encoder, values + done, chunk, ret);
     }
+}
+
+void tsdb_codec_encode_values(const uint64_t *values, size_t count, struct tw_buf *ret)
+{
+    encode_values(values, count, false, ret);
+}
+
+void tsdb_codec_encode_values_hastily(const uint64_t *values, size_t count, struct tw_buf *ret)
+{
+    encode_values(values, count, true, ret);
 }

@@ -25,8 +25,8 @@
 /* A tail is packed together with the newest chunk until that has so many samples; then a new chunk
  * is begun, and so many full ones become one. A sample is packed four times at most, and what is
  * left of a series are few chunks at any time. */
-#define OPEN_SAMPLES_MAX 160
-#define MERGED_CHUNKS 3
+#define OPEN_SAMPLES_MAX 128
+#define MERGED_CHUNKS 4
 static_assert(OPEN_SAMPLES_MAX * MERGED_CHUNKS <= TSDB_HEAD_CHUNK_MAX, "full ones can be merged");
 /* Memory for tails and chunks is given in multiples of this; what is given back waits in a list of
  * its size for the next that needs it. */
@@ -392,7 +392,7 @@ static struct tsdb_head_chunk *make_chunk(struct tsdb_head *head, const struct t
     if (!are_regular(times, points->count))
         tsdb_codec_encode_times(times, points->count, &head->scratch);
     size_t time_bytes = head->scratch.size;
-    tsdb_codec_encode_values(values, points->count, &head->scratch);
+    tsdb_codec_encode_values_hastily(values, points->count, &head->scratch);
     TW_ASSERT(!head->scratch.overflow && head->scratch.size < UINT16_MAX);
     struct tsdb_head_chunk *chunk = take_memory(head, CHUNK_HEADER_BYTES + head->scratch.size);
     chunk->older = older;
