@@ -14,6 +14,7 @@
 #include "tests/lib/unit.h"
 #include "tsdb/buckets.h"
 #include "tsdb/db.h"
+#include "tsdb/verify.h"
 
 #define DAY TSDB_DAY_MS
 #define MINUTE (INT64_C(60) * 1000)
@@ -129,8 +130,16 @@ static void setup(const struct tsdb_downsampling *levels, size_t count)
 
 static void teardown(void)
 {
+    char path[4096];
     tsdb_db_close(raw);
     tsdb_db_close(sampled);
+    snprintf(path, sizeof path, "%s/sampled", unit_folder());
+    struct tsdb_verify_report report;
+    const struct tsdb_verify_options options = {.folder = path, .in_process = true};
+    unit_assert_ok(tsdb_verify_run(&options, &report, &err), &err);
+    ck_assert_uint_eq(report.damaged, 0);
+    ck_assert_uint_gt(report.samples, 0);
+    tsdb_verify_report_fini(&report);
     tw_clock_manual_free(test_clock);
 }
 
