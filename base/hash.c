@@ -37,6 +37,11 @@ uint64_t tw_hash64_private(const void *bytes, size_t count)
     return XXH3_64bits_withSecret(bytes, count, secret, sizeof secret);
 }
 
+uint64_t tw_xxh64(const void *bytes, size_t count)
+{
+    return XXH64(bytes, count, 0);
+}
+
 struct tw_hash128 tw_hash128(const void *bytes, size_t count)
 {
     XXH128_hash_t hash = XXH3_128bits(bytes, count);

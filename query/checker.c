@@ -103,16 +103,12 @@ static enum tw_code check_aggregate(const struct checker *checker, const struct 
                                     struct tw_err *err)
 {
     enum query_token_type op = node->aggregate.op;
-    if (op == QUERY_TOKEN_LIMITK || op == QUERY_TOKEN_LIMIT_RATIO) {
-        if (!(checker->features & QUERY_FEATURE_EXPERIMENTAL_FUNCTIONS))
-            return FAIL(checker, node, err,
-                        "%s() is experimental and must be enabled with "
-                        "--enable-feature=promql-experimental-functions",
-                        query_token_spelling(op));
-        if (op == QUERY_TOKEN_LIMIT_RATIO)
-            return query_error_at(err, TW_UNSUPPORTED, checker->ast->text, node->start, node->end,
-                                  "limit_ratio is not supported yet");
-    }
+    if ((op == QUERY_TOKEN_LIMITK || op == QUERY_TOKEN_LIMIT_RATIO) &&
+        !(checker->features & QUERY_FEATURE_EXPERIMENTAL_FUNCTIONS))
+        return FAIL(checker, node, err,
+                    "%s() is experimental and must be enabled with "
+                    "--enable-feature=promql-experimental-functions",
+                    query_token_spelling(op));
     enum tw_code code =
         expect(checker, node->aggregate.inner, QUERY_TYPE_VECTOR, "aggregation expression", err);
     if (code || !node->aggregate.parameter)

@@ -5,6 +5,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/absence.c \
 	%D%/aggregation.c \
 	%D%/aggregation_rank.c \
+	%D%/aggregation_ratio.c \
 	%D%/aggregation_values.c \
 	%D%/annotation.c %D%/annotation.h \
 	%D%/answer.c %D%/answer.h \

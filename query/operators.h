@@ -75,11 +75,13 @@ struct query_op *query_join_op(struct tw_arena *arena, const struct query_node *
 struct query_op *query_set_op(struct tw_arena *arena, const struct query_node *node,
                               struct query_op *left, struct query_op *right);
 
-/* ---- aggregation.c, aggregation_rank.c, aggregation_values.c ---- */
+/* ---- aggregation.c, aggregation_rank.c, aggregation_ratio.c, aggregation_values.c ---- */
 struct query_op *query_aggregation_op(struct tw_arena *arena, const struct query_node *node,
                                       struct query_op *inner);
 struct query_op *query_rank_op(struct tw_arena *arena, const struct query_node *node,
                                struct query_op *inner, struct query_op *parameter);
+struct query_op *query_ratio_op(struct tw_arena *arena, const struct query_node *node,
+                                struct query_op *inner, struct query_op *parameter);
 struct query_op *query_quantile_op(struct tw_arena *arena, const struct query_node *node,
                                    struct query_op *inner, struct query_op *parameter);
 struct query_op *query_count_values_op(struct tw_arena *arena, const struct query_node *node,

@@ -219,6 +219,10 @@ static struct query_op *build_aggregate(struct builder *builder, const struct qu
         return own(builder, node,
                    query_rank_op(builder->arena, node, inner,
                                  build(builder, node->aggregate.parameter, span)));
+    case QUERY_TOKEN_LIMIT_RATIO:
+        return own(builder, node,
+                   query_ratio_op(builder->arena, node, inner,
+                                  build(builder, node->aggregate.parameter, span)));
     case QUERY_TOKEN_QUANTILE:
         return own(builder, node,
                    query_quantile_op(builder->arena, node, inner,

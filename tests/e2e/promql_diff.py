@@ -17,6 +17,7 @@ STALE = 0x7ff0000000000002
 BASE_MS = int(lib.time.time() * 1000) - 3 * 3600 * 1000
 SPAN_MS = 3600 * 1000
 
+FEATURES = "--enable-feature=promql-experimental-functions"
 CONFIG = "global: {evaluation_interval: 1m}\nstorage: {tsdb: {out_of_order_time_window: 1000d}}\n"
 
 
@@ -94,6 +95,10 @@ def expressions():
             ties = operation in ("topk", "bottomk")
             for argument in ("temp", "odd") if ties else ("requests_total", "odd", "flapping"):
                 yield "%s %s(%s%s)" % (operation, grouping, parameter, argument)
+    for share in ("0.1", "0.5", "0.9", "-0.1", "-0.5", "-0.9", "1", "0", "1.2", "-7", "NaN", "Inf"):
+        for grouping in ("", "by (job) "):
+            for argument in ("requests_total", "latency_bucket", '{"a.b"}', "nosuch", "sum by (le) (latency_bucket)"):
+                yield "limit_ratio %s(%s, %s)" % (grouping, share, argument)
     for operator in ("+", "-", "*", "/", "%", "^", "atan2", "==", "!=", ">", "<=", "> bool"):
         yield "temp %s 20" % operator
         yield "20 %s temp" % operator
@@ -171,11 +176,11 @@ def main():
         lib.skip("PromQL beside Prometheus", "PROMETHEUS_BIN names no program")
         return
     with lib.Run() as run:
-        server = run.server(arguments=["--retention", "off"])
+        server = run.server(arguments=["--retention", "off", FEATURES])
         port = lib.free_port()
         run.program(program, "--config.file", run.file("prometheus.yml", CONFIG),
                     "--storage.tsdb.path", run.path("tsdb"), "--web.listen-address", "127.0.0.1:%d" % port,
-                    "--web.enable-remote-write-receiver", "--storage.tsdb.retention.time", "100y")
+                    "--web.enable-remote-write-receiver", FEATURES, "--storage.tsdb.retention.time", "100y")
 
         def ready():
             with lib.contextlib.suppress(OSError, lib.http.client.HTTPException):
