@@ -6,6 +6,8 @@
 #include "wire/protobuf.h"
 
 enum { SERIES_EXEMPLARS = 3, SERIES_HISTOGRAMS = 4 }; /* of prometheus.TimeSeries */
+/* of io.prometheus.write.v2.TimeSeries */
+enum { SERIES_V2_HISTOGRAMS = 3, SERIES_V2_EXEMPLARS = 4 };
 
 struct tsdb_extra {
     uint32_t series;
@@ -71,6 +73,18 @@ void tsdb_extras_series(struct tsdb_extras *extras, const struct wire_write_seri
             tsdb_extras_histogram(extras, series->index, field.bytes);
         else if (field.number == SERIES_EXEMPLARS)
             tsdb_extras_exemplar(extras, series->index, field.bytes, NULL, 0);
+}
+
+void tsdb_extras_series_v2(struct tsdb_extras *extras, const struct wire_write_series *series,
+                           const struct tw_str *symbols, size_t symbol_count)
+{
+    struct wire_scan scan = wire_scan(series->message);
+    struct wire_field field;
+    while (wire_scan_next(&scan, &field))
+        if (field.number == SERIES_V2_HISTOGRAMS)
+            tsdb_extras_histogram(extras, series->index, field.bytes);
+        else if (field.number == SERIES_V2_EXEMPLARS)
+            tsdb_extras_exemplar(extras, series->index, field.bytes, symbols, symbol_count);
 }
 
 static void refuse(const struct tsdb_extra *extra, struct wire_labels labels,

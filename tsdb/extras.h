@@ -30,6 +30,10 @@ void tsdb_extras_exemplar(struct tsdb_extras *extras, uint32_t series, struct tw
 /* All of a 1.0 series. */
 void tsdb_extras_series(struct tsdb_extras *extras, const struct wire_write_series *series);
 
+/* All of a 2.0 series. */
+void tsdb_extras_series_v2(struct tsdb_extras *extras, const struct wire_write_series *series,
+                           const struct tw_str *symbols, size_t symbol_count);
+
 /* Hands over those of the ingest's current series, which has this number and these labels: stores
  * the good ones, refuses the bad ones. Series come in ascending numbers; those of numbers passed
  * by are dropped (their series was refused, and they with it). */

@@ -13,6 +13,7 @@
 #include "base/workers.h"
 #include "tsdb/extras.h"
 #include "wire/remote_write.h"
+#include "wire/remote_write_v2.h"
 #include "wire/snappy.h"
 #include "wire/zstd.h"
 
@@ -43,6 +44,8 @@ struct request {
     struct tsdb_metadata *metadata;
     size_t metadata_count;
     bool is_zstd; /* else Snappy */
+    bool is_v2;   /* remote_write 2.0 */
+    struct wire_write2_symbols symbols;
 };
 
 /* A series with the fingerprint of its label bytes, so that one which the store expects next is
@@ -61,6 +64,23 @@ struct survey {
 
 /* ---- answering ---- */
 
+static void add_count(struct request *request, const char *name, uint64_t count)
+{
+    struct tw_http_exchange *exchange = request->exchange;
+    tw_http_add_header(&exchange->response, name,
+                       tw_arena_format(exchange->arena, "%" PRIu64, count));
+}
+
+/* A sender of 2.0 learns what was written from every answer, also from a bad one. */
+static void add_written(struct request *request, uint64_t samples, uint64_t histograms)
+{
+    if (!request->is_v2)
+        return;
+    add_count(request, WIRE_WRITE2_SAMPLES_HEADER, samples);
+    add_count(request, WIRE_WRITE2_HISTOGRAMS_HEADER, histograms);
+    add_count(request, WIRE_WRITE2_EXEMPLARS_HEADER, 0); /* they are counted as refused */
+}
+
 static void count(const struct request *request, enum outcome outcome)
 {
     tw_metric_add(request->receiver->requests[outcome], 1);
@@ -71,9 +91,10 @@ static void answer_error(struct request *request, const struct tw_err *err)
     struct tw_http_exchange *exchange = request->exchange;
     bool retry = tw_code_retryable(err->code);
     count(request, err->code == TW_OVERLOAD ? OVERLOADED : retry ? FAILED : BAD);
-    tw_http_error_text(exchange, err);
     if (retry)
         tw_http_add_header(&exchange->response, "Retry-After", RETRY_AFTER);
+    tw_http_error_text(exchange, err);
+    add_written(request, 0, 0);
 }
 
 /* Everything acceptable is durable; says what was not acceptable. */
@@ -83,6 +104,7 @@ static void answer_stored(struct request *request)
     if (ingest->refused == 0) {
         count(request, STORED);
         request->exchange->response.status = 204;
+        add_written(request, ingest->stored, ingest->histograms_stored);
         return;
     }
     struct tw_err err;
@@ -91,6 +113,7 @@ static void answer_stored(struct request *request)
                ingest->first_refusal.message);
     count(request, PARTIAL);
     tw_http_error_text(request->exchange, &err);
+    add_written(request, ingest->stored, ingest->histograms_stored);
 }
 
 static void finish(void *user, enum tw_code code, const struct tw_err *err)
@@ -105,26 +128,40 @@ static void finish(void *user, enum tw_code code, const struct tw_err *err)
 
 /* ---- decoding ---- */
 
-static enum tw_code check_headers(const struct tw_http_request *request, bool *ret_zstd,
-                                  struct tw_err *err)
+/* Without a parameter it is 1.0. */
+static enum tw_code check_type(struct tw_str type, bool *ret_v2, struct tw_err *err)
 {
-    *ret_zstd = false;
-    struct tw_str type, encoding;
-    if (tw_http_header(request, "Content-Type", &type) && type.size > 0) {
-        if (tw_str_find(type, TW_STR("io.prometheus.write.v2")) != SIZE_MAX)
-            return tw_err_set(err, TW_MEDIA_TYPE,
-                              "remote_write 2.0 is not supported yet: send 1.0 "
-                              "(protobuf_message: prometheus.WriteRequest)");
-        struct tw_str rest = type, media;
-        if (!tw_str_split(&rest, ';', &media) ||
-            !tw_str_is(tw_str_trim(media), WIRE_WRITE_CONTENT_TYPE))
-            return tw_err_set(err, TW_MEDIA_TYPE, "Content-Type '%.*s' is not supported: send %s",
-                              TW_STR_ARG(type), WIRE_WRITE_CONTENT_TYPE);
+    struct tw_str rest = type, part;
+    bool known =
+        tw_str_split(&rest, ';', &part) && tw_str_is(tw_str_trim(part), WIRE_WRITE_CONTENT_TYPE);
+    while (known && tw_str_split(&rest, ';', &part)) {
+        part = tw_str_trim(part);
+        if (tw_str_is(part, "proto=" WIRE_WRITE2_MESSAGE))
+            *ret_v2 = true;
+        else if (tw_str_starts(part, TW_STR("proto=")))
+            known = tw_str_is(part, "proto=" WIRE_WRITE_MESSAGE);
     }
-    if (!tw_http_header(request, "Content-Encoding", &encoding))
+    if (known)
         return TW_OK;
-    *ret_zstd = tw_str_is(encoding, WIRE_WRITE_ENCODING_ZSTD);
-    if (!*ret_zstd && !tw_str_is(encoding, WIRE_WRITE_ENCODING))
+    return tw_err_set(err, TW_MEDIA_TYPE,
+                      "Content-Type '%.*s' is not supported: send " WIRE_WRITE_CONTENT_TYPE
+                      ";proto=" WIRE_WRITE_MESSAGE " or ;proto=" WIRE_WRITE2_MESSAGE,
+                      TW_STR_ARG(type));
+}
+
+static enum tw_code check_headers(struct request *request, struct tw_err *err)
+{
+    const struct tw_http_request *from = &request->exchange->request;
+    struct tw_str type, encoding;
+    if (tw_http_header(from, "Content-Type", &type) && type.size > 0) {
+        enum tw_code code = check_type(type, &request->is_v2, err);
+        if (code != TW_OK)
+            return code;
+    }
+    if (!tw_http_header(from, "Content-Encoding", &encoding))
+        return TW_OK;
+    request->is_zstd = tw_str_is(encoding, WIRE_WRITE_ENCODING_ZSTD);
+    if (!request->is_zstd && !tw_str_is(encoding, WIRE_WRITE_ENCODING))
         return tw_err_set(err, TW_MEDIA_TYPE,
                           "Content-Encoding '%.*s' is not supported: send %s or %s",
                           TW_STR_ARG(encoding), WIRE_WRITE_ENCODING, WIRE_WRITE_ENCODING_ZSTD);
@@ -148,16 +185,15 @@ static void keep_metadata(struct request *request, const struct wire_metadata *f
                                .unit = from->unit};
 }
 
-static void keep_series(struct survey *survey, const struct wire_write_series *series)
+static void keep_series(struct survey *survey, const struct wire_write_series *series,
+                        uint64_t fingerprint)
 {
     if (survey->count == survey->capacity) {
         survey->capacity = survey->capacity ? survey->capacity * 2 : 256;
         survey->items = realloc(survey->items, survey->capacity * sizeof *survey->items);
         TW_ASSERT(survey->items != NULL);
     }
-    struct tw_str raw = series->raw_labels;
-    survey->items[survey->count++] = (struct named_series){
-        .fingerprint = raw.size ? tw_hash64_private(raw.data, raw.size) : 0, .wire = *series};
+    survey->items[survey->count++] = (struct named_series){fingerprint, *series};
 }
 
 /* The whole body is read before the store sees any of it, so that a malformed one leaves no trace,
@@ -178,12 +214,38 @@ static enum tw_code read_body(struct request *request, struct tw_str plain, stru
             continue;
         }
         const struct wire_write_series *series = &entry.series;
+        struct tw_str raw = series->raw_labels;
         size_t extra_count = series->histogram_count + series->exemplar_count;
         if (series->sample_count + extra_count > 0)
-            keep_series(survey, series);
+            keep_series(survey, series, raw.size ? tw_hash64_private(raw.data, raw.size) : 0);
         if (extra_count > 0)
             tsdb_extras_series(&request->extras, series);
     }
+}
+
+static enum tw_code read_body_v2(struct request *request, struct tw_str plain,
+                                 struct survey *survey, struct tw_err *err)
+{
+    struct wire_write2_reader reader;
+    struct wire_write2_entry entry;
+    size_t capacity = 0;
+    enum tw_code code = wire_write2_reader_init(&reader, plain, request->exchange->arena, err);
+    while (code == TW_OK) {
+        code = wire_write2_reader_next(&reader, &entry, err);
+        if (code != TW_OK || entry.is_end)
+            break;
+        if (entry.metadata.family.size > 0)
+            keep_metadata(request, &entry.metadata, &capacity);
+        const struct wire_write_series *series = &entry.series;
+        size_t extra_count = series->histogram_count + series->exemplar_count;
+        if (series->sample_count + extra_count > 0)
+            keep_series(survey, series, entry.fingerprint);
+        if (extra_count > 0)
+            tsdb_extras_series_v2(&request->extras, series, reader.symbols.items,
+                                  reader.symbols.count);
+    }
+    request->symbols = reader.symbols;
+    return code;
 }
 
 static bool is_canonical(const struct wire_label *items, size_t label_count)
@@ -201,7 +263,10 @@ static bool resolve_series(struct request *request, const struct named_series *s
 {
     struct tw_err err;
     size_t sample_count = series->wire.sample_count + series->wire.histogram_count;
-    enum tw_code code = wire_write_series_labels(&series->wire, items, ret_label_count, &err);
+    enum tw_code code = request->is_v2
+                            ? wire_write2_series_labels(&series->wire, &request->symbols, items,
+                                                        ret_label_count, &err)
+                            : wire_write_series_labels(&series->wire, items, ret_label_count, &err);
     if (code == TW_OK && !is_canonical(items, *ret_label_count))
         code = wire_labels_canonical(items, ret_label_count, &err);
     if (code != TW_OK) {
@@ -247,7 +312,8 @@ enum step { ANSWERED, PENDING, NEEDS_WORKER };
 static enum step receive_plain(struct request *request, struct tw_str plain, struct survey *survey,
                                bool may_wait, struct tw_err *err)
 {
-    enum tw_code code = read_body(request, plain, survey, err);
+    enum tw_code code = request->is_v2 ? read_body_v2(request, plain, survey, err)
+                                       : read_body(request, plain, survey, err);
     if (code != TW_OK)
         return ANSWERED;
     if (request->metadata_count > 0) {
@@ -316,10 +382,11 @@ static enum tw_http_verdict write_samples(void *user, struct tw_http_exchange *e
     request->receiver = receiver;
     request->exchange = exchange;
     struct tw_err err;
-    enum tw_code code = check_headers(&exchange->request, &request->is_zstd, &err);
+    enum tw_code code = check_headers(request, &err);
     if (code == TW_OK) {
         enum step step = NEEDS_WORKER;
-        if (exchange->request.body.size <= INLINE_BYTES_MAX)
+        /* Nearly every request of 2.0 has metadata. */
+        if (exchange->request.body.size <= INLINE_BYTES_MAX && !request->is_v2)
             step = receive(request, false, &err);
         if (step == PENDING)
             return TW_HTTP_PENDING;

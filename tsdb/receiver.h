@@ -4,6 +4,9 @@
  *
  *   POST /api/v1/write             remote_write 1.0: protobuf prometheus.WriteRequest, in Snappy
  *                                  or (as vmagent sends it) Zstandard
+ *                                  remote_write 2.0 (io.prometheus.write.v2.Request, named by the
+ *                                  Content-Type): every answer says what was written; times of
+ *                                  creation are read, and not kept
  *   POST /api/v1/admin/tsdb/flush  moves the head into partitions and trims the log
  *
  * A write is answered when it is durable: 204. No thread waits for the disk: small requests are

@@ -7,6 +7,7 @@ noinst_LIBRARIES += %D%/libwire.a
 	%D%/labels.c %D%/labels.h \
 	%D%/protobuf.c %D%/protobuf.h \
 	%D%/remote_write.c %D%/remote_write.h \
+	%D%/remote_write_v2.c %D%/remote_write_v2.h \
 	%D%/snappy.c %D%/snappy.h \
 	%D%/zstd.c %D%/zstd.h
 %C%_libwire_a_CPPFLAGS = $(AM_CPPFLAGS) $(ZSTD_CFLAGS)

@@ -37,6 +37,7 @@
 
 /* Headers of a request. */
 #define WIRE_WRITE_CONTENT_TYPE "application/x-protobuf"
+#define WIRE_WRITE_MESSAGE "prometheus.WriteRequest"
 #define WIRE_WRITE_ENCODING "snappy"
 #define WIRE_WRITE_ENCODING_ZSTD "zstd" /* as vmagent sends, until it is refused */
 #define WIRE_WRITE_VERSION_HEADER "X-Prometheus-Remote-Write-Version"

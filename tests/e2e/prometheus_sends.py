@@ -19,6 +19,11 @@ remote_write:
   - url: %s/api/v1/write
     metadata_config: {send: true, send_interval: 1s}
 """
+REMOTE_2 = """
+remote_write:
+  - url: %s/api/v1/write
+    protobuf_message: io.prometheus.write.v2.Request
+"""
 
 
 def arrived(server, sender):
@@ -39,6 +44,24 @@ def common_checks(server, sender):
         'tidewatch_tsdb_write_requests_total{outcome="partial"} 0\n',
         'tidewatch_tsdb_samples_refused_total{reason="bad_labels"} 0\n')),
               [line for line in metrics.splitlines() if "requests_total" in line or "refused" in line])
+
+
+def prometheus_2(run, program):
+    """By remote_write 2.0: what the answers say was written is what it counts as sent."""
+    port = lib.free_port()
+    server = run.server(data="prometheus2")
+    config = run.file("prometheus2.yml", CONFIG % ("prometheus2", port) + REMOTE_2 % server.url)
+    sender = run.program(program, "--config.file", config, "--storage.tsdb.path", run.path("tsdb2"),
+                         "--enable-feature=metadata-wal-records",
+                         "--web.listen-address", "127.0.0.1:%d" % port)
+    common_checks(server, "prometheus2")
+    lib.check("prometheus2: types and helps arrive", lib.wait_for(
+        lambda: server.get("/api/v1/metadata?metric=prometheus_build_info").json()["data"], 20, 0.3))
+    failed = [line for line in lib.request(port, "GET", "/metrics").text.splitlines()
+              if line.startswith("prometheus_remote_storage_samples_failed_total")]
+    lib.check("prometheus2: counts no failed samples", failed and failed[0].endswith(" 0"), failed)
+    sender.stop()
+    lib.check_equal("prometheus2: server stops cleanly", server.stop(), 0)
 
 
 def prometheus(run, program):
@@ -78,7 +101,8 @@ def vmagent(run, program):
 
 
 with lib.Run() as run:
-    for variable, body in (("PROMETHEUS_BIN", prometheus), ("VMAGENT_BIN", vmagent)):
+    for variable, body in (("PROMETHEUS_BIN", prometheus),
+                           ("PROMETHEUS_BIN", prometheus_2), ("VMAGENT_BIN", vmagent)):
         program = lib.peer(variable)
         if program:
             body(run, os.path.abspath(program))

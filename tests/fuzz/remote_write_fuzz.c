@@ -8,7 +8,9 @@
 
 #include "base/assert.h"
 #include "wire/remote_write.h"
+#include "wire/remote_write_v2.h"
 #include "wire/snappy.h"
+#include "wire/zstd.h"
 
 static void check_series(struct wire_write_series *series, struct tw_str body)
 {
@@ -34,6 +36,30 @@ static void check_series(struct wire_write_series *series, struct tw_str body)
     TW_ASSERT(wire_write_series_sample(series, &sample) == (samples > 0));
 }
 
+static void check_v2(struct tw_str body)
+{
+    struct tw_err err;
+    struct wire_write2_reader reader;
+    struct wire_write2_entry entry;
+    struct tw_arena *arena = tw_arena_new(4096);
+    enum tw_code code = wire_write2_reader_init(&reader, body, arena, &err);
+    while (code == TW_OK) {
+        code = wire_write2_reader_next(&reader, &entry, &err);
+        if (code != TW_OK || entry.is_end)
+            break;
+        struct wire_label items[WIRE_LABELS_COUNT_MAX];
+        size_t count;
+        if (wire_write2_series_labels(&entry.series, &reader.symbols, items, &count, &err) == TW_OK)
+            TW_ASSERT(count == entry.series.label_count);
+        struct wire_sample sample;
+        uint32_t samples = 0;
+        while (wire_write_series_sample(&entry.series, &sample))
+            samples++;
+        TW_ASSERT(samples == entry.series.sample_count);
+    }
+    tw_arena_free(arena);
+}
+
 void remote_write_fuzz(const uint8_t *bytes, size_t size)
 {
     /* A copy of exactly this size, so that the sanitizer sees a read past the end. */
@@ -52,7 +78,11 @@ void remote_write_fuzz(const uint8_t *bytes, size_t size)
     tw_buf_init(&plain, 1 << 20);
     if (wire_snappy_decode(body, 1 << 20, &plain, &err) != TW_OK)
         TW_ASSERT(plain.size == 0);
+    tw_buf_clear(&plain);
+    if (wire_zstd_decode(body, 1 << 20, &plain, &err) == TW_OK)
+        TW_ASSERT(plain.size <= 1 << 20);
     tw_buf_fini(&plain);
+    check_v2(body);
     free(copy);
 }
 

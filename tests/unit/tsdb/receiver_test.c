@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "tests/unit/tsdb/store.h"
+#include "tsdb/db_int.h"
 #include "tsdb/receiver.h"
 #include "wire/remote_write.h"
 #include "wire/snappy.h"
@@ -39,7 +40,7 @@ static void stop(void)
 }
 
 /* Posts and returns the status; the answer's text is in `answer`. */
-static char answer[1024];
+static char answer[1024], written[64], retry_after[16]; /* samples, histograms, exemplars: of 2.0 */
 static int post(struct tw_str body, const char *type, const char *encoding)
 {
     struct tw_http_pair headers[2] = {{TW_STR("Content-Type"), tw_str(type)},
@@ -50,6 +51,16 @@ static int post(struct tw_str body, const char *type, const char *encoding)
                    &err);
     tw_http_exchange_run(router, exchange);
     int status = exchange->response.status;
+    written[0] = retry_after[0] = '\0';
+    for (size_t i = 0; i < exchange->response.header_count; i++) {
+        struct tw_http_pair *header = &exchange->response.headers[i];
+        if (tw_str_starts(header->name, TW_STR("X-Prometheus-Remote-Write-")))
+            snprintf(written + strlen(written), sizeof written - strlen(written), "%.*s ",
+                     TW_STR_ARG(header->value));
+        if (tw_str_is(header->name, "Retry-After"))
+            snprintf(retry_after + strlen(retry_after), sizeof retry_after - strlen(retry_after),
+                     "%.*s ", TW_STR_ARG(header->value));
+    }
     snprintf(answer, sizeof answer, "%.*s", TW_STR_ARG(tw_buf_str(&exchange->response.body)));
     tw_http_exchange_free(exchange);
     return status;
@@ -229,6 +240,119 @@ START_TEST(metadata_is_stored)
 }
 END_TEST
 
+#define V2 "application/x-protobuf;proto=io.prometheus.write.v2.Request"
+
+static int post_v2(const char *bytes, size_t size)
+{
+    struct tw_buf packed;
+    tw_buf_init(&packed, 1 << 20);
+    wire_snappy_encode((struct tw_str){bytes, size}, &packed);
+    int status = post(tw_buf_str(&packed), V2, WIRE_WRITE_ENCODING);
+    tw_buf_fini(&packed);
+    return status;
+}
+
+/* Symbols: "", __name__, h_count, job, a, Help. One series with a sample of 1 at 1000 ms that began
+ * at 500, metadata (a histogram), a native histogram at 2000, an exemplar and a creation time. */
+#define SYMBOLS                                                                                    \
+    "\x22\0\x22\x08__name__\x22\x07h_count\x22\x03job\x22\x01"                                     \
+    "a\x22\x04Help"
+#define SAMPLE "\x12\x0f\x09\0\0\0\0\0\0\xf0\x3f\x10\xe8\x07\x18\xf4\x03"
+
+START_TEST(stores_version_2)
+{
+    start((struct tsdb_db_options){0});
+    static const char plain[] = SYMBOLS "\x2a\x1d"
+                                        "\x0a\x04\1\2\3\4" SAMPLE "\x2a\x04\x08\x03\x18\x05"
+                                        "\x30\x01";
+    for (int round = 0; round < 2; round++) { /* the second one by its fingerprint */
+        ck_assert_int_eq(post_v2(plain, sizeof plain - 1), 204);
+        ck_assert_str_eq(written, "1 0 0 ");
+    }
+    store_assert(db, "h_count", 0, 5000, "h_count{job=\"a\"}: 1000=1\n");
+    /* Other references to the same strings, one by one, are the same series. */
+    static const char turned[] = "\x22\0\x22\x01"
+                                 "a\x22\x03job\x22\x07h_count\x22\x08__name__"
+                                 "\x2a\x22"
+                                 "\x08\4\x08\3\x08\2\x08\1" SAMPLE "\x1a\x05\x08\x00\x78\xd0\x0f"
+                                 "\x22\x00";
+    ck_assert_int_eq(post_v2(turned, sizeof turned - 1), 204);
+    ck_assert_str_eq(written, "1 1 0 ");
+    store_assert(db, "h_count", 0, 5000, "h_count{job=\"a\"}: 1000=1 2000=histogram\n");
+    ck_assert(metric("\ntidewatch_tsdb_head_series ") == 1);
+    struct tw_context context = store_context();
+    struct tw_arena *arena = tw_arena_new(4096);
+    struct tsdb_metadata *items;
+    size_t count;
+    unit_assert_ok(
+        tsdb_metadata_list(tsdb_db_storage(db), &context, TW_STR("h"), arena, &items, &count, &err),
+        &err);
+    ck_assert_uint_eq(count, 1);
+    unit_assert_str(items[0].type, "histogram");
+    unit_assert_str(items[0].help, "Help");
+    tw_arena_free(arena);
+    stop();
+}
+END_TEST
+
+START_TEST(refuses_bad_version_2)
+{
+    start((struct tsdb_db_options){0});
+    static const char plain[] = SYMBOLS "\x2a\x17"
+                                        "\x0a\x04\1\2\3\4" SAMPLE;
+    for (size_t size = 1; size < sizeof plain - 1; size++) {
+        int status = post_v2(plain, size);
+        ck_assert(status == 400 || (status == 204 && size < sizeof SYMBOLS));
+        ck_assert_str_eq(written, "0 0 0 ");
+    }
+    static const char beyond[] = SYMBOLS "\x2a\x17"
+                                         "\x0a\x04\1\2\3\6" SAMPLE;
+    ck_assert_int_eq(post_v2(beyond, sizeof beyond - 1), 400);
+    unit_assert_contains(answer, "past the end of the symbols");
+    static const char half[] = SYMBOLS "\x2a\x16"
+                                       "\x0a\x03\1\2\3" SAMPLE;
+    ck_assert_int_eq(post_v2(half, sizeof half - 1), 400);
+    unit_assert_contains(answer, "a name without a value");
+    static const char wrong[] = SYMBOLS "\x2a\x08"
+                                        "\x0a\x04\1\2\3\4"
+                                        "\x10\x01";
+    ck_assert_int_eq(post_v2(wrong, sizeof wrong - 1), 400);
+    store_assert(db, "h_count", 0, 5000, "");
+    /* One good, one without a name for the metric: partly written. */
+    static const char partial[] = SYMBOLS "\x2a\x17"
+                                          "\x0a\x04\1\2\3\4" SAMPLE "\x2a\x15"
+                                          "\x0a\x02\3\4" SAMPLE;
+    ck_assert_int_eq(post_v2(partial, sizeof partial - 1), 400);
+    ck_assert_str_eq(written, "1 0 0 ");
+    stop();
+}
+END_TEST
+
+START_TEST(overload_is_told)
+{
+    start((struct tsdb_db_options){0});
+    struct tw_buf plain;
+    tw_buf_init(&plain, 1 << 20);
+    tw_lock_take(&db->lock);
+    size_t waiting = db->pending_samples;
+    db->pending_samples = db->options.pending_samples_max + 1;
+    tw_lock_release(&db->lock);
+    put(&plain, "up,job=a", 1000, 1);
+    ck_assert_int_eq(post_plain(&plain), 429);
+    unit_assert_contains(answer, "try again later");
+    ck_assert_str_eq(retry_after, "1 "); /* once */
+    ck_assert(metric("tidewatch_tsdb_write_requests_total{outcome=\"overloaded\"} ") == 1);
+    tw_lock_take(&db->lock);
+    db->pending_samples = waiting;
+    tw_lock_release(&db->lock);
+    put(&plain, "up,job=a", 1000, 1);
+    ck_assert_int_eq(post_plain(&plain), 204);
+    ck_assert_str_eq(retry_after, "");
+    tw_buf_fini(&plain);
+    stop();
+}
+END_TEST
+
 START_TEST(refuses_what_it_cannot_read)
 {
     start((struct tsdb_db_options){0});
@@ -238,9 +362,8 @@ START_TEST(refuses_what_it_cannot_read)
     put(&plain, "up,job=a", 1000, 1);
     wire_snappy_encode(tw_buf_str(&plain), &packed);
     struct tw_str good = tw_buf_str(&packed);
-    ck_assert_int_eq(
-        post(good, "application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy"), 415);
-    unit_assert_contains(answer, "2.0 is not supported yet");
+    ck_assert_int_eq(post(good, "application/x-protobuf;proto=a.b", "snappy"), 415);
+    unit_assert_contains(answer, "io.prometheus.write.v2.Request");
     ck_assert_int_eq(post(good, "application/x-protobuf", "gzip"), 415);
     unit_assert_contains(answer, "send snappy or zstd");
     ck_assert_int_eq(post(good, "application/x-protobuf", "zstd"), 400);
@@ -275,6 +398,9 @@ int main(void)
                                       UNIT_CASE(keeps_the_good_part),
                                       UNIT_CASE(histograms_are_stored),
                                       UNIT_CASE(metadata_is_stored),
+                                      UNIT_CASE(overload_is_told),
+                                      UNIT_CASE(stores_version_2),
+                                      UNIT_CASE(refuses_bad_version_2),
                                       UNIT_CASE(refuses_what_it_cannot_read),
                                       {0}};
     return unit_run("tsdb/receiver", cases);

@@ -270,6 +270,24 @@ END_TEST
 
 /* Every prefix of a good body, every single-byte change of it, and seeded random changes; under the
  * sanitizers this finds reads past the end. */
+/* A series of 2.0 with everything: each byte of it is damaged in turn, and each end cut off. */
+START_TEST(version_2_survives_damage)
+{
+    static const char whole[] = "\x22\0\x22\x08__name__\x22\x02up\x22\x03job\x2a\x27"
+                                "\x0a\x04\1\2\3\2\x12\x0f\x09\0\0\0\0\0\0\xf0\x3f\x10\xe8\x07\x18"
+                                "\xf4\x03\x2a\x04\x08\x03\x18\x03\x1a\x02\x78\x01\x22\x00\x30\x01";
+    uint8_t bytes[sizeof whole - 1];
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        remote_write_fuzz((const uint8_t *)whole, i);
+        for (int value = 0; value < 256; value++) {
+            memcpy(bytes, whole, sizeof bytes);
+            bytes[i] = (uint8_t)value;
+            remote_write_fuzz(bytes, sizeof bytes);
+        }
+    }
+}
+END_TEST
+
 START_TEST(hostile_bodies_do_no_harm)
 {
     uint8_t bytes[GOLDEN_BYTES];
@@ -296,6 +314,7 @@ END_TEST
 int main(void)
 {
     const struct unit_case cases[] = {
+        UNIT_CASE(version_2_survives_damage),
         UNIT_CASE(writes_golden_bytes),
         UNIT_CASE(reads_golden_bytes),
         UNIT_CASE(round_trip_keeps_every_bit),
