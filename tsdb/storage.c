@@ -47,8 +47,9 @@ enum tw_code tsdb_select(struct tsdb_storage *storage, const struct tw_context *
                          int64_t start_ms, int64_t end_ms, const struct tsdb_hints *hints,
                          struct tsdb_selection **ret_selection, struct tw_err *err)
 {
-    return storage->ops->select(storage, context, matchers, matcher_count, start_ms, end_ms, hints,
-                                ret_selection, err);
+    static const struct tsdb_hints none = {0};
+    return storage->ops->select(storage, context, matchers, matcher_count, start_ms, end_ms,
+                                hints ? hints : &none, ret_selection, err);
 }
 
 struct tsdb_selection *tsdb_selection_close(struct tsdb_selection *selection)

@@ -84,7 +84,8 @@ struct tsdb_column {
     uint64_t times_id;
 };
 
-/* What the reader will do with the samples: of downsampled data it says which part is wanted. */
+/* What the reader will do with the samples: of downsampled data it says which part is wanted.
+ * NULL where hints are asked for = nothing is known. */
 struct tsdb_hints {
     int64_t step_ms;     /* 0 = instant */
     int64_t range_ms;    /* of a range selector, 0 = instant selector */

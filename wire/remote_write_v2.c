@@ -7,7 +7,8 @@
 #include "base/hash.h"
 
 /* Fields of the messages, as in Prometheus's io/prometheus/write/v2/types.proto. */
-enum { REQUEST_SYMBOLS = 4, REQUEST_SERIES = 5 };
+/* Numbers below are reserved: they are what a request of 1.0 has. */
+enum { REQUEST_RESERVED_LAST = 3, REQUEST_SYMBOLS = 4, REQUEST_SERIES = 5 };
 enum {
     SERIES_LABELS = 1,
     SERIES_SAMPLES = 2,
@@ -38,6 +39,11 @@ static enum tw_code count_symbols(struct wire_write2_reader *reader, struct tw_e
     struct wire_scan start = reader->scan;
     struct wire_field field;
     while (wire_scan_next(&reader->scan, &field)) {
+        if (field.number <= REQUEST_RESERVED_LAST) {
+            wire_scan_fail(&reader->scan, "a field of remote_write 1.0: the Content-Type must name "
+                                          "the message that is sent");
+            break;
+        }
         if (field.number != REQUEST_SYMBOLS && field.number != REQUEST_SERIES)
             continue;
         if (field.type != WIRE_FIELD_BYTES) {

@@ -71,9 +71,12 @@ def bad_labels(server):
 
 def bad_requests(server):
     body = lib.snappy(lib.encode_write(GOOD))
-    refused("zstd", server.write_body(body, {"Content-Encoding": "zstd"}), 415)
-    refused("remote_write 2.0", server.write_body(body, {
-        "Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}), 415)
+    refused("an encoding that nobody sends", server.write_body(body, {"Content-Encoding": "br"}), 415)
+    refused("Snappy called zstd", server.write_body(body, {"Content-Encoding": "zstd"}), 400)
+    refused("1.0 called 2.0", server.write_body(body, {
+        "Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}), 400, "1.0")
+    refused("a message of no remote_write", server.write_body(body, {
+        "Content-Type": "application/x-protobuf;proto=io.prometheus.write.v3.Request"}), 415)
     refused("GET of write", server.get("/api/v1/write"), 405, "POST")
     refused("DELETE of query", server.request("DELETE", "/api/v1/query"), 405, "GET")
     refused("unknown method", server.request("BREW", "/api/v1/query"), 405, "BREW")

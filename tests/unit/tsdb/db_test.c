@@ -281,9 +281,9 @@ START_TEST(retention_drops_whole_days)
     struct tsdb_selection *selection;
     struct tsdb_cursor *cursor;
     struct tsdb_column column;
-    unit_assert_ok(tsdb_select(tsdb_db_storage(db), &context, NULL, 0, 0, 200 * day,
-                               &(struct tsdb_hints){0}, &selection, &err),
-                   &err);
+    unit_assert_ok(
+        tsdb_select(tsdb_db_storage(db), &context, NULL, 0, 0, 200 * day, NULL, &selection, &err),
+        &err);
     unit_assert_ok(tsdb_db_keep(db, &err), &err);
     tsdb_db_status(db, &status);
     ck_assert_uint_eq(status.partitions, 3);
