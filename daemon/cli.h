@@ -45,6 +45,9 @@ int cli_autoscale(int argc, char **argv);
 int cli_forecast(int argc, char **argv);
 int cli_query(int argc, char **argv);
 int cli_check(int argc, char **argv);
+int cli_restore(int argc, char **argv);
+int cli_snapshot(int argc, char **argv);
+int cli_compact(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 
 #endif

@@ -208,7 +208,8 @@ static void add_routes(struct daemon_server *server)
     daemon_cardinality_route(server->router, server->db);
     tsdb_receiver_route(server->router, server->receiver);
     server->admin =
-        (struct tsdb_admin){server->db, query_parse_selector, server->params->enable_admin_api};
+        (struct tsdb_admin){server->db, server->state, query_parse_selector,
+                            server->params->enable_admin_api};
     tsdb_admin_route(server->router, &server->admin);
     query_api_route(server->router, server->engine);
     alert_api_route(server->router, server->alerts);

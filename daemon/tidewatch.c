@@ -20,8 +20,11 @@ struct entry {
 static const struct entry commands[] = {
     {"autoscale", "Decide replicas from observations on standard input.", cli_autoscale},
     {"check", "Check configurations and rule files.", cli_check},
+    {"compact", "Make the store of a server, or in a folder, as small as it gets.", cli_compact},
     {"forecast", "Forecast a series given as CSV.", cli_forecast},
     {"query", "Evaluate a PromQL expression on a server.", cli_query},
+    {"restore", "Make a store of a snapshot.", cli_restore},
+    {"snapshot", "Copy the store of a running server.", cli_snapshot},
     {"verify", "Check, and salvage, the store in a data folder.", cli_verify},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])

@@ -99,6 +99,11 @@ TW_MUST_CHECK enum tw_code tsdb_db_delete(struct tsdb_db *db, const struct tw_co
 /* Carries out all deletions: returns when their space is freed. Waits, minutes perhaps. */
 TW_MUST_CHECK enum tw_code tsdb_db_clean_tombstones(struct tsdb_db *db, struct tw_err *err);
 
+/* Moves the head into partitions, carries out what is to be deleted, and makes each day one run
+ * without gaps. Says the bytes of the folder before and after. Waits, minutes perhaps. */
+TW_MUST_CHECK enum tw_code tsdb_db_compact(struct tsdb_db *db, uint64_t *ret_before,
+                                           uint64_t *ret_after, struct tw_err *err);
+
 struct tsdb_db_status {
     enum tw_code code; /* TW_OK, or why nothing is taken */
     char message[TW_ERR_MESSAGE_BYTES];

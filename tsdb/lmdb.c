@@ -782,6 +782,35 @@ enum tw_code tsdb_env_begin(struct tsdb_env *env, bool write, struct tsdb_env_tx
     return TW_OK;
 }
 
+static enum tw_code copy_to(struct tsdb_env *env, int fd, struct tw_err *err)
+{
+    tw_lock_take(&env->lock);
+    enum tw_code code = enter_locked(env, err);
+    tw_lock_release(&env->lock);
+    if (code != TW_OK)
+        return code;
+    int number = mdb_env_copyfd2(env->mdb, fd, 0);
+    tw_lock_take(&env->lock);
+    leave_locked(env);
+    tw_lock_release(&env->lock);
+    if (number == 0 && fsync(fd) != 0)
+        number = errno;
+    return number ? fail(env, number, "cannot be copied", err) : TW_OK;
+}
+
+enum tw_code tsdb_env_copy(struct tsdb_env *env, const char *path, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(env, ENV_MAGIC);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return tw_err_errno(err, errno, "'%s' cannot be made", path);
+    enum tw_code code = copy_to(env, fd, err);
+    close(fd);
+    if (code != TW_OK)
+        unlink(path);
+    return code;
+}
+
 static void end(struct tsdb_env_txn *txn)
 {
     struct tsdb_env *env = txn->env;

@@ -92,6 +92,10 @@ TW_MUST_CHECK enum tw_code tsdb_env_measure(struct tsdb_env_txn *txn, const char
 /* Doubles the map; waits until the readers of this environment are gone. No write transaction of
  * this thread is open. */
 TW_MUST_CHECK enum tw_code tsdb_env_grow(struct tsdb_env *env, struct tw_err *err);
+/* Writes what is committed at this moment into a new file (TW_CONFLICT if it is there), durably; the
+ * folder is not synced. Others may read and write meanwhile, unless the format is single_thread. */
+TW_MUST_CHECK enum tw_code tsdb_env_copy(struct tsdb_env *env, const char *path,
+                                         struct tw_err *err);
 /* Lets go of the pages of the map: they stay in the system's cache, and are no memory of the
  * process until they are looked at again. */
 void tsdb_env_forget_pages(struct tsdb_env *env);

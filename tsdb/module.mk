@@ -47,6 +47,8 @@ endif
 	%D%/rows.c %D%/rows.h \
 	%D%/run.c %D%/run.h \
 	%D%/selection.c \
+	%D%/snapshot.c %D%/snapshot.h \
+	%D%/restore.c \
 	%D%/sources.c %D%/sources.h \
 	%D%/state.c %D%/state.h \
 	%D%/storage.c %D%/storage.h \

@@ -237,7 +237,8 @@ static enum tw_code renew(struct tsdb_db *db, int64_t day, const struct tsdb_par
     return TW_OK;
 }
 
-static enum tw_code renew_if_due(struct tsdb_db *db, int64_t day, int64_t now_ms,
+/* merge: also what need not be merged yet. */
+static enum tw_code renew_if_due(struct tsdb_db *db, int64_t day, int64_t now_ms, bool merge,
                                  struct tw_err *err)
 {
     struct tsdb_partition_info info;
@@ -253,7 +254,7 @@ static enum tw_code renew_if_due(struct tsdb_db *db, int64_t day, int64_t now_ms
         cause = TSDB_REWRITE_RETENTION;
     else if (largest_step(db, day, now_ms) > info.step_ms)
         cause = TSDB_REWRITE_DOWNSAMPLING;
-    else if (is_merge_due(db, day, &info, now_ms))
+    else if (merge ? info.run_count > 1 : is_merge_due(db, day, &info, now_ms))
         cause = TSDB_REWRITE_MERGE;
     tsdb_erasers_unref(erasers);
     return cause == TSDB_REWRITE_COUNT ? TW_OK : renew(db, day, &info, cause, now_ms, err);
@@ -301,7 +302,7 @@ static enum tw_code retire_tombstones(struct tsdb_db *db, uint64_t flushed, stru
 
 /* ---- rounds ---- */
 
-enum tw_code tsdb_renewal_round(struct tsdb_db *db, struct tw_err *err)
+static enum tw_code run_round(struct tsdb_db *db, bool merge, struct tw_err *err)
 {
     int64_t *days;
     size_t count;
@@ -313,7 +314,7 @@ enum tw_code tsdb_renewal_round(struct tsdb_db *db, struct tw_err *err)
     tsdb_partitions_days(db->partitions, &days, &count);
     for (size_t i = 0; i < count && !is_ending(db); i++) {
         struct tw_err own;
-        enum tw_code day_code = renew_if_due(db, days[i], now_ms, &own);
+        enum tw_code day_code = renew_if_due(db, days[i], now_ms, merge, &own);
         if (day_code == TW_OK || day_code == TW_CANCELLED)
             continue;
         tw_metric_add(db->metrics.rewrite_failures, 1);
@@ -328,6 +329,29 @@ enum tw_code tsdb_renewal_round(struct tsdb_db *db, struct tw_err *err)
         code = retire_tombstones(db, flushed, err);
     tw_lock_release(&db->renewing);
     return code;
+}
+
+enum tw_code tsdb_renewal_round(struct tsdb_db *db, struct tw_err *err)
+{
+    return run_round(db, false, err);
+}
+
+enum tw_code tsdb_db_compact(struct tsdb_db *db, uint64_t *ret_before, uint64_t *ret_after,
+                             struct tw_err *err)
+{
+    uint64_t before, after;
+    enum tw_code code = tw_file_folder_bytes(db->folder, &before, err);
+    if (code == TW_OK)
+        code = tsdb_db_flush(db, err);
+    if (code == TW_OK)
+        code = run_round(db, true, err);
+    if (code == TW_OK)
+        code = tw_file_folder_bytes(db->folder, &after, err);
+    if (code != TW_OK)
+        return code;
+    *ret_before = before;
+    *ret_after = after;
+    return TW_OK;
 }
 
 void tsdb_renewal_body(void *argument)

@@ -84,6 +84,18 @@ struct tsdb_state *tsdb_state_close(struct tsdb_state *state)
     return NULL;
 }
 
+enum tw_code tsdb_state_copy(struct tsdb_state *state, const char *folder, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(state, STATE_MAGIC);
+    enum tw_code code = tw_file_make_folder(folder, 0750, err);
+    if (code != TW_OK)
+        return code;
+    char *path = tw_file_join(folder, "state.mdb");
+    code = tsdb_env_copy(state->env, path, err);
+    free(path);
+    return code == TW_OK ? tw_file_sync_folder(folder, err) : code;
+}
+
 enum tw_code tsdb_state_begin(struct tsdb_state *state, bool write, struct tsdb_state_txn **ret_txn,
                               struct tw_err *err)
 {

@@ -35,6 +35,10 @@ TW_MUST_CHECK enum tw_code tsdb_state_open(const char *folder, struct tsdb_state
                                            struct tw_err *err);
 struct tsdb_state *tsdb_state_close(struct tsdb_state *state); /* returns NULL */
 
+/* Makes folder, which is missing, and in it a state with what is committed at this moment. */
+TW_MUST_CHECK enum tw_code tsdb_state_copy(struct tsdb_state *state, const char *folder,
+                                           struct tw_err *err);
+
 TW_MUST_CHECK enum tw_code tsdb_state_begin(struct tsdb_state *state, bool write,
                                             struct tsdb_state_txn **ret_txn, struct tw_err *err);
 /* Durable when it returns TW_OK; the transaction is over either way. */

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * `tidewatch snapshot`, `restore` and `compact`: what an operator does with a whole store.
+ */
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/http_client.h"
+#include "base/json.h"
+#include "daemon/cli.h"
+#include "tsdb/snapshot.h"
+
+#define SERVER_DEFAULT "http://127.0.0.1:9090"
+#define ANSWER_BYTES_MAX ((size_t)1 << 20)
+/* Large stores take their time. */
+#define TIMEOUT_MS (INT64_C(24) * 3600 * 1000)
+
+static const char *server, *data;
+static bool skip_head, as_json, quiet, force;
+
+#define SERVER_OPTION                                                                              \
+    {                                                                                              \
+        .name = "server", .letter = 's', .value = &server, .shown = "URL",                         \
+        .help = "the server, by default $TIDEWATCH_URL or " SERVER_DEFAULT                         \
+    }
+#define JSON_OPTION                                                                                \
+    {                                                                                              \
+        .name = "json", .flag = &as_json, .help = "the answer as JSON"                             \
+    }
+
+static const struct cli_option snapshot_options[] = {
+    SERVER_OPTION,
+    JSON_OPTION,
+    {.name = "skip-head", .flag = &skip_head, .help = "only what is in partitions already"},
+};
+static const struct cli_command snapshot_command = {
+    .name = "snapshot",
+    .arguments = "",
+    .help = "Makes a snapshot of a running server's store below its data folder, in "
+            "snapshots/NAME, and prints\nNAME. Everything acknowledged before is in it; nothing "
+            "is paused. The server runs with\n--enable-admin-api.",
+    .options = snapshot_options,
+    .option_count = sizeof snapshot_options / sizeof *snapshot_options,
+};
+
+static const struct cli_option restore_options[] = {
+    {.name = "data", .value = &data, .shown = "FOLDER", .help = "the data folder to make"},
+    {.name = "force", .flag = &force, .help = "replace the store that is there"},
+    {.name = "quiet", .letter = 'q', .flag = &quiet, .help = "no progress"},
+};
+static const struct cli_command restore_command = {
+    .name = "restore",
+    .arguments = "SNAPSHOT",
+    .help = "Copies a snapshot (its folder) into a data folder, checks every page and checksum "
+            "of the copy, and\nputs it in place. The snapshot is not changed.",
+    .options = restore_options,
+    .option_count = sizeof restore_options / sizeof *restore_options,
+};
+
+static const struct cli_option compact_options[] = {SERVER_OPTION, JSON_OPTION};
+static const struct cli_command compact_command = {
+    .name = "compact",
+    .arguments = "[FOLDER]",
+    .help = "Moves the head into partitions, carries out deletions and rewrites each day into one "
+            "run: of a\nrunning server (with --enable-admin-api), or of a data folder that none "
+            "has open.",
+    .options = compact_options,
+    .option_count = sizeof compact_options / sizeof *compact_options,
+};
+
+/* Prints the answer as it came, or has it shown. */
+static int take_answer(const struct cli_command *command, struct tw_str text, int status,
+                       void (*show)(const struct tw_json *answer))
+{
+    struct tw_json *answer;
+    struct tw_err err;
+    if (tw_json_parse(text, &answer, &err) != TW_OK)
+        return cli_fail(command, CLI_FAILED, "the server answered %d with no JSON", status);
+    int result = CLI_OK;
+    if (status != 200) {
+        struct tw_str reason = tw_json_string(tw_json_member(answer, "error"), TW_STR("no reason"));
+        result = cli_fail(command, CLI_FAILED, "the server answered %d: %.*s", status,
+                          TW_STR_ARG(reason));
+    } else if (as_json) {
+        printf("%.*s\n", TW_STR_ARG(text));
+    } else {
+        show(tw_json_member(answer, "data"));
+    }
+    tw_json_free(answer);
+    return result;
+}
+
+static int ask(const struct cli_command *command, const char *path,
+               void (*show)(const struct tw_json *answer))
+{
+    struct tw_buf url, answer;
+    struct tw_err err;
+    int status = 0, result;
+    if (!server)
+        server = getenv("TIDEWATCH_URL");
+    if (!server || !*server)
+        server = SERVER_DEFAULT;
+    struct tw_str base = tw_str(server);
+    while (tw_str_ends(base, TW_STR("/")))
+        base.size--;
+    tw_buf_init(&url, 65536);
+    tw_buf_init(&answer, ANSWER_BYTES_MAX);
+    tw_buf_appendf(&url, "%.*s/api/v1/admin/tsdb/%s", TW_STR_ARG(base), path);
+    const struct tw_http_call call = {.method = TW_HTTP_POST,
+                                      .url = tw_buf_cstr(&url),
+                                      .timeout_ms = TIMEOUT_MS,
+                                      .answer_bytes_max = ANSWER_BYTES_MAX,
+                                      .ret_answer = &answer};
+    struct tw_http_client *client = tw_http_client_new("tidewatch/" VERSION);
+    if (tw_http_client_call(client, &call, &status, NULL, &err) != TW_OK)
+        result = cli_fail(command, CLI_FAILED, "%s", err.message);
+    else
+        result = take_answer(command, tw_buf_str(&answer), status, show);
+    tw_http_client_free(client);
+    tw_buf_fini(&url);
+    tw_buf_fini(&answer);
+    return result;
+}
+
+static void show_snapshot(const struct tw_json *answer)
+{
+    struct tw_str name = tw_json_string(tw_json_member(answer, "name"), (struct tw_str){0});
+    printf("%.*s\n", TW_STR_ARG(name));
+}
+
+int cli_snapshot(int argc, char **argv)
+{
+    int count, status;
+    if (!cli_parse(&snapshot_command, argc, argv, &count, &status))
+        return status;
+    if (count != 0)
+        return cli_fail(&snapshot_command, CLI_USAGE, "takes no argument");
+    return ask(&snapshot_command, skip_head ? "snapshot?skip_head=true" : "snapshot",
+               show_snapshot);
+}
+
+static void show_progress(const char *path)
+{
+    fprintf(stderr, "%s\n", path);
+}
+
+int cli_restore(int argc, char **argv)
+{
+    int count, status;
+    struct tw_err err;
+    if (!cli_parse(&restore_command, argc, argv, &count, &status))
+        return status;
+    if (count != 1 || !data)
+        return cli_fail(&restore_command, CLI_USAGE,
+                        "which snapshot, and where to? tidewatch restore SNAPSHOT --data FOLDER");
+    if (tsdb_restore_run(argv[1], data, force, quiet ? NULL : show_progress, &err) != TW_OK)
+        return cli_fail(&restore_command, CLI_FAILED, "%s", err.message);
+    printf("restored and verified: start the server with --data %s\n", data);
+    return CLI_OK;
+}
+
+static void show_sizes(int64_t before, int64_t after)
+{
+    printf("%" PRId64 " bytes before, %" PRId64 " after\n", before, after);
+}
+
+static void show_compaction(const struct tw_json *answer)
+{
+    show_sizes(tw_json_int(tw_json_member(answer, "bytesBefore"), 0),
+               tw_json_int(tw_json_member(answer, "bytesAfter"), 0));
+}
+
+static int compact_folder(const char *folder)
+{
+    struct tsdb_db *db;
+    struct tw_err err;
+    uint64_t before, after;
+    char *catalog = tw_file_join(folder, "default/catalog.mdb");
+    bool there = tw_file_exists(catalog);
+    free(catalog);
+    if (!there)
+        return cli_fail(&compact_command, CLI_FAILED, "'%s' is no data folder", folder);
+    const struct tsdb_db_options options = {.folder = folder, .manual = true};
+    if (tsdb_db_open(&options, &db, &err) != TW_OK)
+        return cli_fail(&compact_command, CLI_FAILED, "%s", err.message);
+    enum tw_code code = tsdb_db_compact(db, &before, &after, &err);
+    tsdb_db_close(db);
+    if (code != TW_OK)
+        return cli_fail(&compact_command, CLI_FAILED, "%s", err.message);
+    if (as_json)
+        printf("{\"bytesBefore\":%" PRIu64 ",\"bytesAfter\":%" PRIu64 "}\n", before, after);
+    else
+        show_sizes((int64_t)before, (int64_t)after);
+    return CLI_OK;
+}
+
+int cli_compact(int argc, char **argv)
+{
+    int count, status;
+    if (!cli_parse(&compact_command, argc, argv, &count, &status))
+        return status;
+    if (count > 1 || (count == 1 && server))
+        return cli_fail(&compact_command, CLI_USAGE, "one folder, or a server");
+    return count == 1 ? compact_folder(argv[1]) : ask(&compact_command, "compact", show_compaction);
+}
