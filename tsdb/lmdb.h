@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * lmdb: environments on disk. The one file that knows LMDB.
+ * lmdb: environments on disk. The files lmdb*.c alone know LMDB.
  *
  * An environment is one file (and a lock file beside it) with a few tables of ordered keys. Its
  * header, in the table "meta", says what it is: a magic of its kind, the format's version and the
@@ -92,8 +92,9 @@ TW_MUST_CHECK enum tw_code tsdb_env_measure(struct tsdb_env_txn *txn, const char
 /* Doubles the map; waits until the readers of this environment are gone. No write transaction of
  * this thread is open. */
 TW_MUST_CHECK enum tw_code tsdb_env_grow(struct tsdb_env *env, struct tw_err *err);
-/* Writes what is committed at this moment into a new file (TW_CONFLICT if it is there), durably; the
- * folder is not synced. Others may read and write meanwhile, unless the format is single_thread. */
+/* Writes what is committed at this moment into a new file (TW_CONFLICT if it is there), durably;
+ * the folder is not synced. Others may read and write meanwhile, unless the format is
+ * single_thread. */
 TW_MUST_CHECK enum tw_code tsdb_env_copy(struct tsdb_env *env, const char *path,
                                          struct tw_err *err);
 /* Lets go of the pages of the map: they stay in the system's cache, and are no memory of the

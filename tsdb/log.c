@@ -45,7 +45,7 @@ const struct tsdb_env_format tsdb_segment_format = {
 #define LEAF_PART_MIN 64
 #define OWN_PAGES_MIN 3
 #define OWN_PAGES_MAX 1024
-/* Of such pages: the page's header, the frame, the names behind the value (lmdb.c), the length. */
+/* Of such pages: the page's header, the frame, the names behind the value (lmdb_frame.c), the length. */
 #define OWN_PAGES_OVERHEAD                                                                         \
     (TSDB_ENV_PAGE_HEADER_BYTES + TSDB_ENV_FRAME_BYTES + 3 + sizeof SEGMENT_TABLE - 1 + KEY_BYTES)
 

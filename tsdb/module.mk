@@ -13,6 +13,7 @@ endif
 	%D%/codec.c %D%/codec.h %D%/codec_int.h \
 	%D%/codec_encoder.c \
 	%D%/committer.c \
+	%D%/cursor.c \
 	%D%/db.c %D%/db.h %D%/db_int.h \
 	%D%/deletion.c \
 	%D%/eraser.c %D%/eraser.h \
@@ -27,7 +28,12 @@ endif
 	%D%/ingest.c \
 	%D%/keeper.c \
 	%D%/label_order.c %D%/label_order.h \
-	%D%/lmdb.c %D%/lmdb.h \
+	%D%/lmdb.c %D%/lmdb.h %D%/lmdb_int.h \
+	%D%/lmdb_cursor.c \
+	%D%/lmdb_file.c \
+	%D%/lmdb_frame.c \
+	%D%/lmdb_guard.c \
+	%D%/lmdb_txn.c \
 	%D%/log.c %D%/log.h \
 	%D%/names.c \
 	%D%/pages.c %D%/pages.h \
@@ -46,7 +52,7 @@ endif
 	%D%/room.c \
 	%D%/rows.c %D%/rows.h \
 	%D%/run.c %D%/run.h \
-	%D%/selection.c \
+	%D%/selection.c %D%/selection_int.h \
 	%D%/snapshot.c %D%/snapshot.h \
 	%D%/restore.c \
 	%D%/sources.c %D%/sources.h \

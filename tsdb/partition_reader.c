@@ -241,6 +241,15 @@ static size_t find_time(const int64_t *times, size_t count, int64_t time_ms)
     return first;
 }
 
+static void reserve_values(struct tsdb_partition_reader *reader, size_t count)
+{
+    if (reader->value_capacity >= count)
+        return;
+    reader->values = realloc(reader->values, count * sizeof *reader->values);
+    TW_ASSERT(reader->values != NULL);
+    reader->value_capacity = count;
+}
+
 /* The lane's samples of the series in the range, in reader->values and the lane's times. */
 static enum tw_code read_lane(struct tsdb_partition_reader *reader, struct lane *lane,
                               const struct tsdb_block_entry *entry, size_t *ret_first,
@@ -257,11 +266,7 @@ static enum tw_code read_lane(struct tsdb_partition_reader *reader, struct lane 
     *ret_count = limit > first ? limit - first : 0;
     if (*ret_count == 0)
         return TW_OK;
-    if (reader->value_capacity < entry->count) {
-        reader->values = realloc(reader->values, entry->count * sizeof *reader->values);
-        TW_ASSERT(reader->values != NULL);
-        reader->value_capacity = entry->count;
-    }
+    reserve_values(reader, entry->count);
     if (!tsdb_codec_decode_part(entry->values, reader->values, entry->count, first, limit))
         return tsdb_partition_corrupt(reader->env, "block: values", err);
     return TW_OK;
@@ -275,6 +280,16 @@ void tsdb_partition_reader_erase(struct tsdb_partition_reader *reader,
     reader->erasure_count = count;
 }
 
+static void reserve_kept_times(struct tsdb_partition_reader *reader, size_t count)
+{
+    if (reader->kept_capacity >= count)
+        return;
+    free(reader->kept_times);
+    reader->kept_times = malloc(count * sizeof *reader->kept_times);
+    TW_ASSERT(reader->kept_times != NULL);
+    reader->kept_capacity = count;
+}
+
 /* Leaves out what is gone. *times: the lane's, which other series share; a copy when that changes
  * them. The values are moved together. */
 static void erase(struct tsdb_partition_reader *reader, uint64_t run, const int64_t **times,
@@ -283,12 +298,7 @@ static void erase(struct tsdb_partition_reader *reader, uint64_t run, const int6
     if (*count == 0 || !tsdb_erasure_touches(reader->erasures, reader->erasure_count, run,
                                              (*times)[0], (*times)[*count - 1]))
         return;
-    if (reader->kept_capacity < *count) {
-        free(reader->kept_times);
-        reader->kept_times = malloc(*count * sizeof *reader->kept_times);
-        TW_ASSERT(reader->kept_times != NULL);
-        reader->kept_capacity = *count;
-    }
+    reserve_kept_times(reader, *count);
     size_t kept = 0;
     for (size_t i = 0; i < *count; i++) {
         if (tsdb_erasure_has(reader->erasures, reader->erasure_count, run, (*times)[i]))
@@ -354,11 +364,7 @@ static void hand_out_merged(struct tsdb_partition_reader *reader, struct tsdb_co
         TW_ASSERT(reader->merged_times != NULL);
         reader->merged_capacity = count;
     }
-    if (reader->value_capacity < count) {
-        reader->values = realloc(reader->values, count * sizeof *reader->values);
-        TW_ASSERT(reader->values != NULL);
-        reader->value_capacity = count;
-    }
+    reserve_values(reader, count);
     for (size_t i = 0; i < count; i++) {
         reader->merged_times[i] = reader->older.items[i].time_ms;
         reader->values[i] = reader->older.items[i].bits;
@@ -384,14 +390,44 @@ static uint64_t times_id(const struct tsdb_partition_reader *reader, const struc
     return id ? id : 1;
 }
 
+/* ---- windows of which all lanes are gathered ---- */
+
+/* Reads the series' entry in one lane. */
+typedef enum tw_code read_lane_fn(struct tsdb_partition_reader *reader, struct lane *lane,
+                                  const struct tsdb_block_entry *entry, struct tw_err *err);
+/* Takes over what was read of a lane, of this run. */
+typedef void join_lane_fn(struct tsdb_partition_reader *reader, uint64_t run);
+
+/* The lanes of the next window, from old to new; the next lane is then one of another. */
+static enum tw_code read_lanes(struct tsdb_partition_reader *reader, read_lane_fn *read,
+                               join_lane_fn *join, struct tw_err *err)
+{
+    int64_t window = reader->lanes[reader->next_lane].window;
+    for (; reader->next_lane < reader->lane_count &&
+           reader->lanes[reader->next_lane].window == window;
+         reader->next_lane++) {
+        struct lane *lane = &reader->lanes[reader->next_lane];
+        const struct tsdb_block_entry *entry;
+        enum tw_code code = find_entry(reader, lane, &entry, err);
+        if (code == TW_OK && entry)
+            code = read(reader, lane, entry, err);
+        if (code != TW_OK)
+            return code;
+        if (entry)
+            join(reader, lane->run);
+    }
+    return TW_OK;
+}
+
 /* ---- windows with native histograms ---- */
 
-/* The lane's samples of the series in the range, appended to reader->mixed_newer. */
+/* The lane's samples of the series in the range, in reader->mixed_newer. */
 static enum tw_code read_mixed_lane(struct tsdb_partition_reader *reader, struct lane *lane,
                                     const struct tsdb_block_entry *entry, struct tw_err *err)
 {
     struct tsdb_mixed *to = &reader->mixed_newer;
     size_t first = 0, count = 0;
+    to->count = 0;
     if (entry->kind == TSDB_KIND_FLOAT) {
         enum tw_code code = read_lane(reader, lane, entry, &first, &count, err);
         if (code != TW_OK || count == 0)
@@ -424,38 +460,32 @@ static void take_mixed(struct tsdb_partition_reader *reader, struct tsdb_column 
                                 reader->mixed.count - reader->mixed_at, ret_column);
 }
 
+/* What a lane gave, without what is gone, joins what the lanes before gave. */
+static void join_mixed(struct tsdb_partition_reader *reader, uint64_t run)
+{
+    tsdb_mixed_erase(&reader->mixed_newer, reader->erasures, reader->erasure_count, run);
+    if (reader->mixed_newer.count == 0)
+        return;
+    tsdb_mixed_merge(reader->mixed.items, reader->mixed.count, reader->mixed_newer.items,
+                     reader->mixed_newer.count, &reader->mixed_merged);
+    struct tsdb_mixed swapped = reader->mixed;
+    reader->mixed = reader->mixed_merged;
+    reader->mixed_merged = swapped;
+}
+
 /* All lanes of the next window, as points of any kind; the first columns of them. */
 static enum tw_code read_mixed_window(struct tsdb_partition_reader *reader,
                                       struct tsdb_column *ret_column, struct tw_err *err)
 {
-    int64_t window = reader->lanes[reader->next_lane].window;
     if (!reader->histograms)
         reader->histograms = tw_arena_new(65536);
     tw_arena_reset(reader->histograms);
     reader->is_mixed = true;
     reader->mixed.count = reader->mixed_at = 0;
-    for (; reader->next_lane < reader->lane_count &&
-           reader->lanes[reader->next_lane].window == window;
-         reader->next_lane++) {
-        struct lane *lane = &reader->lanes[reader->next_lane];
-        const struct tsdb_block_entry *entry;
-        enum tw_code code = find_entry(reader, lane, &entry, err);
-        reader->mixed_newer.count = 0;
-        if (code == TW_OK && entry)
-            code = read_mixed_lane(reader, lane, entry, err);
-        if (code != TW_OK)
-            return code;
-        tsdb_mixed_erase(&reader->mixed_newer, reader->erasures, reader->erasure_count, lane->run);
-        if (reader->mixed_newer.count == 0)
-            continue;
-        tsdb_mixed_merge(reader->mixed.items, reader->mixed.count, reader->mixed_newer.items,
-                         reader->mixed_newer.count, &reader->mixed_merged);
-        struct tsdb_mixed swapped = reader->mixed;
-        reader->mixed = reader->mixed_merged;
-        reader->mixed_merged = swapped;
-    }
-    take_mixed(reader, ret_column);
-    return TW_OK;
+    enum tw_code code = read_lanes(reader, read_mixed_lane, join_mixed, err);
+    if (code == TW_OK)
+        take_mixed(reader, ret_column);
+    return code;
 }
 
 bool tsdb_partition_reader_is_mixed(const struct tsdb_partition_reader *reader)
@@ -470,6 +500,7 @@ static enum tw_code read_bucket_lane(struct tsdb_partition_reader *reader, struc
                                      const struct tsdb_block_entry *entry, struct tw_err *err)
 {
     struct tsdb_buckets *to = &reader->newer_buckets;
+    to->count = 0;
     if (entry->kind == TSDB_KIND_FLOAT) {
         size_t first = 0, count = 0;
         enum tw_code code = read_lane(reader, lane, entry, &first, &count, err);
@@ -489,8 +520,9 @@ static enum tw_code read_bucket_lane(struct tsdb_partition_reader *reader, struc
     return TW_OK;
 }
 
-/* Leaves out what is outside of the range or gone. */
-static void trim_buckets(struct tsdb_partition_reader *reader, uint64_t run)
+/* What a lane gave, without what is outside of the range or gone, joins what the lanes before
+ * gave. */
+static void join_buckets(struct tsdb_partition_reader *reader, uint64_t run)
 {
     struct tsdb_buckets *buckets = &reader->newer_buckets;
     size_t kept = 0;
@@ -501,40 +533,24 @@ static void trim_buckets(struct tsdb_partition_reader *reader, uint64_t run)
             buckets->items[kept++] = buckets->items[i];
     }
     buckets->count = kept;
+    if (kept == 0)
+        return;
+    tsdb_buckets_merge(&reader->buckets, buckets, &reader->merged_buckets);
+    struct tsdb_buckets swapped = reader->buckets;
+    reader->buckets = reader->merged_buckets;
+    reader->merged_buckets = swapped;
 }
 
 /* All lanes of the next window, merged as buckets; a sample is one of its own. */
 static enum tw_code read_bucket_window(struct tsdb_partition_reader *reader,
                                        struct tsdb_column *ret_column, struct tw_err *err)
 {
-    int64_t window = reader->lanes[reader->next_lane].window;
     reader->buckets.count = 0;
-    for (; reader->next_lane < reader->lane_count &&
-           reader->lanes[reader->next_lane].window == window;
-         reader->next_lane++) {
-        struct lane *lane = &reader->lanes[reader->next_lane];
-        const struct tsdb_block_entry *entry;
-        enum tw_code code = find_entry(reader, lane, &entry, err);
-        reader->newer_buckets.count = 0;
-        if (code == TW_OK && entry)
-            code = read_bucket_lane(reader, lane, entry, err);
-        if (code != TW_OK)
-            return code;
-        trim_buckets(reader, lane->run);
-        if (reader->newer_buckets.count == 0)
-            continue;
-        tsdb_buckets_merge(&reader->buckets, &reader->newer_buckets, &reader->merged_buckets);
-        struct tsdb_buckets swapped = reader->buckets;
-        reader->buckets = reader->merged_buckets;
-        reader->merged_buckets = swapped;
-    }
+    enum tw_code code = read_lanes(reader, read_bucket_lane, join_buckets, err);
+    if (code != TW_OK)
+        return code;
     size_t count = reader->buckets.count;
-    if (reader->kept_capacity < count) {
-        free(reader->kept_times);
-        reader->kept_times = malloc(count * sizeof *reader->kept_times);
-        TW_ASSERT(reader->kept_times != NULL);
-        reader->kept_capacity = count;
-    }
+    reserve_kept_times(reader, count);
     for (size_t i = 0; i < count; i++)
         reader->kept_times[i] = reader->buckets.items[i].time_ms;
     *ret_column = (struct tsdb_column){.kind = TSDB_KIND_BUCKETS,

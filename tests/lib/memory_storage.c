@@ -111,14 +111,20 @@ static void store_sample(struct stored *series, int64_t time_ms, double value,
     series->count++;
 }
 
+static enum tw_code check_append(const struct memory_storage *storage, struct tw_err *err)
+{
+    enum tw_code fail = (enum tw_code)storage->fail_append;
+    return fail == TW_OK ? TW_OK : tw_err_set(err, fail, "appending was made to fail");
+}
+
 static enum tw_code append(struct tsdb_storage *base, const struct tw_context *context,
                            const struct tsdb_sample *samples, size_t count, struct tw_err *err)
 {
     struct memory_storage *storage = (struct memory_storage *)base;
     (void)context;
-    enum tw_code fail = (enum tw_code)storage->fail_append;
-    if (fail)
-        return tw_err_set(err, fail, "appending was made to fail");
+    enum tw_code code = check_append(storage, err);
+    if (code != TW_OK)
+        return code;
     tw_lock_take(&storage->lock);
     for (size_t i = 0; i < count; i++)
         store_sample(find_or_insert(storage, samples[i].labels), samples[i].time_ms,
@@ -127,22 +133,28 @@ static enum tw_code append(struct tsdb_storage *base, const struct tw_context *c
     return TW_OK;
 }
 
+/* The first refused item is the one to tell; the others are taken. */
+static enum tw_code note_refused(enum tw_code before, const struct tw_err *why, struct tw_err *err)
+{
+    if (before == TW_OK && err)
+        *err = *why;
+    return TW_BAD_DATA;
+}
+
 static enum tw_code append_histograms(struct tsdb_storage *base, const struct tw_context *context,
                                       const struct tsdb_histogram_sample *samples, size_t count,
                                       struct tw_err *err)
 {
     struct memory_storage *storage = (struct memory_storage *)base;
     (void)context;
-    enum tw_code code = (enum tw_code)storage->fail_append;
-    if (code)
-        return tw_err_set(err, code, "appending was made to fail");
+    enum tw_code code = check_append(storage, err);
+    if (code != TW_OK)
+        return code;
     tw_lock_take(&storage->lock);
     for (size_t i = 0; i < count; i++) {
         struct tw_err why;
         if (wire_histogram_check(samples[i].histogram, &why) != TW_OK) {
-            if (code == TW_OK && err)
-                *err = why;
-            code = TW_BAD_DATA;
+            code = note_refused(code, &why, err);
             continue;
         }
         store_sample(find_or_insert(storage, samples[i].labels), samples[i].histogram->time_ms, 0,
@@ -175,9 +187,9 @@ static enum tw_code append_exemplars(struct tsdb_storage *base, const struct tw_
 {
     struct memory_storage *storage = (struct memory_storage *)base;
     (void)context;
-    enum tw_code code = (enum tw_code)storage->fail_append;
-    if (code)
-        return tw_err_set(err, code, "appending was made to fail");
+    enum tw_code code = check_append(storage, err);
+    if (code != TW_OK)
+        return code;
     tw_lock_take(&storage->lock);
     for (size_t i = 0; i < count; i++) {
         struct tw_err why;
@@ -186,9 +198,7 @@ static enum tw_code append_exemplars(struct tsdb_storage *base, const struct tw_
                            &samples[i].exemplar);
             continue;
         }
-        if (code == TW_OK && err)
-            *err = why;
-        code = TW_BAD_DATA;
+        code = note_refused(code, &why, err);
     }
     tw_lock_release(&storage->lock);
     return code;

@@ -17,8 +17,9 @@ autoscaler: base wire forecast tsdb query alerts
 ui: base
 daemon: base wire forecast collector tsdb query alerts autoscaler ui'
 
-# header: the one file that may include it
-libraries='lmdb.h tsdb/lmdb.c
+# header: the file that may include it, a pattern where it is more than one
+libraries='lmdb.h tsdb/lmdb_int\.h
+tsdb/lmdb_int.h tsdb/lmdb[a-z_]*\.c
 pcap.h collector/capture.c
 pcap/pcap.h collector/capture.c
 microhttpd.h daemon/http_server.c

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cursor: the samples of a selection's series. The places that have some of them are merged, from
+ * old to new, into columns: the partitions one after the other, with them what the heads have of
+ * the same times.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "tsdb/selection_int.h"
+
+#define CURSOR_MAGIC 0x7e5dc0c0u
+
+struct cursor {
+    struct tsdb_cursor base;
+    unsigned magic;
+    struct tsdb_db_selection *selection;
+    const struct tsdb_selected *series;
+    int64_t start_ms, end_ms;
+    struct tsdb_partition_reader **readers; /* by partition, opened when first needed */
+    uint32_t next_part;                     /* of the series' partitions */
+    struct tsdb_partition_reader *reader;   /* the current one */
+    struct tsdb_projection projection;      /* of downsampled samples */
+    struct tsdb_buckets samples;            /* others beside them */
+    struct tsdb_column pending;             /* from it, not yet handed out; count 0 = none */
+    struct tsdb_points head;                /* all the heads have in the range */
+    size_t head_at;                         /* handed out before */
+    struct tsdb_points gathered, merged;
+    /* Series with native histograms: the heads' samples of all kinds instead of `head`, and what is
+     * to be handed out next, kind after kind. */
+    bool is_mixed;
+    struct tsdb_mixed mixed_head, mixed_gathered, mixed_merged, mixed_out;
+    size_t mixed_head_at, mixed_out_at; /* handed out before */
+    struct tsdb_mixed_columns mixed_columns;
+    struct tw_arena *histograms; /* of the heads; NULL until there are some */
+    double *weights;
+    int64_t *times_ms; /* what is handed out when it is no partition's own column */
+    double *values;
+    size_t capacity;
+};
+
+enum tw_code tsdb_db_cursor_open(struct tsdb_selection *base, struct tsdb_cursor **ret_cursor,
+                                 struct tw_err *err)
+{
+    (void)err;
+    struct tsdb_db_selection *selection = (struct tsdb_db_selection *)base;
+    TW_CHECK_MAGIC(selection, TSDB_SELECTION_MAGIC);
+    struct cursor *cursor = calloc(1, sizeof *cursor);
+    TW_ASSERT(cursor != NULL);
+    cursor->base.ops = &tsdb_db_ops;
+    cursor->magic = CURSOR_MAGIC;
+    cursor->selection = selection;
+    cursor->readers = calloc(selection->partition_count + 1, sizeof *cursor->readers);
+    TW_ASSERT(cursor->readers != NULL);
+    *ret_cursor = &cursor->base;
+    return TW_OK;
+}
+
+void tsdb_db_cursor_close(struct tsdb_cursor *base)
+{
+    struct cursor *cursor = (struct cursor *)base;
+    TW_CHECK_MAGIC(cursor, CURSOR_MAGIC);
+    for (size_t i = 0; i < cursor->selection->partition_count; i++)
+        tsdb_partition_reader_close(cursor->readers[i]);
+    free(cursor->readers);
+    tsdb_points_fini(&cursor->head);
+    tsdb_points_fini(&cursor->gathered);
+    tsdb_points_fini(&cursor->merged);
+    tsdb_projection_fini(&cursor->projection);
+    tsdb_buckets_fini(&cursor->samples);
+    tsdb_mixed_fini(&cursor->mixed_head);
+    tsdb_mixed_fini(&cursor->mixed_gathered);
+    tsdb_mixed_fini(&cursor->mixed_merged);
+    tsdb_mixed_fini(&cursor->mixed_out);
+    tsdb_mixed_columns_fini(&cursor->mixed_columns);
+    tw_arena_free(cursor->histograms);
+    free(cursor->times_ms);
+    free(cursor->values);
+    free(cursor->weights);
+    cursor->magic = 0;
+    free(cursor);
+}
+
+/* All that the heads have of the series in the range, settled. */
+static void gather_head(struct cursor *cursor)
+{
+    const struct tsdb_db_selection *selection = cursor->selection;
+    cursor->head.count = 0;
+    cursor->head_at = 0;
+    for (uint32_t i = 0; i < cursor->series->part_count; i++) {
+        const struct tsdb_part *part = &selection->parts[cursor->series->first_part + i];
+        if (part->source < selection->partition_count)
+            continue;
+        struct tsdb_points *to = cursor->head.count ? &cursor->gathered : &cursor->head;
+        tsdb_head_view_points(&selection->views[part->series], cursor->start_ms, cursor->end_ms,
+                              to);
+        to->count = tsdb_erasure_cut_points(
+            selection->erasures.items + cursor->series->first_erasure,
+            cursor->series->erasure_count,
+            tsdb_head_number(selection->heads[part->source - selection->partition_count]),
+            to->items, to->count);
+        if (to == &cursor->head || to->count == 0)
+            continue;
+        tsdb_points_merge(cursor->head.items, cursor->head.count, to->items, to->count,
+                          &cursor->merged);
+        struct tsdb_points swapped = cursor->head;
+        cursor->head = cursor->merged;
+        cursor->merged = swapped;
+    }
+}
+
+/* The numbers of the heads that were not handed out yet become mixed points. */
+static void mix_head(struct cursor *cursor)
+{
+    TW_ASSERT(!cursor->is_mixed);
+    cursor->is_mixed = true;
+    cursor->mixed_head.count = cursor->mixed_head_at = 0;
+    tsdb_mixed_append_floats(&cursor->mixed_head, cursor->head.items + cursor->head_at,
+                             cursor->head.count - cursor->head_at);
+    cursor->head_at = cursor->head.count;
+}
+
+static void merge_mixed_head(struct cursor *cursor, const struct tsdb_mixed *newer)
+{
+    tsdb_mixed_merge(cursor->mixed_head.items, cursor->mixed_head.count, newer->items, newer->count,
+                     &cursor->mixed_merged);
+    struct tsdb_mixed swapped = cursor->mixed_head;
+    cursor->mixed_head = cursor->mixed_merged;
+    cursor->mixed_merged = swapped;
+}
+
+/* The histograms of the heads beside their numbers; kinds may be gathered apart (histogram.h). */
+static void gather_histograms(struct cursor *cursor)
+{
+    const struct tsdb_db_selection *selection = cursor->selection;
+    cursor->is_mixed = false;
+    cursor->mixed_out.count = cursor->mixed_out_at = 0;
+    if (cursor->histograms)
+        tw_arena_reset(cursor->histograms);
+    for (uint32_t i = 0; i < cursor->series->part_count; i++) {
+        const struct tsdb_part *part = &selection->parts[cursor->series->first_part + i];
+        if (part->source < selection->partition_count)
+            continue;
+        const struct tsdb_histogram_view *view = &selection->views[part->series].histograms;
+        if (!view->newest)
+            continue;
+        if (!cursor->histograms)
+            cursor->histograms = tw_arena_new(65536);
+        cursor->mixed_gathered.count = 0;
+        tsdb_histogram_view_read(view, cursor->start_ms, cursor->end_ms, cursor->histograms,
+                                 &cursor->mixed_gathered);
+        tsdb_mixed_erase(
+            &cursor->mixed_gathered, selection->erasures.items + cursor->series->first_erasure,
+            cursor->series->erasure_count,
+            tsdb_head_number(selection->heads[part->source - selection->partition_count]));
+        if (!cursor->is_mixed)
+            mix_head(cursor);
+        merge_mixed_head(cursor, &cursor->mixed_gathered);
+    }
+}
+
+void tsdb_db_cursor_seek(struct tsdb_cursor *base, size_t series_index, int64_t start_ms,
+                         int64_t end_ms)
+{
+    struct cursor *cursor = (struct cursor *)base;
+    TW_CHECK_MAGIC(cursor, CURSOR_MAGIC);
+    TW_ASSERT(series_index < cursor->selection->series_count);
+    cursor->series = &cursor->selection->series[series_index];
+    cursor->start_ms = start_ms;
+    cursor->end_ms = end_ms;
+    cursor->next_part = 0;
+    cursor->reader = NULL;
+    cursor->pending.count = 0;
+    gather_head(cursor);
+    gather_histograms(cursor);
+}
+
+/* A partition with downsampled samples: the column as what is wanted of it. */
+static void project(struct cursor *cursor)
+{
+    const struct tsdb_column *column = &cursor->pending;
+    struct tsdb_projection *projection = &cursor->projection;
+    if (column->count == 0) {
+        tsdb_projection_end(projection);
+    } else if (column->kind == TSDB_KIND_BUCKETS) {
+        tsdb_projection_add(projection, column->buckets, column->count);
+    } else {
+        cursor->samples.count = 0;
+        tsdb_buckets_append_samples(&cursor->samples, column->times_ms, column->values,
+                                    column->count);
+        tsdb_projection_add(projection, cursor->samples.items, cursor->samples.count);
+    }
+    cursor->pending = (struct tsdb_column){.kind = TSDB_KIND_FLOAT,
+                                           .count = projection->count,
+                                           .times_ms = projection->times,
+                                           .values = projection->values,
+                                           .weights = projection->weights};
+}
+
+/* The next column of the current partition; at its end count is 0 and there is no current one. */
+static enum tw_code next_from_reader(struct cursor *cursor, struct tw_err *err)
+{
+    bool more = true;
+    while (more) {
+        enum tw_code code = tsdb_partition_reader_next(cursor->reader, &cursor->pending, err);
+        if (code != TW_OK)
+            return code;
+        more = cursor->pending.count > 0;
+        bool is_number =
+            cursor->pending.kind == TSDB_KIND_FLOAT || cursor->pending.kind == TSDB_KIND_BUCKETS;
+        if (tsdb_partition_reader_step(cursor->reader) > 0 && is_number)
+            project(cursor);
+        if (cursor->pending.count > 0)
+            break;
+    }
+    if (!more)
+        cursor->reader = NULL;
+    return TW_OK;
+}
+
+/* A bucket that ends behind the range may reach into it, too. */
+static int64_t projection_reach(const struct cursor *cursor, int64_t step_ms)
+{
+    return cursor->end_ms > INT64_MAX - step_ms ? INT64_MAX : cursor->end_ms + step_ms;
+}
+
+/* Points the reader at the series; of downsampled samples one more is read before the range, from
+ * which something may reach into it. */
+static enum tw_code seek_reader(struct cursor *cursor, const struct tsdb_part *part,
+                                struct tw_err *err)
+{
+    struct tsdb_partition_reader *reader = cursor->readers[part->source];
+    int64_t step_ms = tsdb_partition_reader_step(reader), start_ms = cursor->start_ms;
+    const struct tsdb_db_selection *selection = cursor->selection;
+    if (step_ms > 0) {
+        int64_t day_ms = tsdb_partition_day(selection->partitions[part->source]) * TSDB_DAY_MS;
+        int64_t last_ms = day_ms + TSDB_DAY_MS - 1;
+        tsdb_projection_begin(&cursor->projection, &selection->hints, step_ms, start_ms,
+                              last_ms < cursor->end_ms ? last_ms : cursor->end_ms);
+        cursor->projection.want = selection->want;
+        start_ms = start_ms < INT64_MIN + 2 * step_ms ? INT64_MIN : start_ms - 2 * step_ms;
+    }
+    tsdb_partition_reader_erase(reader, selection->erasures.items + cursor->series->first_erasure,
+                                cursor->series->erasure_count);
+    return tsdb_partition_reader_seek(reader, part->metric, part->series, start_ms,
+                                      projection_reach(cursor, step_ms), err);
+}
+
+/* Fills cursor->pending from the partitions; count stays 0 at their end. */
+static enum tw_code next_from_partitions(struct cursor *cursor, struct tw_err *err)
+{
+    const struct tsdb_db_selection *selection = cursor->selection;
+    for (;;) {
+        if (cursor->reader) {
+            enum tw_code code = next_from_reader(cursor, err);
+            if (code != TW_OK || cursor->pending.count > 0)
+                return code;
+        }
+        if (cursor->reader)
+            continue;
+        if (cursor->next_part == cursor->series->part_count)
+            return TW_OK;
+        const struct tsdb_part *part =
+            &selection->parts[cursor->series->first_part + cursor->next_part++];
+        if (part->source >= selection->partition_count)
+            continue;
+        struct tsdb_partition_reader **reader = &cursor->readers[part->source];
+        if (!*reader) {
+            enum tw_code code =
+                tsdb_partition_reader_open(selection->partitions[part->source], reader, err);
+            if (code != TW_OK)
+                return code;
+        }
+        enum tw_code code = seek_reader(cursor, part, err);
+        if (code != TW_OK)
+            return code;
+        cursor->reader = *reader;
+    }
+}
+
+static void reserve_column(struct cursor *cursor, size_t count)
+{
+    if (count <= cursor->capacity)
+        return;
+    free(cursor->times_ms);
+    free(cursor->values);
+    cursor->times_ms = malloc(count * sizeof *cursor->times_ms);
+    cursor->values = malloc(count * sizeof *cursor->values);
+    TW_ASSERT(cursor->times_ms != NULL && cursor->values != NULL);
+    cursor->capacity = count;
+}
+
+static void hand_out(struct cursor *cursor, const struct tsdb_point *points, size_t count,
+                     struct tsdb_column *ret_column)
+{
+    reserve_column(cursor, count);
+    for (size_t i = 0; i < count; i++) {
+        cursor->times_ms[i] = points[i].time_ms;
+        cursor->values[i] = tw_double_from_bits(points[i].bits);
+    }
+    *ret_column = (struct tsdb_column){.kind = TSDB_KIND_FLOAT,
+                                       .count = count,
+                                       .times_ms = cursor->times_ms,
+                                       .values = cursor->values};
+}
+
+/* The weights of a column for the one that it was merged into; a head's samples weigh 1. */
+static const double *weigh(struct cursor *cursor, const struct tsdb_column *column,
+                           const struct tsdb_column *merged)
+{
+    cursor->weights = realloc(cursor->weights, merged->count * sizeof *cursor->weights);
+    TW_ASSERT(cursor->weights != NULL);
+    for (size_t i = 0, j = 0; i < merged->count; i++) {
+        while (j < column->count && column->times_ms[j] < merged->times_ms[i])
+            j++;
+        bool same = j < column->count && column->times_ms[j] == merged->times_ms[i] &&
+                    tw_double_bits(column->values[j]) == tw_double_bits(merged->values[i]);
+        cursor->weights[i] = same ? column->weights[j] : 1;
+    }
+    return cursor->weights;
+}
+
+/* The pending column of a partition with the heads' points that fall into its span. */
+static void hand_out_merged(struct cursor *cursor, size_t head_count,
+                            struct tsdb_column *ret_column)
+{
+    const struct tsdb_column *column = &cursor->pending;
+    cursor->gathered.count = 0;
+    struct tsdb_point *points = tsdb_points_reserve(&cursor->gathered, column->count);
+    for (size_t i = 0; i < column->count; i++)
+        points[i] = (struct tsdb_point){column->times_ms[i], tw_double_bits(column->values[i])};
+    tsdb_points_merge(points, column->count, cursor->head.items + cursor->head_at, head_count,
+                      &cursor->merged);
+    cursor->head_at += head_count;
+    hand_out(cursor, cursor->merged.items, cursor->merged.count, ret_column);
+    if (column->weights)
+        ret_column->weights = weigh(cursor, column, ret_column);
+}
+
+static void take_mixed(struct cursor *cursor, struct tsdb_column *ret_column)
+{
+    cursor->mixed_out_at += tsdb_mixed_columns_take(
+        &cursor->mixed_columns, cursor->mixed_out.items + cursor->mixed_out_at,
+        cursor->mixed_out.count - cursor->mixed_out_at, ret_column);
+}
+
+/* The next column of a series with native histograms, in the same way as below. */
+static void next_mixed_column(struct cursor *cursor, struct tsdb_column *ret_column)
+{
+    if (!cursor->is_mixed)
+        mix_head(cursor);
+    const struct tsdb_mixed_point *head = cursor->mixed_head.items + cursor->mixed_head_at;
+    size_t left = cursor->mixed_head.count - cursor->mixed_head_at;
+    const struct tsdb_column *column = &cursor->pending;
+    size_t before = column->count == 0 ? left
+                    : left             ? tsdb_mixed_find(head, left, column->times_ms[0])
+                                       : 0;
+    struct tsdb_mixed *out = &cursor->mixed_out;
+    cursor->mixed_out_at = 0;
+    if (before > 0 || column->count == 0) {
+        tsdb_mixed_merge(NULL, 0, head, before, out);
+        cursor->mixed_head_at += before;
+        take_mixed(cursor, ret_column);
+        return;
+    }
+    int64_t last_ms = column->times_ms[column->count - 1];
+    size_t within = !left                  ? 0
+                    : last_ms == INT64_MAX ? left
+                                           : tsdb_mixed_find(head, left, last_ms + 1);
+    if (within > 0) {
+        cursor->mixed_gathered.count = 0;
+        tsdb_mixed_append_column(&cursor->mixed_gathered, column);
+        tsdb_mixed_merge(cursor->mixed_gathered.items, cursor->mixed_gathered.count, head, within,
+                         out);
+        cursor->mixed_head_at += within;
+        take_mixed(cursor, ret_column);
+    } else {
+        out->count = 0;
+        *ret_column = *column;
+    }
+    cursor->pending.count = 0;
+}
+
+enum tw_code tsdb_db_cursor_next(struct tsdb_cursor *base, struct tsdb_column *ret_column,
+                                 struct tw_err *err)
+{
+    struct cursor *cursor = (struct cursor *)base;
+    TW_CHECK_MAGIC(cursor, CURSOR_MAGIC);
+    if (cursor->mixed_out_at < cursor->mixed_out.count) {
+        take_mixed(cursor, ret_column);
+        return TW_OK;
+    }
+    if (cursor->pending.count == 0) {
+        enum tw_code code = next_from_partitions(cursor, err);
+        if (code != TW_OK)
+            return code;
+    }
+    if (cursor->is_mixed ||
+        (cursor->pending.count > 0 && cursor->pending.kind != TSDB_KIND_FLOAT)) {
+        next_mixed_column(cursor, ret_column);
+        return TW_OK;
+    }
+    const struct tsdb_point *head = cursor->head.items + cursor->head_at;
+    size_t left = cursor->head.count - cursor->head_at;
+    const struct tsdb_column *column = &cursor->pending;
+    if (column->count == 0) {
+        cursor->head_at = cursor->head.count;
+        hand_out(cursor, head, left, ret_column);
+        return TW_OK;
+    }
+    size_t before = left ? tsdb_points_find(head, left, column->times_ms[0]) : 0;
+    if (before > 0) {
+        cursor->head_at += before;
+        hand_out(cursor, head, before, ret_column);
+        return TW_OK;
+    }
+    int64_t last_ms = column->times_ms[column->count - 1];
+    size_t within = !left                  ? 0
+                    : last_ms == INT64_MAX ? left
+                                           : tsdb_points_find(head, left, last_ms + 1);
+    if (within > 0)
+        hand_out_merged(cursor, within, ret_column);
+    else
+        *ret_column = *column;
+    cursor->pending.count = 0;
+    return TW_OK;
+}
