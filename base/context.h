@@ -31,6 +31,7 @@ struct tsdb_matcher;
 struct tw_context {
     struct tw_str tenant;    /* folder under --data; "default" */
     struct tw_str principal; /* who, for logs and the audit log; empty = anonymous */
+    struct tw_str origin;    /* from where: a client's address; empty = this process itself */
     /* Matchers that every selection of this request gets on top (label-scoped tokens). */
     const struct tsdb_matcher *scope;
     size_t scope_count;

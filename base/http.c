@@ -155,6 +155,14 @@ void tw_http_error_api(struct tw_http_exchange *exchange, const struct tw_err *e
     tw_json_end_object(&writer);
 }
 
+void tw_http_begin_success(struct tw_http_exchange *exchange, struct tw_json_writer *ret_writer)
+{
+    tw_json_writer_init(ret_writer, &exchange->response.body);
+    tw_json_begin_object(ret_writer);
+    tw_json_member_cstr(ret_writer, "status", "success");
+    tw_json_key(ret_writer, TW_STR("data"));
+}
+
 const char *tw_http_api_error_type(enum tw_code code)
 {
     switch (code) {

@@ -106,6 +106,10 @@ void tw_http_add_header(struct tw_http_response *response, const char *name, str
 void tw_http_error_text(struct tw_http_exchange *exchange, const struct tw_err *err);
 /* Answers in the Prometheus API's error envelope {"status":"error","errorType":...,"error":...}. */
 void tw_http_error_api(struct tw_http_exchange *exchange, const struct tw_err *err);
+/* Begins the Prometheus API's envelope, {"status":"success","data":; what follows is the data, then
+ * tw_json_end_object. */
+struct tw_json_writer;
+void tw_http_begin_success(struct tw_http_exchange *exchange, struct tw_json_writer *ret_writer);
 const char *tw_http_api_error_type(enum tw_code code); /* "bad_data", "execution", ... */
 
 /* ---- routing ---- */

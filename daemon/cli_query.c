@@ -16,18 +16,17 @@
 #include "base/http_client.h"
 #include "base/json.h"
 #include "base/number.h"
-#include "daemon/cli.h"
+#include "daemon/cli_client.h"
 
 #define ANSWER_BYTES_MAX ((size_t)1 << 30)
 #define POINTS_DEFAULT 250 /* of a range without --step */
-#define SERVER_DEFAULT "http://127.0.0.1:9090"
 
 static const char *server, *time_text, *start_text, *end_text, *step_text, *output, *timeout_text;
 static bool json;
 
 static const struct cli_option options[] = {
     {"server", 's', &server, NULL, "URL",
-     "The server; default $TIDEWATCH_URL or " SERVER_DEFAULT "."},
+     "The server; default $TIDEWATCH_URL or " CLI_SERVER_DEFAULT "."},
     {"time", 't', &time_text, NULL, "TIME",
      "When to evaluate: Unix seconds, RFC 3339, now, or -1h. Default now."},
     {"start", 0, &start_text, NULL, "TIME", "First step of a range query."},
@@ -402,10 +401,7 @@ int cli_query(int argc, char **argv)
         return cli_fail(&command, CLI_USAGE, "--output takes table, csv or json, not '%s'", output);
     if (timeout_text && tw_duration_parse(tw_str(timeout_text), &timeout_ms, &err) != TW_OK)
         return cli_fail(&command, CLI_USAGE, "--timeout: %s", err.message);
-    if (!server)
-        server = getenv("TIDEWATCH_URL");
-    if (!server || !*server)
-        server = SERVER_DEFAULT;
+    server = cli_server(server);
     struct tw_buf form;
     tw_buf_init(&form, 1 << 20);
     status =

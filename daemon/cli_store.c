@@ -10,23 +10,18 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/http_client.h"
 #include "base/json.h"
-#include "daemon/cli.h"
+#include "daemon/cli_client.h"
 #include "tsdb/snapshot.h"
 
-#define SERVER_DEFAULT "http://127.0.0.1:9090"
-#define ANSWER_BYTES_MAX ((size_t)1 << 20)
-/* Large stores take their time. */
-#define TIMEOUT_MS (INT64_C(24) * 3600 * 1000)
+#define ADMIN "/api/v1/admin/tsdb/"
 
 static const char *server, *data;
 static bool skip_head, as_json, quiet, force;
 
 #define SERVER_OPTION                                                                              \
     {                                                                                              \
-        .name = "server", .letter = 's', .value = &server, .shown = "URL",                         \
-        .help = "the server, by default $TIDEWATCH_URL or " SERVER_DEFAULT                         \
+        .name = "server", .letter = 's', .value = &server, .shown = "URL", .help = CLI_SERVER_HELP \
     }
 #define JSON_OPTION                                                                                \
     {                                                                                              \
@@ -73,58 +68,10 @@ static const struct cli_command compact_command = {
     .option_count = sizeof compact_options / sizeof *compact_options,
 };
 
-/* Prints the answer as it came, or has it shown. */
-static int take_answer(const struct cli_command *command, struct tw_str text, int status,
-                       void (*show)(const struct tw_json *answer))
-{
-    struct tw_json *answer;
-    struct tw_err err;
-    if (tw_json_parse(text, &answer, &err) != TW_OK)
-        return cli_fail(command, CLI_FAILED, "the server answered %d with no JSON", status);
-    int result = CLI_OK;
-    if (status != 200) {
-        struct tw_str reason = tw_json_string(tw_json_member(answer, "error"), TW_STR("no reason"));
-        result = cli_fail(command, CLI_FAILED, "the server answered %d: %.*s", status,
-                          TW_STR_ARG(reason));
-    } else if (as_json) {
-        printf("%.*s\n", TW_STR_ARG(text));
-    } else {
-        show(tw_json_member(answer, "data"));
-    }
-    tw_json_free(answer);
-    return result;
-}
-
 static int ask(const struct cli_command *command, const char *path,
                void (*show)(const struct tw_json *answer))
 {
-    struct tw_buf url, answer;
-    struct tw_err err;
-    int status = 0, result;
-    if (!server)
-        server = getenv("TIDEWATCH_URL");
-    if (!server || !*server)
-        server = SERVER_DEFAULT;
-    struct tw_str base = tw_str(server);
-    while (tw_str_ends(base, TW_STR("/")))
-        base.size--;
-    tw_buf_init(&url, 65536);
-    tw_buf_init(&answer, ANSWER_BYTES_MAX);
-    tw_buf_appendf(&url, "%.*s/api/v1/admin/tsdb/%s", TW_STR_ARG(base), path);
-    const struct tw_http_call call = {.method = TW_HTTP_POST,
-                                      .url = tw_buf_cstr(&url),
-                                      .timeout_ms = TIMEOUT_MS,
-                                      .answer_bytes_max = ANSWER_BYTES_MAX,
-                                      .ret_answer = &answer};
-    struct tw_http_client *client = tw_http_client_new("tidewatch/" VERSION);
-    if (tw_http_client_call(client, &call, &status, NULL, &err) != TW_OK)
-        result = cli_fail(command, CLI_FAILED, "%s", err.message);
-    else
-        result = take_answer(command, tw_buf_str(&answer), status, show);
-    tw_http_client_free(client);
-    tw_buf_fini(&url);
-    tw_buf_fini(&answer);
-    return result;
+    return cli_ask(command, server, TW_HTTP_POST, path, as_json, show);
 }
 
 static void show_snapshot(const struct tw_json *answer)
@@ -140,7 +87,7 @@ int cli_snapshot(int argc, char **argv)
         return status;
     if (count != 0)
         return cli_fail(&snapshot_command, CLI_USAGE, "takes no argument");
-    return ask(&snapshot_command, skip_head ? "snapshot?skip_head=true" : "snapshot",
+    return ask(&snapshot_command, skip_head ? ADMIN "snapshot?skip_head=true" : ADMIN "snapshot",
                show_snapshot);
 }
 
@@ -206,5 +153,6 @@ int cli_compact(int argc, char **argv)
         return status;
     if (count > 1 || (count == 1 && server))
         return cli_fail(&compact_command, CLI_USAGE, "one folder, or a server");
-    return count == 1 ? compact_folder(argv[1]) : ask(&compact_command, "compact", show_compaction);
+    return count == 1 ? compact_folder(argv[1])
+                      : ask(&compact_command, ADMIN "compact", show_compaction);
 }

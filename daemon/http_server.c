@@ -412,7 +412,8 @@ static enum MHD_Result give_to_worker(struct session *session)
     session->hangup_ticket =
         info ? daemon_hangup_watch(server->hangup, info->connect_fd, &session->exchange->context)
              : 0;
-    if (tw_workers_give(server->workers, run_on_worker, session, &err) == TW_OK)
+    if (tw_workers_give_from(server->workers, session->exchange->request.client, run_on_worker,
+                             session, &err) == TW_OK)
         return suspend(session);
     if (session->hangup_ticket)
         daemon_hangup_forget(server->hangup, session->hangup_ticket);

@@ -16,14 +16,6 @@
 #define TOP_DEFAULT 10
 #define TOP_MAX 10000
 
-static void begin_success(struct tw_http_exchange *exchange, struct tw_json_writer *writer)
-{
-    tw_json_writer_init(writer, &exchange->response.body);
-    tw_json_begin_object(writer);
-    tw_json_member_cstr(writer, "status", "success");
-    tw_json_key(writer, TW_STR("data"));
-}
-
 /* ---- hosts ---- */
 
 struct host {
@@ -107,7 +99,7 @@ static void write_hosts(struct tw_http_exchange *exchange, const struct host_lis
     const struct host *hosts = list->items;
     static const char *const names[] = {"nodename", "sysname", "release", "version", "machine"};
     struct tw_json_writer writer;
-    begin_success(exchange, &writer);
+    tw_http_begin_success(exchange, &writer);
     tw_json_begin_array(&writer);
     for (size_t i = 0; i < list->count; i++) {
         if (hosts[i].last_ms == INT64_MIN)
@@ -284,7 +276,7 @@ static void write_cardinality(struct tw_http_exchange *exchange, struct tsdb_db 
     struct tsdb_db_status status;
     struct tw_json_writer writer;
     tsdb_db_status(db, &status);
-    begin_success(exchange, &writer);
+    tw_http_begin_success(exchange, &writer);
     tw_json_begin_object(&writer);
     tw_json_key(&writer, TW_STR("headStats"));
     tw_json_begin_object(&writer);

@@ -33,6 +33,7 @@
 #define SERVER_MAGIC 0x53525652u
 /* Below --data; "default" is the tenant. */
 #define STATE_FOLDER "default/state"
+#define QUERY_JOURNAL "queries.active"
 
 struct daemon_server {
     unsigned magic;
@@ -44,6 +45,7 @@ struct daemon_server {
     struct tsdb_receiver *receiver;
     struct tsdb_admin admin;
     struct daemon_storage storage;
+    struct query_running *running;
     struct query_engine *engine;
     struct alert_manager *alerts;
     struct scale_manager *scalers;
@@ -166,9 +168,53 @@ static enum tw_code open_store(struct daemon_server *server,
     return code;
 }
 
+static void log_broken_off(void *user, const struct query_account *account)
+{
+    (void)user;
+    char started[TW_CLOCK_RFC3339_BYTES];
+    tw_clock_format_rfc3339(account->started_ms, started);
+    tw_log(TW_LOG_WARN, "query", "was running when the server broke off",
+           "query=%s started=%s client=%s", tw_log_quote(account->text), started,
+           tw_log_quote(account->origin));
+}
+
+static void log_slow(void *user, const struct query_account *account, enum tw_code code)
+{
+    const struct daemon_server *server = user;
+    int64_t limit_ms = server->params->query_log_slow;
+    if (limit_ms == 0 || account->age_ns < limit_ms * 1000000)
+        return;
+    tw_log(TW_LOG_INFO, "query", "slow query",
+           "query=%s client=%s seconds=%.3f samples=%llu bytes=%llu start=%.3f end=%.3f step=%.3f "
+           "result=%s",
+           tw_log_quote(account->text), tw_log_quote(account->origin),
+           (double)account->age_ns / 1e9, (unsigned long long)account->samples,
+           (unsigned long long)account->bytes, (double)account->start_ms / 1000,
+           (double)account->end_ms / 1000, (double)account->step_ms / 1000, tw_code_name(code));
+}
+
+static enum tw_code make_running(struct daemon_server *server, struct tw_err *err)
+{
+    char *journal = tw_file_join(server->params->data, QUERY_JOURNAL);
+    const struct query_running_options options = {.bytes_max = server->params->query_memory_total,
+                                                  .journal = journal,
+                                                  .clock = server->clock,
+                                                  .metrics = server->metrics,
+                                                  .ended = log_slow,
+                                                  .user = server};
+    enum tw_code code = query_running_new(&options, &server->running, err);
+    free(journal);
+    if (code == TW_OK)
+        query_running_each_broken_off(server->running, log_broken_off, NULL);
+    return code;
+}
+
 static enum tw_code make_modules(struct daemon_server *server, struct tw_err *err)
 {
     const struct daemon_params *params = server->params;
+    enum tw_code code = make_running(server, err);
+    if (code != TW_OK)
+        return code;
     struct tsdb_storage *storage = tsdb_db_storage(server->db);
     const struct query_options query = {.lookback_ms = params->query_lookback,
                                         .timeout_ms = params->query_timeout,
@@ -176,6 +222,7 @@ static enum tw_code make_modules(struct daemon_server *server, struct tw_err *er
                                         .bytes_max = params->query_memory_max,
                                         .features =
                                             query_features_parse(tw_str(params->enable_feature)),
+                                        .running = server->running,
                                         .metrics = server->metrics};
     server->engine = query_engine_new(storage, &query);
     server->receiver = tsdb_receiver_new(server->db, server->metrics);
@@ -207,9 +254,8 @@ static void add_routes(struct daemon_server *server)
     daemon_inventory_route(server->router, server->db);
     daemon_cardinality_route(server->router, server->db);
     tsdb_receiver_route(server->router, server->receiver);
-    server->admin =
-        (struct tsdb_admin){server->db, server->state, query_parse_selector,
-                            server->params->enable_admin_api};
+    server->admin = (struct tsdb_admin){server->db, server->state, query_parse_selector,
+                                        server->params->enable_admin_api};
     tsdb_admin_route(server->router, &server->admin);
     query_api_route(server->router, server->engine);
     alert_api_route(server->router, server->alerts);
@@ -317,6 +363,7 @@ bool daemon_server_stop(struct daemon_server *server)
     tw_http_router_free(server->router);
     tsdb_receiver_free(server->receiver);
     query_engine_free(server->engine);
+    query_running_free(server->running);
     tsdb_state_close(server->state);
     tsdb_db_close(server->db);
     daemon_storage_fini(&server->storage);

@@ -22,14 +22,6 @@ static enum tw_http_verdict answer_text(struct tw_http_exchange *exchange, int s
     return TW_HTTP_DONE;
 }
 
-static void begin_success(struct tw_http_exchange *exchange, struct tw_json_writer *writer)
-{
-    tw_json_writer_init(writer, &exchange->response.body);
-    tw_json_begin_object(writer);
-    tw_json_member_cstr(writer, "status", "success");
-    tw_json_key(writer, TW_STR("data"));
-}
-
 /* ---- /-/ ---- */
 
 static enum tw_http_verdict healthy(void *user, struct tw_http_exchange *exchange)
@@ -91,7 +83,7 @@ static enum tw_http_verdict config(void *user, struct tw_http_exchange *exchange
     struct tw_buf yaml;
     tw_buf_init(&yaml, METRICS_BYTES_MAX);
     status->show_config(status->owner, &yaml);
-    begin_success(exchange, &writer);
+    tw_http_begin_success(exchange, &writer);
     tw_json_begin_object(&writer);
     tw_json_member_str(&writer, "yaml", tw_buf_str(&yaml));
     tw_json_end_object(&writer);
@@ -109,7 +101,7 @@ static enum tw_http_verdict flags(void *user, struct tw_http_exchange *exchange)
 {
     struct daemon_status *status = user;
     struct tw_json_writer writer;
-    begin_success(exchange, &writer);
+    tw_http_begin_success(exchange, &writer);
     tw_json_begin_object(&writer);
     daemon_params_each(status->params, write_flag, &writer);
     tw_json_end_object(&writer);
@@ -136,7 +128,7 @@ static enum tw_http_verdict runtimeinfo(void *user, struct tw_http_exchange *exc
         host[0] = '\0';
     if (status->params->retention > 0)
         tw_duration_format(status->params->retention, retention);
-    begin_success(exchange, &writer);
+    tw_http_begin_success(exchange, &writer);
     tw_json_begin_object(&writer);
     member_time(&writer, "startTime", status->start_ms);
     tw_json_member_cstr(&writer, "CWD", folder);

@@ -22,6 +22,7 @@ static const struct entry commands[] = {
     {"check", "Check configurations and rule files.", cli_check},
     {"compact", "Make the store of a server, or in a folder, as small as it gets.", cli_compact},
     {"forecast", "Forecast a series given as CSV.", cli_forecast},
+    {"queries", "List and cancel the queries that run on a server.", cli_queries},
     {"query", "Evaluate a PromQL expression on a server.", cli_query},
     {"restore", "Make a store of a snapshot.", cli_restore},
     {"snapshot", "Copy the store of a running server.", cli_snapshot},

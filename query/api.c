@@ -74,6 +74,7 @@ static bool read_common(struct tw_http_exchange *exchange, struct tw_str *ret_te
     (void)tw_http_parameter(&exchange->request, "query", ret_text);
     *ret_options = (struct query_answer_options){0};
     struct tw_str text = {NULL, 0};
+    exchange->context.origin = exchange->request.client;
     ret_options->stats = tw_http_parameter(&exchange->request, "stats", &text) && text.size > 0;
     return query_api_limit(exchange, "limit", &ret_options->series_max) && apply_timeout(exchange);
 }
@@ -98,8 +99,7 @@ static bool choose_engine(struct tw_http_exchange *exchange, struct query_engine
     return true;
 }
 
-/* Mistakes in the query are mistakes in a parameter; the rest went wrong while it ran. */
-static enum tw_http_verdict answer_error(struct tw_http_exchange *exchange, struct tw_err *err)
+enum tw_http_verdict query_api_fail(struct tw_http_exchange *exchange, struct tw_err *err)
 {
     if (tw_code_http_status(err->code) == 400)
         query_api_refuse(exchange, "query", err);
@@ -124,14 +124,13 @@ static enum tw_http_verdict handle_query(void *user, struct tw_http_exchange *ex
     enum tw_code code = query_instant(engine, &exchange->context, text, time_ms, &result, &err);
     query_engine_free(own);
     if (code != TW_OK)
-        return answer_error(exchange, &err);
+        return query_api_fail(exchange, &err);
     query_answer_give(exchange, result, &options);
     return TW_HTTP_DONE;
 }
 
-/* Answers what is missing or contradicts itself in start, end and step. */
-static bool read_range(struct tw_http_exchange *exchange, int64_t *ret_start_ms,
-                       int64_t *ret_end_ms, int64_t *ret_step_ms)
+bool query_api_range(struct tw_http_exchange *exchange, int64_t *ret_start_ms, int64_t *ret_end_ms,
+                     int64_t *ret_step_ms)
 {
     struct tw_str text = {"", 0};
     struct tw_err err;
@@ -179,7 +178,7 @@ static enum tw_http_verdict handle_range(void *user, struct tw_http_exchange *ex
     struct tw_str text;
     struct query_answer_options options;
     int64_t start_ms, end_ms, step_ms;
-    if (!read_range(exchange, &start_ms, &end_ms, &step_ms) ||
+    if (!query_api_range(exchange, &start_ms, &end_ms, &step_ms) ||
         !read_common(exchange, &text, &options))
         return TW_HTTP_DONE;
     struct query_engine *own;
@@ -191,7 +190,7 @@ static enum tw_http_verdict handle_range(void *user, struct tw_http_exchange *ex
         query_range(engine, &exchange->context, text, start_ms, end_ms, step_ms, &result, &err);
     query_engine_free(own);
     if (code != TW_OK)
-        return answer_error(exchange, &err);
+        return query_api_fail(exchange, &err);
     query_answer_give(exchange, result, &options);
     return TW_HTTP_DONE;
 }
@@ -234,4 +233,5 @@ void query_api_route(struct tw_http_router *router, struct query_engine *engine)
     tw_http_route(router, TW_HTTP_GET, "/api/v1/status/buildinfo", TW_HTTP_INLINE, handle_buildinfo,
                   NULL);
     query_api_names_route(router, engine);
+    query_api_running_route(router, engine);
 }

@@ -8,6 +8,9 @@
  *   GET       /api/v1/metadata                 types, helps and units, as pushed
  *   GET, POST /api/v1/query_exemplars          an empty list: exemplars are not kept
  *   GET       /api/v1/status/buildinfo
+ *   GET, POST /api/v1/query_cost               what a query would read and hold
+ *   GET       /api/v1/queries                  those that run now, with their cost so far
+ *   DELETE    /api/v1/queries/:id              cancels one; also POST /api/v1/queries/:id/cancel
  *
  * Threads: handlers run on workers, several at once.
  */
@@ -27,11 +30,22 @@ void query_api_route(struct tw_http_router *router, struct query_engine *engine)
 /* labels, label values, series and metadata; called by query_api_route (query/api_names.c). */
 void query_api_names_route(struct tw_http_router *router, struct query_engine *engine);
 
+/* The list of running queries, cancelling and estimates; called by query_api_route
+ * (query/api_running.c). */
+void query_api_running_route(struct tw_http_router *router, struct query_engine *engine);
+
 /* Answers err with "invalid parameter "<name>": " in front, status 400. */
 void query_api_refuse(struct tw_http_exchange *exchange, const char *name, struct tw_err *err);
 /* A time parameter; *ret_ms keeps its default when it is absent. False: the exchange is answered.
  */
 bool query_api_time(struct tw_http_exchange *exchange, const char *name, int64_t *ret_ms);
+/* start, end and step of a range query, checked as Prometheus does. False: the exchange is
+ * answered. */
+bool query_api_range(struct tw_http_exchange *exchange, int64_t *ret_start_ms, int64_t *ret_end_ms,
+                     int64_t *ret_step_ms);
+/* Answers what ended a query: mistakes in it are mistakes in a parameter, the rest went wrong while
+ * it ran. */
+enum tw_http_verdict query_api_fail(struct tw_http_exchange *exchange, struct tw_err *err);
 /* The limit parameter, 0 = none. False: the exchange is answered. */
 bool query_api_limit(struct tw_http_exchange *exchange, const char *name, size_t *ret_limit);
 

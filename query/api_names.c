@@ -73,14 +73,6 @@ static struct names_query *begin_query(struct tw_http_exchange *exchange)
     return query;
 }
 
-static void begin_success(struct tw_http_exchange *exchange, struct tw_json_writer *writer)
-{
-    tw_json_writer_init(writer, &exchange->response.body);
-    tw_json_begin_object(writer);
-    tw_json_member_cstr(writer, "status", "success");
-    tw_json_key(writer, TW_STR("data"));
-}
-
 static void end_success(struct tw_json_writer *writer, bool truncated)
 {
     if (truncated) {
@@ -95,7 +87,7 @@ static void end_success(struct tw_json_writer *writer, bool truncated)
 static void answer_strings(struct tw_http_exchange *exchange, const struct tsdb_strings *strings)
 {
     struct tw_json_writer writer;
-    begin_success(exchange, &writer);
+    tw_http_begin_success(exchange, &writer);
     tw_json_begin_array(&writer);
     for (size_t i = 0; i < strings->count; i++)
         tw_json_write_str(&writer, strings->items[i]);
@@ -242,7 +234,7 @@ static enum tw_http_verdict handle_series(void *user, struct tw_http_exchange *e
         all->count++;
     }
     struct tw_json_writer writer;
-    begin_success(exchange, &writer);
+    tw_http_begin_success(exchange, &writer);
     tw_json_begin_array(&writer);
     struct wire_labels labels = {0};
     size_t written = 0;
@@ -279,7 +271,7 @@ static enum tw_http_verdict handle_metadata(void *user, struct tw_http_exchange 
         return TW_HTTP_DONE;
     }
     struct tw_json_writer writer;
-    begin_success(exchange, &writer);
+    tw_http_begin_success(exchange, &writer);
     tw_json_begin_object(&writer);
     size_t metrics = 0;
     for (size_t i = 0; i < count && !(limit && metrics == limit); metrics++) {

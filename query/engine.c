@@ -35,6 +35,8 @@ struct query_engine {
 struct owned_result {
     struct query_result result;
     struct tw_arena *arena;
+    struct query_running *running; /* where bytes are accounted for until the result is freed */
+    uint64_t bytes;
 };
 
 /* One query on its way. */
@@ -42,6 +44,7 @@ struct run {
     struct query_engine *engine;
     struct query_ast *ast;
     struct query_exec exec;
+    struct query_ticket ticket;
     struct query_annotations annotations;
     struct tw_arena *plan_arena, *slice_arena;
     struct owned_result *owned;
@@ -105,10 +108,25 @@ struct tsdb_storage *query_engine_storage(struct query_engine *engine)
     return engine->storage;
 }
 
+struct query_running *query_engine_running(struct query_engine *engine)
+{
+    TW_CHECK_MAGIC(engine, ENGINE_MAGIC);
+    return engine->options.running;
+}
+
+const struct query_options *query_engine_options(const struct query_engine *engine)
+{
+    TW_CHECK_MAGIC(engine, ENGINE_MAGIC);
+    return &engine->options;
+}
+
 struct query_result *query_result_free(struct query_result *result)
 {
-    if (result)
-        tw_arena_free(((struct owned_result *)result)->arena);
+    if (result) {
+        struct owned_result *owned = (struct owned_result *)result;
+        query_running_return(owned->running, owned->bytes);
+        tw_arena_free(owned->arena);
+    }
     return NULL;
 }
 
@@ -296,7 +314,7 @@ static uint64_t smaller_limit(uint64_t a, uint64_t b)
 }
 
 static void begin(struct run *run, const struct tw_context *context, int64_t start_ms,
-                  int64_t end_ms)
+                  int64_t end_ms, int64_t step_ms)
 {
     struct query_engine *engine = run->engine;
     struct tw_arena *arena = tw_arena_new(4096);
@@ -311,6 +329,8 @@ static void begin(struct run *run, const struct tw_context *context, int64_t sta
         .context = context,
         .ast = run->ast,
         .arena = run->slice_arena,
+        .result_arena = arena,
+        .ticket = &run->ticket,
         .annotations = &run->annotations,
         .start_ms = start_ms,
         .end_ms = end_ms,
@@ -321,6 +341,13 @@ static void begin(struct run *run, const struct tw_context *context, int64_t sta
             smaller_limit(engine->options.samples_max, context->limits.query_samples_max),
         .bytes_max = smaller_limit(engine->options.bytes_max, context->limits.query_bytes_max),
     };
+    query_ticket_begin(&run->ticket, engine->options.running,
+                       &(struct query_account){.text = run->ast->text,
+                                               .origin = context->origin.size ? context->origin
+                                                                              : context->principal,
+                                               .start_ms = start_ms,
+                                               .end_ms = end_ms,
+                                               .step_ms = step_ms});
 }
 
 static void finish(struct run *run, enum query_result_type type)
@@ -343,15 +370,23 @@ static enum tw_code end(struct run *run, enum tw_code code, int64_t started_ns,
 {
     struct query_engine *engine = run->engine;
     if (run->owned) {
+        /* For the account; it is too late to refuse. */
+        (void)!query_ticket_report(
+            &run->ticket, run->exec.samples_read,
+            tw_arena_bytes(run->slice_arena) + tw_arena_bytes(run->owned->arena), NULL);
         tw_metric_add(engine->samples, run->exec.samples_read);
         tw_metric_observe(engine->seconds,
                           (double)(tw_clock_mono_ns(run->exec.context->clock) - started_ns) / 1e9);
         tw_arena_free(run->plan_arena);
         tw_arena_free(run->slice_arena);
+        struct owned_result *owned = run->owned;
+        owned->running = engine->options.running;
+        owned->bytes = code ? 0 : tw_arena_bytes(owned->arena);
+        query_ticket_end(&run->ticket, code, owned->bytes);
         if (!code)
-            *ret_result = &run->owned->result;
+            *ret_result = &owned->result;
         else
-            tw_arena_free(run->owned->arena);
+            tw_arena_free(owned->arena);
     }
     query_ast_free(run->ast);
     tw_metric_add(engine->queries, 1);
@@ -403,7 +438,7 @@ enum tw_code query_instant(struct query_engine *engine, const struct tw_context 
     int64_t started_ns = tw_clock_mono_ns(context->clock);
     enum tw_code code = query_parse(text, engine->options.features, &run.ast, err);
     if (!code) {
-        begin(&run, context, time_ms, time_ms);
+        begin(&run, context, time_ms, time_ms, 0);
         code = run_instant(&run, time_ms, err);
     }
     return end(&run, code, started_ns, ret_result);
@@ -437,7 +472,7 @@ enum tw_code query_range(struct query_engine *engine, const struct tw_context *c
             err, TW_LIMIT, "%llu steps are more than the limit of %llu; use a larger step",
             (unsigned long long)steps, (unsigned long long)context->limits.query_points_max);
     if (!code) {
-        begin(&run, context, start_ms, end_ms);
+        begin(&run, context, start_ms, end_ms, step_ms);
         code = run_plan(&run, run.ast->root, (struct query_grid){start_ms, step_ms, steps}, err);
     }
     if (!code) {

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/metrics.h"
 #include "base/str.h"
+#include "query/running.h"
 #include "tsdb/storage.h"
 #include "wire/labels.h"
 
@@ -37,7 +38,8 @@ struct query_options {
     uint64_t samples_max;       /* per query; 0 = 50 M */
     uint64_t bytes_max;         /* memory of one query; 0 = 1 GiB */
     unsigned features;          /* sum of enum query_feature */
-    struct tw_metrics *metrics; /* may be NULL */
+    struct query_running *running; /* keeps account of all queries; may be NULL, outlives results */
+    struct tw_metrics *metrics;    /* may be NULL */
 };
 
 struct query_engine *query_engine_new(struct tsdb_storage *storage,
@@ -46,6 +48,9 @@ struct query_engine *query_engine_new(struct tsdb_storage *storage,
 struct query_engine *query_engine_with_lookback(struct query_engine *engine, int64_t lookback_ms);
 struct query_engine *query_engine_free(struct query_engine *engine); /* returns NULL */
 struct tsdb_storage *query_engine_storage(struct query_engine *engine);
+struct query_running *query_engine_running(struct query_engine *engine); /* may be NULL */
+/* As given, with the defaults filled in. */
+const struct query_options *query_engine_options(const struct query_engine *engine);
 
 enum query_result_type { QUERY_SCALAR, QUERY_VECTOR, QUERY_MATRIX, QUERY_STRING };
 

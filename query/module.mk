@@ -11,12 +11,14 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/answer.c %D%/answer.h \
 	%D%/api.c %D%/api.h \
 	%D%/api_names.c \
+	%D%/api_running.c \
 	%D%/arithmetic.c %D%/arithmetic.h \
 	%D%/ast.c %D%/ast.h \
 	%D%/binary.c \
 	%D%/bucket.c %D%/bucket.h \
 	%D%/calendar.c %D%/calendar.h \
 	%D%/checker.c \
+	%D%/cost.c %D%/cost.h \
 	%D%/engine.c %D%/engine.h \
 	%D%/function.c %D%/function.h \
 	%D%/grouping.c %D%/grouping.h \
@@ -40,6 +42,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/range_kernel.c %D%/range_kernel.h \
 	%D%/range_regression.c \
 	%D%/range_statistics.c \
+	%D%/running.c %D%/running.h \
 	%D%/samples.c %D%/samples.h \
 	%D%/selector.c \
 	%D%/setop.c \

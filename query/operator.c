@@ -12,6 +12,15 @@
 
 /* How many values are worked on between two looks at the clock. */
 #define WORK_PER_CHECK 65536
+/* Smaller pieces of memory are told to the account with the work done in them. */
+#define BYTES_PER_REPORT 65536
+
+static enum tw_code report(struct query_exec *exec, struct tw_err *err)
+{
+    return query_ticket_report(exec->ticket, exec->samples_read,
+                               tw_arena_bytes(exec->arena) + tw_arena_bytes(exec->result_arena),
+                               err);
+}
 
 enum tw_code query_exec_alloc(struct query_exec *exec, size_t count, size_t item_bytes, void **ret,
                               struct tw_err *err)
@@ -28,7 +37,7 @@ enum tw_code query_exec_alloc(struct query_exec *exec, size_t count, size_t item
                           (unsigned long long)exec->bytes_max);
     }
     *ret = tw_arena_alloc_zero(exec->arena, bytes);
-    return TW_OK;
+    return bytes < BYTES_PER_REPORT ? TW_OK : report(exec, err);
 }
 
 enum tw_code query_exec_worked(struct query_exec *exec, size_t values, struct tw_err *err)
@@ -42,7 +51,7 @@ enum tw_code query_exec_worked(struct query_exec *exec, size_t values, struct tw
         return tw_err_set(err, code, "query was canceled in expression evaluation");
     if (code == TW_TIMEOUT || tw_clock_mono_ns(exec->context->clock) >= exec->deadline_mono_ns)
         return tw_err_set(err, TW_TIMEOUT, "query timed out in expression evaluation");
-    return code;
+    return code ? code : report(exec, err);
 }
 
 enum tw_code query_exec_read(struct query_exec *exec, size_t samples, struct tw_err *err)

@@ -32,6 +32,7 @@
 #include "base/context.h"
 #include "query/annotation.h"
 #include "query/ast.h"
+#include "query/running.h"
 #include "tsdb/storage.h"
 
 #define QUERY_TILE_SERIES 64
@@ -61,6 +62,8 @@ struct query_exec {
     const struct tw_context *context;
     const struct query_ast *ast;
     struct tw_arena *arena; /* of the slice */
+    const struct tw_arena *result_arena;
+    struct query_ticket *ticket;
     struct query_annotations *annotations;
     int64_t start_ms, end_ms; /* of the whole query, for @ start() and @ end() */
     int64_t deadline_mono_ns; /* the engine's own; the context may have an earlier one */

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cli_client: how commands of `tidewatch` ask a running server.
+ */
+#ifndef TW_DAEMON_CLI_CLIENT_H
+#define TW_DAEMON_CLI_CLIENT_H
+
+#include <stdbool.h>
+
+#include "base/http.h"
+#include "base/json.h"
+#include "daemon/cli.h"
+
+#define CLI_SERVER_DEFAULT "http://127.0.0.1:9090"
+#define CLI_SERVER_HELP "the server, by default $TIDEWATCH_URL or " CLI_SERVER_DEFAULT
+
+/* The server of --server, of the environment, or the usual one. */
+const char *cli_server(const char *given);
+/* Calls path ("/api/v1/...", with its query string) on cli_server(given). A success is printed as
+ * it came (as_json) or shown by show, which gets the answer's "data"; what went wrong is told.
+ * Returns the exit status. */
+int cli_ask(const struct cli_command *command, const char *given, enum tw_http_method method,
+            const char *path, bool as_json, void (*show)(const struct tw_json *data));
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The tree is walked with the span of time that each node is evaluated over; selectors know from it
+ * what they read.
+ */
+#include "config.h"
+
+#include "query/cost.h"
+
+#include "base/assert.h"
+#include "query/parser.h"
+#include "query/plan.h"
+
+struct walk {
+    struct tsdb_storage *storage;
+    const struct tw_context *context;
+    const struct query_ast *ast;
+    struct query_exec exec; /* start_ms, end_ms and lookback_ms only */
+    struct tw_arena *arena;
+    struct query_cost *cost;
+    struct query_cost_selector *selectors;
+    uint64_t label_bytes;
+};
+
+/* ---- one selector ---- */
+
+static uint64_t label_bytes(struct wire_labels labels)
+{
+    uint64_t bytes = sizeof labels + labels.count * sizeof *labels.items;
+    for (size_t i = 0; i < labels.count; i++)
+        bytes += labels.items[i].name.size + labels.items[i].value.size;
+    return bytes;
+}
+
+/* The samples of one series, as far as the room goes; *ret_part of its time was covered. */
+static enum tw_code count_series(struct walk *walk, struct tsdb_cursor *cursor, size_t index,
+                                 const struct query_cost_selector *selector, uint64_t room,
+                                 uint64_t *ret_samples, double *ret_part, struct tw_err *err)
+{
+    struct tsdb_column column = {0};
+    int64_t start_ms = selector->start_ms + 1;
+    *ret_samples = 0;
+    *ret_part = 1;
+    tsdb_cursor_seek(cursor, index, start_ms, selector->end_ms);
+    for (;;) {
+        enum tw_code code = tw_context_check(walk->context, err);
+        if (!code)
+            code = tsdb_cursor_next(cursor, &column, err);
+        if (code || column.count == 0)
+            return code;
+        *ret_samples += column.count;
+        if (*ret_samples < room)
+            continue;
+        double all = (double)selector->end_ms - (double)start_ms + 1;
+        *ret_part = ((double)column.times_ms[column.count - 1] - (double)start_ms + 1) / all;
+        return TW_OK;
+    }
+}
+
+static enum tw_code count_samples(struct walk *walk, struct tsdb_selection *selection,
+                                  struct query_cost_selector *selector, struct tw_err *err)
+{
+    struct tsdb_cursor *cursor = NULL;
+    size_t count = selector->series;
+    size_t probes = count < QUERY_COST_SERIES_READ ? count : QUERY_COST_SERIES_READ, done = 0;
+    uint64_t read = 0, bytes = 0;
+    double sum = 0;
+    enum tw_code code = tsdb_cursor_open(selection, &cursor, err);
+    for (; !code && done < probes && read < QUERY_COST_SAMPLES_READ; done++) {
+        size_t index = done * count / probes;
+        uint64_t samples = 0;
+        double part = 1;
+        bytes += label_bytes(tsdb_selection_labels(selection, index));
+        code = count_series(walk, cursor, index, selector, QUERY_COST_SAMPLES_READ - read, &samples,
+                            &part, err);
+        read += samples;
+        sum += (double)samples / part;
+    }
+    if (!code && done > 0) {
+        selector->samples = (uint64_t)(sum / (double)done * (double)count);
+        walk->label_bytes += bytes / done * count;
+    }
+    tsdb_cursor_close(cursor);
+    return code;
+}
+
+static enum tw_code visit_selector(struct walk *walk, const struct query_node *node,
+                                   const struct query_node *shown, int64_t range_ms,
+                                   int64_t start_ms, int64_t end_ms, struct tw_err *err)
+{
+    struct query_cost_selector *selector = &walk->selectors[walk->cost->selector_count++];
+    struct tsdb_selection *selection = NULL;
+    query_modifiers_apply(&node->selector.modifiers, &walk->exec, &start_ms, &end_ms);
+    *selector = (struct query_cost_selector){
+        .text = tw_arena_str(walk->arena, (struct tw_str){walk->ast->text.data + shown->start,
+                                                          shown->end - shown->start}),
+        .start_ms = start_ms - range_ms,
+        .end_ms = end_ms};
+    enum tw_code code = tsdb_select(walk->storage, walk->context, node->selector.matchers,
+                                    node->selector.matcher_count, selector->start_ms + 1, end_ms,
+                                    NULL, &selection, err);
+    if (code)
+        return code;
+    selector->series = tsdb_selection_count(selection);
+    code = count_samples(walk, selection, selector, err);
+    tsdb_selection_close(selection);
+    walk->cost->series += selector->series;
+    walk->cost->samples += selector->samples;
+    return code;
+}
+
+/* ---- the tree ---- */
+
+static enum tw_code visit(struct walk *walk, const struct query_node *node, int64_t start_ms,
+                          int64_t end_ms, struct tw_err *err)
+{
+    enum tw_code code = TW_OK;
+    switch (node->type) {
+    case QUERY_NODE_NUMBER:
+    case QUERY_NODE_STRING:
+        return TW_OK;
+    case QUERY_NODE_SELECTOR:
+        return visit_selector(walk, node, node, walk->exec.lookback_ms, start_ms, end_ms, err);
+    case QUERY_NODE_MATRIX:
+        return visit_selector(walk, node->matrix.selector, node, node->matrix.range_ms, start_ms,
+                              end_ms, err);
+    case QUERY_NODE_SUBQUERY:
+        query_modifiers_apply(&node->subquery.modifiers, &walk->exec, &start_ms, &end_ms);
+        return visit(walk, node->subquery.inner, start_ms - node->subquery.range_ms, end_ms, err);
+    case QUERY_NODE_PAREN:
+        return visit(walk, node->paren, start_ms, end_ms, err);
+    case QUERY_NODE_UNARY:
+        return visit(walk, node->unary.inner, start_ms, end_ms, err);
+    case QUERY_NODE_BINARY:
+        code = visit(walk, node->binary.left, start_ms, end_ms, err);
+        return code ? code : visit(walk, node->binary.right, start_ms, end_ms, err);
+    case QUERY_NODE_AGGREGATE:
+        if (node->aggregate.parameter)
+            code = visit(walk, node->aggregate.parameter, start_ms, end_ms, err);
+        return code ? code : visit(walk, node->aggregate.inner, start_ms, end_ms, err);
+    case QUERY_NODE_CALL:
+        for (size_t i = 0; !code && i < node->call.count; i++)
+            code = visit(walk, node->call.arguments[i], start_ms, end_ms, err);
+        return code;
+    }
+    TW_UNREACHABLE("all types of nodes are named");
+}
+
+/* Values and presence bits of the widest selector's series, and all labels. */
+static uint64_t estimate_bytes(const struct walk *walk)
+{
+    uint64_t widest = 0, steps = walk->cost->steps;
+    for (size_t i = 0; i < walk->cost->selector_count; i++)
+        if (walk->selectors[i].series > widest)
+            widest = walk->selectors[i].series;
+    return walk->label_bytes + widest * (steps * sizeof(double) + query_words(steps) * 8);
+}
+
+enum tw_code query_cost_estimate(struct query_engine *engine, const struct tw_context *context,
+                                 struct tw_str text, int64_t start_ms, int64_t end_ms,
+                                 int64_t step_ms, struct tw_arena *arena,
+                                 struct query_cost *ret_cost, struct tw_err *err)
+{
+    const struct query_options *options = query_engine_options(engine);
+    struct query_ast *ast;
+    enum tw_code code = query_parse(text, options->features, &ast, err);
+    if (code)
+        return code;
+    *ret_cost = (struct query_cost){
+        .steps = step_ms ? (uint64_t)(end_ms - start_ms) / (uint64_t)step_ms + 1 : 1,
+        .samples_max = options->samples_max,
+        .bytes_max = options->bytes_max,
+    };
+    struct walk walk = {
+        .storage = query_engine_storage(engine),
+        .context = context,
+        .ast = ast,
+        .exec = {.start_ms = start_ms, .end_ms = end_ms, .lookback_ms = options->lookback_ms},
+        .arena = arena,
+        .cost = ret_cost,
+        .selectors = TW_ARENA_ARRAY(arena, struct query_cost_selector, ast->selector_count)};
+    code = visit(&walk, ast->root, start_ms, end_ms, err);
+    ret_cost->bytes = estimate_bytes(&walk);
+    ret_cost->selectors = walk.selectors;
+    query_ast_free(ast);
+    return code;
+}

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Running queries: listed with client and cost, cancelled by the API, the command line and a client
+that hangs up; a slow one is logged; after kill -9 the log names what was on its way; the cost is
+told before."""
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+import urllib.parse
+
+import lib
+
+# Many subqueries of millions of steps each: seconds, without any data.
+HEAVY = " + ".join("sum_over_time(vector(%d)[60d:150ms])" % i for i in range(60))
+
+
+def start_heavy(server):
+    result = {}
+
+    def run():
+        try:
+            result["answer"] = server.post("/api/v1/query", {"query": HEAVY})
+        except (OSError, ValueError) as problem:
+            result["problem"] = problem
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    running = lib.wait_for(lambda: listed(server), 10)
+    return thread, result, running
+
+
+def listed(server):
+    return server.get("/api/v1/queries").json()["data"]
+
+
+with lib.Run() as run:
+    arguments = ["--self-interval", "off", "--query-log-slow", "200ms"]
+    server = run.server(arguments=arguments)
+    thread, result, running = start_heavy(server)
+    time.sleep(0.5)
+    one = listed(server)[0]
+    lib.check("the list names query, client and age",
+              one["query"] == HEAVY and one["client"] == "127.0.0.1" and one["age"] > 0.3, one)
+    lib.check("and what it holds", one["bytes"] > 1 << 20, one)
+    table = lib.tidewatch("queries", "-s", server.url)
+    lib.check_contains("the table on the command line", table.stdout, one["id"], "sum_over_time")
+    gone = lib.tidewatch("queries", "-s", server.url, "cancel", one["id"])
+    thread.join(10)
+    answer = result.get("answer")
+    lib.check("cancelled from the command line", gone.returncode == 0 and answer is not None and
+              answer.status == 503 and answer.json()["errorType"] == "canceled", (gone, answer))
+    lib.check_equal("the list is empty", listed(server), [])
+    again = lib.tidewatch("queries", "-s", server.url, "cancel", one["id"])
+    lib.check("an ended one cannot be cancelled",
+              again.returncode == 1 and "no query with the id" in again.stderr, again)
+    lib.check_contains("the slow query is logged", server.log(), 'msg="slow query"', "CANCELLED")
+
+    thread, result, running = start_heavy(server)
+    deleted = server.request("DELETE", "/api/v1/queries/" + running[0]["id"])
+    thread.join(10)
+    lib.check("cancelled through the API",
+              deleted.status == 200 and result["answer"].status == 503, (deleted, result))
+
+    hanging = socket.create_connection(("127.0.0.1", server.port))
+    form = urllib.parse.urlencode({"query": HEAVY}).encode()
+    hanging.sendall(b"POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
+                    b"Content-Type: application/x-www-form-urlencoded\r\n\r\n%s" % (len(form), form))
+    lib.check("it runs", lib.wait_for(lambda: listed(server), 10))
+    hanging.close()
+    lib.check("a client that hangs up ends its query",
+              lib.wait_for(lambda: not listed(server), 10), listed(server))
+
+    now = int(time.time())
+    server.write([({"__name__": "m", "i": str(i)}, [((now - s) * 1000, s) for s in range(600, 0, -10)])
+                  for i in range(40)])
+    cost = server.get("/api/v1/query_cost?query=m&start=%d&end=%d&step=10" % (now - 300, now)).json()
+    lib.check("the cost before", cost["data"]["series"] == 40 and
+              cost["data"]["samples"] == 40 * 59 and cost["data"]["exceeds"] == [], cost)
+
+    start_heavy(server)
+    server.kill()
+    server = run.server(arguments=arguments)
+    lib.check_contains("after a crash the log names the query", server.log(),
+                       'msg="was running when the server broke off"', "sum_over_time(vector(0)")
+lib.done()
