@@ -58,6 +58,7 @@ endif
 	%D%/sources.c %D%/sources.h \
 	%D%/state.c %D%/state.h \
 	%D%/storage.c %D%/storage.h \
+	%D%/survey.c %D%/survey.h \
 	%D%/tombstones.c %D%/tombstones.h \
 	%D%/unpack.c %D%/unpack.h
 %C%_libtsdb_a_SOURCES += \

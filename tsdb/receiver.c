@@ -12,6 +12,7 @@
 #include "base/lock.h"
 #include "base/workers.h"
 #include "tsdb/extras.h"
+#include "tsdb/survey.h"
 #include "wire/remote_write.h"
 #include "wire/remote_write_v2.h"
 #include "wire/snappy.h"
@@ -30,6 +31,7 @@ struct tsdb_receiver {
     unsigned magic;
     struct tsdb_db *db;
     struct tw_metric *requests[OUTCOME_COUNT];
+    struct tsdb_surveys surveys;
     /* Guards workers, which are started by the first large request. */
     struct tw_lock lock;
     struct tw_workers *workers;
@@ -46,20 +48,6 @@ struct request {
     bool is_zstd; /* else Snappy */
     bool is_v2;   /* remote_write 2.0 */
     struct wire_write2_symbols symbols;
-};
-
-/* A series with the fingerprint of its label bytes, so that one which the store expects next is
- * recognised without taking its labels apart. */
-struct named_series {
-    uint64_t fingerprint; /* 0 = its labels do not stand together */
-    struct wire_write_series wire;
-};
-
-/* The series of a body, in its order. Not part of the request, which may be answered and gone as
- * soon as the store has it. */
-struct survey {
-    struct named_series *items; /* malloc()ed */
-    size_t count, capacity;
 };
 
 /* ---- answering ---- */
@@ -185,26 +173,16 @@ static void keep_metadata(struct request *request, const struct wire_metadata *f
                                .unit = from->unit};
 }
 
-static void keep_series(struct survey *survey, const struct wire_write_series *series,
-                        uint64_t fingerprint)
-{
-    if (survey->count == survey->capacity) {
-        survey->capacity = survey->capacity ? survey->capacity * 2 : 256;
-        survey->items = realloc(survey->items, survey->capacity * sizeof *survey->items);
-        TW_ASSERT(survey->items != NULL);
-    }
-    survey->items[survey->count++] = (struct named_series){fingerprint, *series};
-}
-
 /* The whole body is read before the store sees any of it, so that a malformed one leaves no trace,
  * and before its lock is taken: other requests are read at the same time. */
-static enum tw_code read_body(struct request *request, struct tw_str plain, struct survey *survey,
+static enum tw_code read_body(struct request *request, struct tsdb_survey *survey,
                               struct tw_err *err)
 {
     struct wire_write_reader reader;
     struct wire_write_entry entry;
     size_t capacity = 0;
-    wire_write_reader_init(&reader, plain);
+    wire_write_reader_init(&reader, tw_buf_str(&survey->plain));
+    reader.samples = &survey->samples;
     for (;;) {
         enum tw_code code = wire_write_reader_next(&reader, &entry, err);
         if (code != TW_OK || entry.kind == WIRE_WRITE_END)
@@ -217,19 +195,21 @@ static enum tw_code read_body(struct request *request, struct tw_str plain, stru
         struct tw_str raw = series->raw_labels;
         size_t extra_count = series->histogram_count + series->exemplar_count;
         if (series->sample_count + extra_count > 0)
-            keep_series(survey, series, raw.size ? tw_hash64_private(raw.data, raw.size) : 0);
+            tsdb_survey_add(survey, series, raw.size ? tw_hash64_private(raw.data, raw.size) : 0);
         if (extra_count > 0)
             tsdb_extras_series(&request->extras, series);
     }
 }
 
-static enum tw_code read_body_v2(struct request *request, struct tw_str plain,
-                                 struct survey *survey, struct tw_err *err)
+static enum tw_code read_body_v2(struct request *request, struct tsdb_survey *survey,
+                                 struct tw_err *err)
 {
     struct wire_write2_reader reader;
     struct wire_write2_entry entry;
     size_t capacity = 0;
-    enum tw_code code = wire_write2_reader_init(&reader, plain, request->exchange->arena, err);
+    enum tw_code code =
+        wire_write2_reader_init(&reader, tw_buf_str(&survey->plain), request->exchange->arena, err);
+    reader.samples = &survey->samples;
     while (code == TW_OK) {
         code = wire_write2_reader_next(&reader, &entry, err);
         if (code != TW_OK || entry.is_end)
@@ -239,7 +219,7 @@ static enum tw_code read_body_v2(struct request *request, struct tw_str plain,
         const struct wire_write_series *series = &entry.series;
         size_t extra_count = series->histogram_count + series->exemplar_count;
         if (series->sample_count + extra_count > 0)
-            keep_series(survey, series, entry.fingerprint);
+            tsdb_survey_add(survey, series, entry.fingerprint);
         if (extra_count > 0)
             tsdb_extras_series_v2(&request->extras, series, reader.symbols.items,
                                   reader.symbols.count);
@@ -258,19 +238,21 @@ static bool is_canonical(const struct wire_label *items, size_t label_count)
 }
 
 /* Takes the labels apart; false when the series is refused. */
-static bool resolve_series(struct request *request, const struct named_series *series,
-                           struct wire_label *items, size_t *ret_label_count)
+static bool resolve_series(struct request *request, const struct tsdb_survey *survey,
+                           const struct tsdb_survey_series *series, struct wire_label *items,
+                           size_t *ret_label_count)
 {
     struct tw_err err;
-    size_t sample_count = series->wire.sample_count + series->wire.histogram_count;
-    enum tw_code code = request->is_v2
-                            ? wire_write2_series_labels(&series->wire, &request->symbols, items,
-                                                        ret_label_count, &err)
-                            : wire_write_series_labels(&series->wire, items, ret_label_count, &err);
+    size_t sample_count = series->sample_count + series->histogram_count;
+    struct wire_write_series wire = tsdb_survey_wire(survey, series);
+    enum tw_code code =
+        request->is_v2
+            ? wire_write2_series_labels(&wire, &request->symbols, items, ret_label_count, &err)
+            : wire_write_series_labels(&wire, items, ret_label_count, &err);
     if (code == TW_OK && !is_canonical(items, *ret_label_count))
         code = wire_labels_canonical(items, ret_label_count, &err);
     if (code != TW_OK) {
-        tw_err_wrap(&err, "series %" PRIu32 " of the request", series->wire.index);
+        tw_err_wrap(&err, "series %" PRIu32 " of the request", series->index);
         tsdb_ingest_refuse(&request->ingest, TSDB_REFUSED_BAD_LABELS, sample_count, &err);
         return false;
     }
@@ -278,42 +260,46 @@ static bool resolve_series(struct request *request, const struct named_series *s
                               series->fingerprint, sample_count);
 }
 
-static void ingest_series(struct request *request, struct named_series *series)
+static void ingest_series(struct request *request, const struct tsdb_survey *survey,
+                          const struct tsdb_survey_series *series,
+                          const struct wire_sample *samples)
 {
     struct wire_label items[WIRE_LABELS_COUNT_MAX];
     size_t label_count;
-    bool has_extras = series->wire.histogram_count + series->wire.exemplar_count > 0;
+    bool has_extras = series->histogram_count + series->exemplar_count > 0;
     bool known = !has_extras && tsdb_ingest_known(&request->ingest, series->fingerprint);
-    if (!known && !resolve_series(request, series, items, &label_count))
+    if (!known && !resolve_series(request, survey, series, items, &label_count))
         return;
-    struct wire_sample sample;
-    while (wire_write_series_sample(&series->wire, &sample))
-        tsdb_ingest_sample(&request->ingest, sample.time_ms, sample.value);
+    for (size_t i = 0; i < series->sample_count; i++)
+        tsdb_ingest_sample(&request->ingest, samples[i].time_ms, samples[i].value);
     if (has_extras)
-        tsdb_extras_ingest(&request->extras, series->wire.index,
+        tsdb_extras_ingest(&request->extras, series->index,
                            (struct wire_labels){items, label_count}, &request->ingest);
 }
 
-/* False when the answer is ready; else the committer gives it. */
-static bool ingest(struct request *request, struct survey *survey, struct tw_err *err)
+/* False when the answer is ready; else the committer gives it, and the request may be gone. */
+static bool ingest(struct request *request, const struct tsdb_survey *survey, struct tw_err *err)
 {
     struct tsdb_db *db = request->receiver->db;
     enum tw_code code = tsdb_ingest_begin(db, &request->exchange->context, &request->ingest, err);
     if (code != TW_OK)
         return false;
-    for (size_t i = 0; i < survey->count; i++)
-        ingest_series(request, &survey->items[i]);
+    const struct wire_sample *samples = survey->samples.items;
+    for (size_t i = 0; i < survey->count; i++) {
+        ingest_series(request, survey, &survey->items[i], samples);
+        samples += survey->items[i].sample_count;
+    }
     tsdb_ingest_end(&request->ingest, finish, request);
     return true;
 }
 
 enum step { ANSWERED, PENDING, NEEDS_WORKER };
 
-static enum step receive_plain(struct request *request, struct tw_str plain, struct survey *survey,
-                               bool may_wait, struct tw_err *err)
+static enum step receive_plain(struct request *request, struct tsdb_survey *survey, bool may_wait,
+                               struct tw_err *err)
 {
-    enum tw_code code = request->is_v2 ? read_body_v2(request, plain, survey, err)
-                                       : read_body(request, plain, survey, err);
+    enum tw_code code =
+        request->is_v2 ? read_body_v2(request, survey, err) : read_body(request, survey, err);
     if (code != TW_OK)
         return ANSWERED;
     if (request->metadata_count > 0) {
@@ -331,21 +317,21 @@ static enum step receive_plain(struct request *request, struct tw_str plain, str
 /* may_wait: this thread is one of the receiver's own. ANSWERED leaves the reason in *err. */
 static enum step receive(struct request *request, bool may_wait, struct tw_err *err)
 {
+    struct tsdb_receiver *receiver = request->receiver;
     struct tw_str body = request->exchange->request.body;
     request->extras = (struct tsdb_extras){.arena = request->exchange->arena};
     request->metadata = NULL;
     request->metadata_count = 0;
-    struct survey survey = {0};
-    struct tw_buf plain;
-    tw_buf_init(&plain, TSDB_RECEIVER_PLAIN_BYTES_MAX);
+    struct tsdb_survey *survey =
+        tsdb_surveys_take(&receiver->surveys, TSDB_RECEIVER_PLAIN_BYTES_MAX);
     enum step step = ANSWERED;
-    enum tw_code code = request->is_zstd
-                            ? wire_zstd_decode(body, TSDB_RECEIVER_PLAIN_BYTES_MAX, &plain, err)
-                            : wire_snappy_decode(body, TSDB_RECEIVER_PLAIN_BYTES_MAX, &plain, err);
+    enum tw_code code =
+        request->is_zstd
+            ? wire_zstd_decode(body, TSDB_RECEIVER_PLAIN_BYTES_MAX, &survey->plain, err)
+            : wire_snappy_decode(body, TSDB_RECEIVER_PLAIN_BYTES_MAX, &survey->plain, err);
     if (code == TW_OK)
-        step = receive_plain(request, tw_buf_str(&plain), &survey, may_wait, err);
-    free(survey.items);
-    tw_buf_fini(&plain);
+        step = receive_plain(request, survey, may_wait, err);
+    tsdb_surveys_give(&receiver->surveys, survey);
     return step;
 }
 
@@ -417,6 +403,7 @@ struct tsdb_receiver *tsdb_receiver_new(struct tsdb_db *db, struct tw_metrics *m
     receiver->magic = RECEIVER_MAGIC;
     receiver->db = db;
     tw_lock_init(&receiver->lock, TW_RANK_DAEMON, "tsdb.receiver");
+    tsdb_surveys_init(&receiver->surveys);
     static const char *const labels[OUTCOME_COUNT] = {
         [STORED] = "outcome=\"stored\"", [PARTIAL] = "outcome=\"partial\"",
         [BAD] = "outcome=\"bad\"",       [OVERLOADED] = "outcome=\"overloaded\"",
@@ -435,6 +422,7 @@ struct tsdb_receiver *tsdb_receiver_free(struct tsdb_receiver *receiver)
         return NULL;
     TW_CHECK_MAGIC(receiver, RECEIVER_MAGIC);
     tw_workers_free(receiver->workers);
+    tsdb_surveys_fini(&receiver->surveys);
     tw_lock_fini(&receiver->lock);
     receiver->magic = 0;
     free(receiver);

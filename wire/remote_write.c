@@ -3,6 +3,7 @@
 
 #include "wire/remote_write.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -23,6 +24,19 @@ enum { METADATA_TYPE = 1, METADATA_FAMILY = 2, METADATA_HELP = 4, METADATA_UNIT 
 
 static const char *const type_names[WIRE_TYPE_COUNT] = {
     "unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset"};
+
+void wire_samples_fini(struct wire_samples *samples)
+{
+    free(samples->items);
+    *samples = (struct wire_samples){0};
+}
+
+void wire_samples_grow(struct wire_samples *samples)
+{
+    samples->capacity = samples->capacity ? samples->capacity * 2 : 256;
+    samples->items = realloc(samples->items, samples->capacity * sizeof *samples->items);
+    TW_ASSERT(samples->items != NULL);
+}
 
 const char *wire_metric_type_name(enum wire_metric_type type)
 {
@@ -227,8 +241,15 @@ static bool scan_varint_slow(struct scan *scan, uint64_t *ret)
 
 static inline bool scan_varint(struct scan *scan, uint64_t *ret)
 {
-    if (scan->at != scan->limit && *scan->at < 0x80) {
-        *ret = *scan->at++;
+    const uint8_t *at = scan->at;
+    if (at != scan->limit && *at < 0x80) {
+        *ret = *at;
+        scan->at = at + 1;
+        return true;
+    }
+    if (scan->limit - at >= 2 && at[1] < 0x80) {
+        *ret = (at[0] & 0x7f) | (uint64_t)at[1] << 7;
+        scan->at = at + 2;
         return true;
     }
     return scan_varint_slow(scan, ret);
@@ -321,22 +342,44 @@ static bool scan_sample_slow(struct scan *scan, struct wire_sample *ret)
     return true;
 }
 
-/* Every sender in use writes the value (9 bytes), then the time. */
+#define COMMON_VALUE_BYTES 9 /* with its tag */
+#define COMMON_TIME_BYTES_MAX 8
+
+/* Every sender in use writes the value (9 bytes), then the time: its last 8 bytes are read at once,
+ * of which those of the time are the upper ones. */
+static inline bool read_common_sample(struct tw_str message, struct wire_sample *ret)
+{
+    const uint8_t *at = (const uint8_t *)message.data;
+    if (message.size < COMMON_VALUE_BYTES + 2 ||
+        message.size > COMMON_VALUE_BYTES + 1 + COMMON_TIME_BYTES_MAX ||
+        at[0] != TAG(SAMPLE_VALUE, WIRE_FIXED64) ||
+        at[COMMON_VALUE_BYTES] != TAG(SAMPLE_TIME, WIRE_VARINT))
+        return false;
+    unsigned surplus = 8 * (unsigned)(COMMON_VALUE_BYTES + 1 + 8 - message.size);
+    uint64_t time = load64(at + message.size - 8) >> surplus;
+    /* Each byte but the last says that one more follows. */
+    if ((time & UINT64_C(0x8080808080808080)) != UINT64_C(0x0080808080808080) >> surplus)
+        return false;
+    time &= UINT64_C(0x7f7f7f7f7f7f7f7f);
+    time = (time & UINT64_C(0x007f007f007f007f)) | (time & UINT64_C(0x7f007f007f007f00)) >> 1;
+    time = (time & UINT64_C(0x00003fff00003fff)) | (time & UINT64_C(0x3fff00003fff0000)) >> 2;
+    time = (time & UINT64_C(0x000000000fffffff)) | (time & UINT64_C(0x0fffffff00000000)) >> 4;
+    uint64_t bits = load64(at + 1);
+    ret->time_ms = (int64_t)time;
+    memcpy(&ret->value, &bits, sizeof bits);
+    return true;
+}
+
+bool wire_write_common_sample(struct tw_str message, struct wire_sample *ret_sample)
+{
+    return read_common_sample(message, ret_sample);
+}
+
 static inline bool scan_sample(struct scan *scan, struct tw_str message, struct wire_sample *ret)
 {
+    if (read_common_sample(message, ret))
+        return true;
     struct scan inner = scan_of(message);
-    const uint8_t *at = inner.at;
-    if (message.size > 10 && at[0] == TAG(SAMPLE_VALUE, WIRE_FIXED64) &&
-        at[9] == TAG(SAMPLE_TIME, WIRE_VARINT)) {
-        uint64_t bits = load64(at + 1), time;
-        inner.at = at + 10;
-        if (scan_varint(&inner, &time) && inner.at == inner.limit) {
-            ret->time_ms = (int64_t)time;
-            memcpy(&ret->value, &bits, sizeof bits);
-            return true;
-        }
-        inner = scan_of(message);
-    }
     if (scan_sample_slow(&inner, ret))
         return true;
     return fail(scan, inner.at, inner.problem);
@@ -367,7 +410,8 @@ static inline bool take_sample_field(const uint8_t *at, const uint8_t *limit, st
     return true;
 }
 
-static bool scan_series(struct scan *scan, struct wire_write_series *series)
+static bool scan_series(struct scan *scan, struct wire_write_series *series,
+                        struct wire_samples *samples)
 {
     const uint8_t *labels_start = scan->at;
     const uint8_t *labels_end = skip_labels(scan->at, scan->limit, &series->label_count);
@@ -399,6 +443,8 @@ static bool scan_series(struct scan *scan, struct wire_write_series *series)
                 return false;
             if (series->sample_count++ == 0)
                 series->sample_at = field.start;
+            if (samples)
+                wire_samples_add(samples, sample);
             break;
         case SERIES_EXEMPLARS:
             series->exemplar_count++;
@@ -472,7 +518,7 @@ enum tw_code wire_write_reader_next(struct wire_write_reader *reader,
                 (struct wire_write_series){.message = field.bytes,
                                            .message_offset = (size_t)(inner.at - reader->start),
                                            .index = reader->series_count};
-            if (!scan_series(&inner, &ret_entry->series))
+            if (!scan_series(&inner, &ret_entry->series, reader->samples))
                 return reader_error(reader, &inner, err);
             ret_entry->kind = WIRE_WRITE_SERIES;
             reader->series_count++;

@@ -48,6 +48,20 @@ struct wire_sample {
     double value;
 };
 
+/* Samples of many series, one after the other. Zero is an empty list. */
+struct wire_samples {
+    struct wire_sample *items; /* malloc()ed */
+    size_t count, capacity;
+};
+void wire_samples_fini(struct wire_samples *samples);
+void wire_samples_grow(struct wire_samples *samples);
+static inline void wire_samples_add(struct wire_samples *samples, struct wire_sample sample)
+{
+    if (samples->count == samples->capacity)
+        wire_samples_grow(samples);
+    samples->items[samples->count++] = sample;
+}
+
 /* As numbered in prometheus.MetricMetadata.MetricType. */
 enum wire_metric_type {
     WIRE_TYPE_UNKNOWN,
@@ -106,6 +120,9 @@ struct wire_write_entry {
 struct wire_write_reader {
     const uint8_t *start, *at, *limit;
     uint32_t series_count, metadata_count; /* handed out so far */
+    /* Where the samples of each series that is read are added too, so that they are decoded once;
+     * NULL after wire_write_reader_init. */
+    struct wire_samples *samples;
 };
 
 void wire_write_reader_init(struct wire_write_reader *reader, struct tw_str body);
@@ -120,6 +137,9 @@ TW_MUST_CHECK enum tw_code wire_write_reader_next(struct wire_write_reader *read
 TW_MUST_CHECK enum tw_code wire_write_series_labels(const struct wire_write_series *series,
                                                     struct wire_label *items, size_t *ret_count,
                                                     struct tw_err *err);
+/* A sample's message as every sender in use writes it: the value, then the time. False for others,
+ * which may be good ones. */
+bool wire_write_common_sample(struct tw_str message, struct wire_sample *ret_sample);
 /* The next float sample in the order sent; false after the last. Cannot fail: the samples were
  * checked when the series was read. */
 bool wire_write_series_sample(struct wire_write_series *series, struct wire_sample *ret_sample);

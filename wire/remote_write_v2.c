@@ -3,6 +3,8 @@
 
 #include "wire/remote_write_v2.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "base/hash.h"
 
@@ -97,6 +99,7 @@ struct gathering {
     size_t reference_count;
     uint64_t name; /* the reference read before, while a pair is half */
     size_t metric; /* reference of the metric's name; SIZE_MAX = none */
+    struct wire_samples *samples;
 };
 
 static bool take_reference(struct wire_scan *scan, struct gathering *to, uint64_t reference)
@@ -131,17 +134,38 @@ static bool take_references(struct wire_scan *scan, struct gathering *to,
     return true;
 }
 
-/* Its fields are of the right types: wire_write_series_sample relies on it. */
-static bool check_sample(struct wire_scan *scan, struct tw_str message)
+/* What is read here is as wire_write_series_sample reads it, which relies on the types. */
+static bool read_sample(struct wire_scan *scan, struct tw_str message, struct wire_sample *ret)
 {
+    if (wire_write_common_sample(message, ret))
+        return true;
     struct wire_scan inner = wire_scan(message);
     struct wire_field field;
-    while (wire_scan_next(&inner, &field))
-        if ((field.number == SAMPLE_VALUE && field.type != WIRE_FIELD_FIXED64) ||
+    uint64_t bits = 0;
+    ret->time_ms = 0;
+    while (wire_scan_next(&inner, &field)) {
+        bool is_value = field.number == SAMPLE_VALUE;
+        if ((is_value && field.type != WIRE_FIELD_FIXED64) ||
             ((field.number == SAMPLE_TIME || field.number == SAMPLE_START) &&
              field.type != WIRE_FIELD_VARINT))
             wire_scan_fail(&inner, WRONG_TYPE);
+        else if (is_value)
+            bits = field.value;
+        else if (field.number == SAMPLE_TIME)
+            ret->time_ms = (int64_t)field.value;
+    }
+    memcpy(&ret->value, &bits, sizeof bits);
     return inner.problem == NULL || wire_scan_fail(scan, inner.problem);
+}
+
+static bool take_sample(struct wire_scan *scan, struct gathering *to, struct tw_str message)
+{
+    struct wire_sample sample;
+    if (!read_sample(scan, message, &sample))
+        return false;
+    if (to->samples)
+        wire_samples_add(to->samples, sample);
+    return true;
 }
 
 static bool take_metadata(struct wire_scan *scan, struct gathering *to, struct tw_str message)
@@ -181,7 +205,7 @@ static bool take_field(struct wire_scan *scan, struct gathering *to, const struc
     case SERIES_SAMPLES:
         if (series->sample_count++ == 0)
             series->sample_at = start;
-        return check_sample(scan, field->bytes);
+        return take_sample(scan, to, field->bytes);
     case SERIES_HISTOGRAMS:
         series->histogram_count++;
         return true;
@@ -271,6 +295,7 @@ enum tw_code wire_write2_reader_next(struct wire_write2_reader *reader,
         gathering.entry = ret_entry;
         gathering.reference_count = 0;
         gathering.metric = SIZE_MAX;
+        gathering.samples = reader->samples;
         if (!read_series(reader, &gathering))
             return body_error(reader, err);
         finish_entry(&gathering);

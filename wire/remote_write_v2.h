@@ -52,6 +52,7 @@ struct wire_write2_reader {
     struct wire_scan scan;
     struct wire_write2_symbols symbols;
     uint32_t series_count;
+    struct wire_samples *samples; /* as in wire_write_reader */
 };
 
 /* Collects the symbols. TW_BAD_DATA for a malformed body; TW_TOO_LARGE for too many of them. */

@@ -12,7 +12,23 @@
 #include "wire/snappy.h"
 #include "wire/zstd.h"
 
-static void check_series(struct wire_write_series *series, struct tw_str body)
+/* gathered: as the reader did, the series' samples last. */
+static void check_samples(struct wire_write_series *series, const struct wire_samples *gathered)
+{
+    struct wire_sample sample;
+    uint32_t count = 0;
+    TW_ASSERT(gathered->count >= series->sample_count);
+    const struct wire_sample *same = gathered->items + gathered->count - series->sample_count;
+    while (wire_write_series_sample(series, &sample)) {
+        TW_ASSERT(same[count].time_ms == sample.time_ms &&
+                  !memcmp(&same[count].value, &sample.value, sizeof sample.value));
+        count++;
+    }
+    TW_ASSERT(count == series->sample_count);
+}
+
+static void check_series(struct wire_write_series *series, struct tw_str body,
+                         const struct wire_samples *gathered)
 {
     struct tw_err err = {.message = ""};
     struct wire_label items[WIRE_LABELS_COUNT_MAX];
@@ -27,13 +43,10 @@ static void check_series(struct wire_write_series *series, struct tw_str body)
     if (code == TW_OK && wire_labels_canonical(items, &count, &err) == TW_OK &&
         wire_labels_check((struct wire_labels){items, count}, &err) == TW_OK)
         (void)wire_labels_hash((struct wire_labels){items, count});
+    check_samples(series, gathered);
     struct wire_sample sample;
-    uint32_t samples = 0;
-    while (wire_write_series_sample(series, &sample))
-        samples++;
-    TW_ASSERT(samples == series->sample_count);
     wire_write_series_rewind(series);
-    TW_ASSERT(wire_write_series_sample(series, &sample) == (samples > 0));
+    TW_ASSERT(wire_write_series_sample(series, &sample) == (series->sample_count > 0));
 }
 
 static void check_v2(struct tw_str body)
@@ -42,7 +55,9 @@ static void check_v2(struct tw_str body)
     struct wire_write2_reader reader;
     struct wire_write2_entry entry;
     struct tw_arena *arena = tw_arena_new(4096);
+    struct wire_samples gathered = {0};
     enum tw_code code = wire_write2_reader_init(&reader, body, arena, &err);
+    reader.samples = &gathered;
     while (code == TW_OK) {
         code = wire_write2_reader_next(&reader, &entry, &err);
         if (code != TW_OK || entry.is_end)
@@ -51,12 +66,9 @@ static void check_v2(struct tw_str body)
         size_t count;
         if (wire_write2_series_labels(&entry.series, &reader.symbols, items, &count, &err) == TW_OK)
             TW_ASSERT(count == entry.series.label_count);
-        struct wire_sample sample;
-        uint32_t samples = 0;
-        while (wire_write_series_sample(&entry.series, &sample))
-            samples++;
-        TW_ASSERT(samples == entry.series.sample_count);
+        check_samples(&entry.series, &gathered);
     }
+    wire_samples_fini(&gathered);
     tw_arena_free(arena);
 }
 
@@ -70,10 +82,13 @@ void remote_write_fuzz(const uint8_t *bytes, size_t size)
     struct tw_err err;
     struct wire_write_reader reader;
     struct wire_write_entry entry = {0};
+    struct wire_samples gathered = {0};
     wire_write_reader_init(&reader, body);
+    reader.samples = &gathered;
     while (wire_write_reader_next(&reader, &entry, &err) == TW_OK && entry.kind != WIRE_WRITE_END)
         if (entry.kind == WIRE_WRITE_SERIES)
-            check_series(&entry.series, body);
+            check_series(&entry.series, body, &gathered);
+    wire_samples_fini(&gathered);
     struct tw_buf plain;
     tw_buf_init(&plain, 1 << 20);
     if (wire_snappy_decode(body, 1 << 20, &plain, &err) != TW_OK)

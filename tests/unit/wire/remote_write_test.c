@@ -119,11 +119,20 @@ START_TEST(round_trip_keeps_every_bit)
         wire_write_put_series(&body, up, samples, n);
     struct wire_write_reader reader;
     struct wire_write_entry entry;
+    struct wire_samples gathered = {0};
     wire_write_reader_init(&reader, tw_buf_str(&body));
+    reader.samples = &gathered;
     for (size_t n = 0; n <= 9; n++) {
+        size_t before = gathered.count;
         next(&reader, &entry);
         ck_assert_int_eq(entry.kind, WIRE_WRITE_SERIES);
         ck_assert_uint_eq(entry.series.sample_count, n);
+        ck_assert_uint_eq(gathered.count, before + n);
+        for (size_t i = 0; i < n; i++) {
+            const struct wire_sample *sample = &gathered.items[before + i];
+            ck_assert_int_eq(sample->time_ms, samples[i].time_ms);
+            ck_assert_uint_eq(tw_double_bits(sample->value), tw_double_bits(samples[i].value));
+        }
         struct wire_sample sample;
         for (size_t i = 0; i < n; i++) {
             ck_assert(wire_write_series_sample(&entry.series, &sample));
@@ -136,7 +145,43 @@ START_TEST(round_trip_keeps_every_bit)
         unit_assert_ok(wire_write_series_labels(&entry.series, items, &count, &err), &err);
         ck_assert(wire_labels_equal((struct wire_labels){items, count}, up));
     }
+    wire_samples_fini(&gathered);
     tw_buf_fini(&body);
+}
+END_TEST
+
+/* Times of every length, and the same number written in more bytes than it needs. */
+START_TEST(common_samples_are_read_at_once)
+{
+    struct wire_sample sample;
+    for (unsigned bits = 0; bits <= 63; bits++) {
+        uint64_t time =
+            (UINT64_C(0x5a5a5a5a5a5a5a5a) | 1) & (UINT64_C(0xffffffffffffffff) >> (63 - bits));
+        for (unsigned surplus = 0; surplus < 3; surplus++) {
+            char message[32] = "\x09\x01\x02\x03\x04\x05\x06\x07\x08\x10";
+            size_t size = 10;
+            uint64_t left = time;
+            do {
+                message[size++] = (char)(left & 0x7f);
+                left >>= 7;
+            } while (left);
+            size += surplus;
+            for (size_t i = 10; i + 1 < size; i++)
+                message[i] |= (char)0x80;
+            bool is_common = wire_write_common_sample((struct tw_str){message, size}, &sample);
+            ck_assert_int_eq(is_common, size <= 18);
+            if (!is_common)
+                continue;
+            ck_assert_uint_eq((uint64_t)sample.time_ms, time);
+            ck_assert_uint_eq(tw_double_bits(sample.value), UINT64_C(0x0807060504030201));
+            /* One byte less, or a last one that promises more: not this form. */
+            ck_assert(!wire_write_common_sample((struct tw_str){message, size - 1}, &sample));
+            message[size - 1] |= (char)0x80;
+            ck_assert(!wire_write_common_sample((struct tw_str){message, size}, &sample));
+        }
+    }
+    ck_assert(!wire_write_common_sample(TW_STR("\x10\x01"), &sample));
+    ck_assert(!wire_write_common_sample((struct tw_str){0}, &sample));
 }
 END_TEST
 
@@ -318,6 +363,7 @@ int main(void)
         UNIT_CASE(writes_golden_bytes),
         UNIT_CASE(reads_golden_bytes),
         UNIT_CASE(round_trip_keeps_every_bit),
+        UNIT_CASE(common_samples_are_read_at_once),
         UNIT_CASE(counts_histograms_and_exemplars_and_skips_the_unknown),
         UNIT_CASE(malformed_bodies_name_the_place),
         UNIT_CASE(malformed_labels_name_the_place),
