@@ -45,6 +45,16 @@ static double go_pow(double x, double y)
     return y < 0 ? ldexp(1 / mantissa, -exponent) : ldexp(mantissa, exponent);
 }
 
+/* Go's: NaN if either is, but for an infinity that wins anyway. */
+static double smaller(double left, double right)
+{
+    if (left == -INFINITY || right == -INFINITY)
+        return -INFINITY;
+    if (isnan(left) || isnan(right))
+        return NAN;
+    return left < right || (left == right && signbit(left)) ? left : right;
+}
+
 double query_binary_value(enum query_token_type op, double left, double right)
 {
     switch (op) {
@@ -62,6 +72,10 @@ double query_binary_value(enum query_token_type op, double left, double right)
         return go_pow(left, right);
     case QUERY_TOKEN_ATAN2:
         return atan2(left, right);
+    case QUERY_TOKEN_MIN:
+        return smaller(left, right);
+    case QUERY_TOKEN_MAX:
+        return -smaller(-left, -right);
     case QUERY_TOKEN_EQLC:
         return left == right;
     case QUERY_TOKEN_NEQ:

@@ -16,6 +16,13 @@ struct query_ast *query_ast_free(struct query_ast *ast)
     return NULL;
 }
 
+enum tw_code query_ast_resolve(struct query_ast *ast, int64_t step_ms, int64_t range_ms,
+                               struct tw_err *err)
+{
+    return query_durations_resolve(ast->durations, ast->duration_count, ast->text, step_ms,
+                                   range_ms, err);
+}
+
 const struct query_node *query_node_unwrap(const struct query_node *node)
 {
     while (node->type == QUERY_NODE_PAREN)

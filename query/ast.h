@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "query/duration.h"
 #include "query/function.h"
 #include "query/lexer.h"
 #include "tsdb/storage.h"
@@ -41,6 +42,7 @@ enum query_at { QUERY_AT_NONE, QUERY_AT_TIME, QUERY_AT_START, QUERY_AT_END };
 /* offset and @ of a selector or subquery. */
 struct query_modifiers {
     int64_t offset_ms, at_ms;
+    const struct query_duration *offset_expression; /* NULL: offset_ms was written */
     enum query_at at;
     bool has_offset;
 };
@@ -81,10 +83,12 @@ struct query_node {
         struct {
             struct query_node *selector; /* holds the modifiers */
             int64_t range_ms;
+            const struct query_duration *range_expression; /* NULL: range_ms was written */
         } matrix;
         struct {
             struct query_node *inner;
             int64_t range_ms, step_ms; /* step 0: the default */
+            const struct query_duration *range_expression, *step_expression;
             struct query_modifiers modifiers;
         } subquery;
         struct query_node *paren;
@@ -119,9 +123,16 @@ struct query_ast {
     /* Selectors in the order of the text, whose matchers' regexes query_ast_free frees. */
     struct query_node **selectors;
     size_t selector_count;
+    /* Expressions whose worth the run works out before it plans. */
+    struct query_duration_use *durations;
+    size_t duration_count;
 };
 
 struct query_ast *query_ast_free(struct query_ast *ast); /* returns NULL */
+/* Works out what durations that are expressions are worth in a query of this step (0: instant) and
+ * range; before the tree is planned. */
+TW_MUST_CHECK enum tw_code query_ast_resolve(struct query_ast *ast, int64_t step_ms,
+                                             int64_t range_ms, struct tw_err *err);
 
 /* Without its parentheses. */
 const struct query_node *query_node_unwrap(const struct query_node *node);

@@ -14,7 +14,8 @@ struct binary {
     struct query_op *stream; /* the vector; of two scalars the left one */
     struct query_op *scalar;
     const double *scalar_row;
-    bool scalar_left, drops_name;
+    enum query_token_type operator;
+    bool scalar_left, return_bool, drops_name;
 };
 
 static enum tw_code binary_open(struct query_op *op, struct query_exec *exec,
@@ -43,8 +44,8 @@ static enum tw_code binary_next(struct query_op *op, struct query_exec *exec,
     for (size_t r = 0; r < ret_tile->count; r++) {
         double *values = ret_tile->values + r * ret_tile->stride;
         struct query_binary_row row = {
-            .op = op->node->binary.op,
-            .return_bool = op->node->binary.return_bool,
+            .op = binary->operator,
+            .return_bool = binary->return_bool,
             .keep_right = binary->scalar_left, /* a filter gives the vector's value */
             .left = binary->scalar_left ? binary->scalar_row : values,
             .right = binary->scalar_left ? values : binary->scalar_row,
@@ -69,6 +70,8 @@ struct query_op *query_vector_scalar_op(struct tw_arena *arena, const struct que
     binary->stream = vector;
     binary->scalar = scalar;
     binary->scalar_left = scalar_left;
+    binary->operator= node->binary.op;
+    binary->return_bool = node->binary.return_bool;
     binary->drops_name = node->binary.return_bool || !query_token_is_comparison(node->binary.op);
     return &binary->op;
 }
@@ -77,4 +80,17 @@ struct query_op *query_scalar_binary_op(struct tw_arena *arena, const struct que
                                         struct query_op *left, struct query_op *right)
 {
     return query_vector_scalar_op(arena, node, left, right, false);
+}
+
+struct query_op *query_of_two_op(struct tw_arena *arena, const struct query_node *node,
+                                 struct query_op *left, struct query_op *right)
+{
+    struct binary *binary = TW_ARENA_NEW(arena, struct binary);
+    binary->op.ops = &binary_ops;
+    binary->op.node = node;
+    binary->stream = left;
+    binary->scalar = right;
+    binary->operator= node->call.function->id == QUERY_FN_MIN_OF ? QUERY_TOKEN_MIN
+                                                                 : QUERY_TOKEN_MAX;
+    return &binary->op;
 }

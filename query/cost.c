@@ -164,6 +164,8 @@ enum tw_code query_cost_estimate(struct query_engine *engine, const struct tw_co
     const struct query_options *options = query_engine_options(engine);
     struct query_ast *ast;
     enum tw_code code = query_parse(text, options->features, &ast, err);
+    if (!code && (code = query_ast_resolve(ast, step_ms, end_ms - start_ms, err)))
+        query_ast_free(ast);
     if (code)
         return code;
     *ret_cost = (struct query_cost){

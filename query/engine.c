@@ -334,6 +334,7 @@ static void begin(struct run *run, const struct tw_context *context, int64_t sta
         .annotations = &run->annotations,
         .start_ms = start_ms,
         .end_ms = end_ms,
+        .step_ms = step_ms,
         .deadline_mono_ns = now_ns + engine->options.timeout_ms * 1000000,
         .lookback_ms = engine->options.lookback_ms,
         .subquery_step_ms = SUBQUERY_STEP_MS,
@@ -437,6 +438,8 @@ enum tw_code query_instant(struct query_engine *engine, const struct tw_context 
     struct run run = {.engine = engine};
     int64_t started_ns = tw_clock_mono_ns(context->clock);
     enum tw_code code = query_parse(text, engine->options.features, &run.ast, err);
+    if (!code)
+        code = query_ast_resolve(run.ast, 0, 0, err);
     if (!code) {
         begin(&run, context, time_ms, time_ms, 0);
         code = run_instant(&run, time_ms, err);
@@ -467,6 +470,8 @@ enum tw_code query_range(struct query_engine *engine, const struct tw_context *c
     enum tw_code code = query_parse(text, engine->options.features, &run.ast, err);
     if (!code)
         code = check_range_type(run.ast, err);
+    if (!code)
+        code = query_ast_resolve(run.ast, step_ms, end_ms - start_ms, err);
     if (!code && context->limits.query_points_max && steps > context->limits.query_points_max)
         code = tw_err_set(
             err, TW_LIMIT, "%llu steps are more than the limit of %llu; use a larger step",

@@ -26,6 +26,8 @@ enum query_function_kind {
     QUERY_KIND_DATE,  /* each value as a time; without argument the evaluation time */
     QUERY_KIND_TIME,
     QUERY_KIND_PI,
+    QUERY_KIND_EVALUATION, /* start, end, step and range of the query */
+    QUERY_KIND_OF_TWO,     /* the smaller or larger of two scalars */
     QUERY_KIND_SCALAR,
     QUERY_KIND_VECTOR,
     QUERY_KIND_ABSENT,
@@ -105,6 +107,14 @@ enum query_function_id {
     QUERY_FN_MINUTE,
     QUERY_FN_MONTH,
     QUERY_FN_YEAR,
+    /* evaluation */
+    QUERY_FN_EVALUATION_START,
+    QUERY_FN_EVALUATION_END,
+    QUERY_FN_EVALUATION_STEP,
+    QUERY_FN_EVALUATION_RANGE,
+    /* of two */
+    QUERY_FN_MIN_OF,
+    QUERY_FN_MAX_OF,
     /* sort */
     QUERY_FN_SORT_ASCENDING,
     QUERY_FN_SORT_DESCENDING,

@@ -19,6 +19,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/calendar.c %D%/calendar.h \
 	%D%/checker.c \
 	%D%/cost.c %D%/cost.h \
+	%D%/duration.c %D%/duration.h \
 	%D%/engine.c %D%/engine.h \
 	%D%/function.c %D%/function.h \
 	%D%/grouping.c %D%/grouping.h \
@@ -34,6 +35,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/operators.h \
 	%D%/ordering.c \
 	%D%/parser.c %D%/parser.h \
+	%D%/parser_duration.c \
 	%D%/parser_int.h \
 	%D%/parser_literal.c \
 	%D%/parser_selector.c \

@@ -66,6 +66,7 @@ struct query_exec {
     struct query_ticket *ticket;
     struct query_annotations *annotations;
     int64_t start_ms, end_ms; /* of the whole query, for @ start() and @ end() */
+    int64_t step_ms;          /* of the whole query; 0 = instant */
     int64_t deadline_mono_ns; /* the engine's own; the context may have an earlier one */
     int64_t lookback_ms, subquery_step_ms;
     uint64_t samples_read, samples_max;

@@ -68,6 +68,9 @@ struct query_op *query_scalar_binary_op(struct tw_arena *arena, const struct que
 struct query_op *query_vector_scalar_op(struct tw_arena *arena, const struct query_node *node,
                                         struct query_op *vector, struct query_op *scalar,
                                         bool scalar_left);
+/* min_of() and max_of(). */
+struct query_op *query_of_two_op(struct tw_arena *arena, const struct query_node *node,
+                                 struct query_op *left, struct query_op *right);
 /* ---- join.c ---- */
 struct query_op *query_join_op(struct tw_arena *arena, const struct query_node *node,
                                struct query_op *left, struct query_op *right);

@@ -16,8 +16,8 @@ static enum tw_code parse_expression(struct query_parser *parser, int precedence
 /* Words of Prometheus's language that are not known here yet: whoever writes them is told so,
  * rather than that there is a mistake. */
 static const char *const later_words[] = {
-    "anchored", "smoothed", "fill",   "fill_left",           "fill_right", "start",           "end",
-    "step",     "range",    "min_of", "histogram_quantiles", "max_of",     "start_timestamp",
+    "anchored",        "smoothed", "fill", "fill_left", "fill_right", "histogram_quantiles",
+    "start_timestamp",
 };
 
 static bool is_later(struct tw_str word)
@@ -32,6 +32,19 @@ static bool is_later(struct tw_str word)
 struct tw_str query_parser_text(const struct query_parser *parser, const struct query_token *token)
 {
     return tw_str_slice(parser->ast->text, token->start, token->end);
+}
+
+bool query_parser_at_word(const struct query_parser *parser, const char *word)
+{
+    if (parser->token.type != QUERY_TOKEN_IDENTIFIER)
+        return false;
+    struct tw_str text = query_parser_text(parser, &parser->token);
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        if (word[i] == '\0' || (c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c) != word[i])
+            return false;
+    }
+    return word[text.size] == '\0';
 }
 
 void query_parser_advance(struct query_parser *parser)
@@ -79,7 +92,7 @@ struct query_node *query_parser_node(struct query_parser *parser, enum query_nod
     return node;
 }
 
-static enum tw_code enter(struct query_parser *parser, struct tw_err *err)
+enum tw_code query_parser_enter(struct query_parser *parser, struct tw_err *err)
 {
     if (++parser->depth > QUERY_DEPTH_MAX)
         return SYNTAX(parser, parser->token.start, parser->token.end, err,
@@ -255,7 +268,8 @@ static enum tw_code parse_primary(struct query_parser *parser, struct query_node
             (parser->next.type == QUERY_TOKEN_LEFT_PAREN || parser->next.type == QUERY_TOKEN_BY ||
              parser->next.type == QUERY_TOKEN_WITHOUT))
             code = parse_aggregate(parser, &node, err);
-        else if (token.type == QUERY_TOKEN_IDENTIFIER &&
+        else if ((token.type == QUERY_TOKEN_IDENTIFIER || token.type == QUERY_TOKEN_START ||
+                  token.type == QUERY_TOKEN_END) &&
                  parser->next.type == QUERY_TOKEN_LEFT_PAREN)
             code = parse_call(parser, &node, err);
         else
@@ -269,9 +283,7 @@ static enum tw_code parse_primary(struct query_parser *parser, struct query_node
 }
 
 /* ---- operators ---- */
-enum { PRECEDENCE_NONE = -1, PRECEDENCE_UNARY = 5, PRECEDENCE_POW = 6 };
-
-static int precedence_of(enum query_token_type op)
+int query_token_precedence(enum query_token_type op)
 {
     switch (op) {
     case QUERY_TOKEN_OR:
@@ -297,9 +309,9 @@ static int precedence_of(enum query_token_type op)
     case QUERY_TOKEN_ATAN2:
         return 4;
     case QUERY_TOKEN_POW:
-        return PRECEDENCE_POW;
+        return QUERY_PRECEDENCE_POW;
     default:
-        return PRECEDENCE_NONE;
+        return QUERY_PRECEDENCE_NONE;
     }
 }
 
@@ -312,7 +324,7 @@ static enum tw_code parse_unary(struct query_parser *parser, struct query_node *
     bool negative = op.type == QUERY_TOKEN_SUB;
     struct query_node *inner;
     query_parser_advance(parser);
-    enum tw_code code = parse_expression(parser, PRECEDENCE_UNARY, &inner, err);
+    enum tw_code code = parse_expression(parser, QUERY_PRECEDENCE_UNARY, &inner, err);
     if (code)
         return code;
     if (inner->type == QUERY_NODE_NUMBER) {
@@ -402,14 +414,15 @@ static enum tw_code parse_expression(struct query_parser *parser, int precedence
 {
     struct query_node *node;
     unsigned depth = parser->depth;
-    enum tw_code code = enter(parser, err);
+    enum tw_code code = query_parser_enter(parser, err);
     if (!code)
         code = parse_unary(parser, &node, err);
     while (!code) {
-        int precedence = precedence_of(parser->token.type);
-        if (precedence < precedence_min || precedence == PRECEDENCE_NONE)
+        int precedence = query_token_precedence(parser->token.type);
+        if (precedence < precedence_min || precedence == QUERY_PRECEDENCE_NONE)
             break;
-        code = enter(parser, err); /* each operator of a chain is one level of the tree */
+        code =
+            query_parser_enter(parser, err); /* each operator of a chain is one level of the tree */
         if (!code)
             code = parse_binary(parser, precedence, &node, err);
     }

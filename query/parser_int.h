@@ -13,8 +13,12 @@ struct query_parser {
     struct query_token token, next; /* the current one and the one behind it */
     uint32_t previous_end;          /* where the token before `token` ended */
     unsigned depth, features;
-    size_t selector_capacity;
+    size_t selector_capacity, duration_capacity;
 };
+
+enum { QUERY_PRECEDENCE_NONE = -1, QUERY_PRECEDENCE_UNARY = 5, QUERY_PRECEDENCE_POW = 6 };
+/* How tightly a binary operator binds; QUERY_PRECEDENCE_NONE if it is none. */
+int query_token_precedence(enum query_token_type op);
 
 /* Each returns TW_SYNTAX with err set, or TW_OK. */
 enum tw_code query_parser_unexpected(struct query_parser *parser, const char *context,
@@ -23,6 +27,10 @@ void query_parser_advance(struct query_parser *parser);
 TW_MUST_CHECK enum tw_code query_parser_take(struct query_parser *parser,
                                              enum query_token_type type, const char *context,
                                              const char *expected, struct tw_err *err);
+/* One level deeper; refused beyond QUERY_DEPTH_MAX. Whoever enters puts `depth` back. */
+TW_MUST_CHECK enum tw_code query_parser_enter(struct query_parser *parser, struct tw_err *err);
+/* The current token is this word, in any case: words that are keywords in one place only. */
+bool query_parser_at_word(const struct query_parser *parser, const char *word);
 struct tw_str query_parser_text(const struct query_parser *parser, const struct query_token *token);
 struct query_node *query_parser_node(struct query_parser *parser, enum query_node_type type,
                                      enum query_value_type value_type, uint32_t start);
@@ -30,15 +38,24 @@ struct query_node *query_parser_node(struct query_parser *parser, enum query_nod
 /* parser_literal.c: numbers, durations, strings. They read the current token and step past it. */
 TW_MUST_CHECK enum tw_code query_parser_number(struct query_parser *parser, double *ret,
                                                struct tw_err *err);
-/* A duration or a number of seconds, in milliseconds. */
-/* Where a duration should be: an expression of durations, known and not supported yet, or a
- * mistake. */
-enum tw_code query_parser_no_duration(struct query_parser *parser, const char *context,
-                                      struct tw_err *err);
-TW_MUST_CHECK enum tw_code query_parser_duration(struct query_parser *parser, int64_t *ret_ms,
-                                                 struct tw_err *err);
 TW_MUST_CHECK enum tw_code query_parser_string(struct query_parser *parser, struct tw_str *ret,
                                                struct tw_err *err);
+
+/* parser_duration.c: an expression within brackets, or, behind offset, one operand that may have a
+ * sign. */
+TW_MUST_CHECK enum tw_code query_parser_range_duration(struct query_parser *parser,
+                                                       struct query_duration **ret,
+                                                       struct tw_err *err);
+TW_MUST_CHECK enum tw_code query_parser_offset_duration(struct query_parser *parser,
+                                                        struct query_duration **ret,
+                                                        struct tw_err *err);
+/* Into the tree: a literal's worth goes to *ret_ms, and *ret becomes NULL; else *ret keeps the
+ * expression, and its worth comes to *ret_ms when the run resolves it: ret_ms is the tree's. */
+TW_MUST_CHECK enum tw_code query_parser_place_duration(struct query_parser *parser,
+                                                       struct query_duration *expression,
+                                                       bool positive, int64_t *ret_ms,
+                                                       const struct query_duration **ret,
+                                                       struct tw_err *err);
 
 /* parser_selector.c */
 /* At a metric name or a left brace. */

@@ -3,7 +3,6 @@
 
 #include "query/parser_int.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/duration.h"
@@ -72,44 +71,6 @@ enum tw_code query_parser_number(struct query_parser *parser, double *ret, struc
                               TW_STR_ARG(query_parser_text(parser, &parser->token)));
     }
     query_parser_advance(parser);
-    return TW_OK;
-}
-
-enum tw_code query_parser_no_duration(struct query_parser *parser, const char *context,
-                                      struct tw_err *err)
-{
-    static const char *const functions[] = {"step", "range", "min_of", "max_of"};
-    const struct query_token *token = &parser->token;
-    bool expression = token->type == QUERY_TOKEN_LEFT_PAREN;
-    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
-        expression |= parser->next.type == QUERY_TOKEN_LEFT_PAREN &&
-                      tw_str_is(query_parser_text(parser, token), functions[i]);
-    if (expression)
-        return query_error_at(err, TW_UNSUPPORTED, parser->ast->text, token->start, token->end,
-                              "duration expressions are not supported yet");
-    return query_parser_unexpected(parser, context, "number, duration, or step()", err);
-}
-
-enum tw_code query_parser_duration(struct query_parser *parser, int64_t *ret_ms, struct tw_err *err)
-{
-    uint32_t start = parser->token.start, end = parser->token.end;
-    if (parser->token.type == QUERY_TOKEN_DURATION) {
-        enum tw_code code = parse_duration_token(parser, ret_ms, err);
-        if (!code)
-            query_parser_advance(parser);
-        return code;
-    }
-    if (parser->token.type != QUERY_TOKEN_NUMBER)
-        return query_parser_unexpected(parser, NULL, "number or duration", err);
-    double seconds;
-    enum tw_code code = query_parser_number(parser, &seconds, err);
-    if (code)
-        return code;
-    /* Go's time.Duration holds 292 years. */
-    if (!(fabs(seconds) < 9.2e9))
-        return query_error_at(err, TW_SYNTAX, parser->ast->text, start, end,
-                              "duration out of range");
-    *ret_ms = (int64_t)(seconds * 1000);
     return TW_OK;
 }
 

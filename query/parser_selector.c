@@ -218,25 +218,24 @@ static enum tw_code parse_offset(struct query_parser *parser, struct query_node 
                                  struct tw_err *err)
 {
     query_parser_advance(parser);
-    bool negative = parser->token.type == QUERY_TOKEN_SUB;
-    if (negative || parser->token.type == QUERY_TOKEN_ADD)
-        query_parser_advance(parser);
-    int64_t ms;
-    if (parser->token.type != QUERY_TOKEN_DURATION && parser->token.type != QUERY_TOKEN_NUMBER)
-        return query_parser_no_duration(parser, "offset", err);
-    enum tw_code code = query_parser_duration(parser, &ms, err);
+    struct query_modifiers nowhere, *modifiers = modifiers_of(node);
+    struct query_modifiers *target = modifiers ? modifiers : &nowhere;
+    struct query_duration *expression;
+    bool again = modifiers && modifiers->has_offset;
+    enum tw_code code = query_parser_offset_duration(parser, &expression, err);
+    if (!code && !again)
+        code = query_parser_place_duration(parser, expression, false, &target->offset_ms,
+                                           &target->offset_expression, err);
     if (code)
         return code;
-    struct query_modifiers *modifiers = modifiers_of(node);
     if (!modifiers)
         return SYNTAX(parser, node->start, parser->previous_end, err,
                       "offset modifier must be preceded by an instant vector selector or range "
                       "vector selector or a subquery");
-    if (modifiers->has_offset)
+    if (again)
         return SYNTAX(parser, node->start, parser->previous_end, err,
                       "offset may not be set multiple times");
     modifiers->has_offset = true;
-    modifiers->offset_ms = negative ? -ms : ms;
     node->end = parser->previous_end;
     return TW_OK;
 }
@@ -294,32 +293,21 @@ static enum tw_code parse_at(struct query_parser *parser, struct query_node *nod
     return TW_OK;
 }
 
-static enum tw_code parse_positive(struct query_parser *parser, int64_t *ret_ms, struct tw_err *err)
-{
-    uint32_t start = parser->token.start;
-    if (parser->token.type != QUERY_TOKEN_DURATION && parser->token.type != QUERY_TOKEN_NUMBER &&
-        parser->token.type != QUERY_TOKEN_SUB && parser->token.type != QUERY_TOKEN_ADD)
-        return query_parser_no_duration(parser, "subquery or range selector", err);
-    bool negative = parser->token.type == QUERY_TOKEN_SUB;
-    if (negative || parser->token.type == QUERY_TOKEN_ADD)
-        query_parser_advance(parser);
-    enum tw_code code = query_parser_duration(parser, ret_ms, err);
-    if (code)
-        return code;
-    if (negative || *ret_ms <= 0)
-        return SYNTAX(parser, start, parser->previous_end, err, "duration must be greater than 0");
-    enum query_token_type type = parser->token.type;
-    if (type == QUERY_TOKEN_ADD || type == QUERY_TOKEN_SUB || type == QUERY_TOKEN_MUL ||
-        type == QUERY_TOKEN_DIV || type == QUERY_TOKEN_MOD || type == QUERY_TOKEN_POW)
-        return query_error_at(err, TW_UNSUPPORTED, parser->ast->text, start, parser->token.end,
-                              "duration expressions are not supported yet");
-    return TW_OK;
-}
-
-static enum tw_code make_matrix(struct query_parser *parser, struct query_node **node,
-                                int64_t range_ms, struct tw_err *err)
+/* Behind [range: the closing bracket makes a range selector. */
+static enum tw_code parse_matrix(struct query_parser *parser, struct query_node **node,
+                                 struct query_duration *range, struct tw_err *err)
 {
     struct query_node *inner = *node;
+    struct query_node *matrix =
+        query_parser_node(parser, QUERY_NODE_MATRIX, QUERY_TYPE_MATRIX, inner->start);
+    matrix->matrix.selector = inner;
+    enum tw_code code = query_parser_place_duration(parser, range, true, &matrix->matrix.range_ms,
+                                                    &matrix->matrix.range_expression, err);
+    if (!code)
+        code = query_parser_take(parser, QUERY_TOKEN_RIGHT_BRACKET, "subquery or range",
+                                 "\":\" or \"]\"", err);
+    if (code)
+        return code;
     if (inner->type != QUERY_NODE_SELECTOR)
         return SYNTAX(parser, inner->start, parser->previous_end, err,
                       "ranges only allowed for vector selectors");
@@ -329,42 +317,46 @@ static enum tw_code make_matrix(struct query_parser *parser, struct query_node *
     if (inner->selector.modifiers.at != QUERY_AT_NONE)
         return SYNTAX(parser, inner->start, parser->previous_end, err,
                       "no @ modifiers allowed before range");
-    struct query_node *matrix =
-        query_parser_node(parser, QUERY_NODE_MATRIX, QUERY_TYPE_MATRIX, inner->start);
-    matrix->matrix.selector = inner;
-    matrix->matrix.range_ms = range_ms;
     *node = matrix;
     return TW_OK;
+}
+
+/* Behind [range: a colon makes a subquery. */
+static enum tw_code parse_subquery(struct query_parser *parser, struct query_node **node,
+                                   struct query_duration *range, struct tw_err *err)
+{
+    struct query_node *subquery =
+        query_parser_node(parser, QUERY_NODE_SUBQUERY, QUERY_TYPE_MATRIX, (*node)->start);
+    subquery->subquery.inner = *node;
+    enum tw_code code =
+        query_parser_place_duration(parser, range, true, &subquery->subquery.range_ms,
+                                    &subquery->subquery.range_expression, err);
+    query_parser_advance(parser);
+    if (!code && parser->token.type != QUERY_TOKEN_RIGHT_BRACKET) {
+        struct query_duration *step;
+        code = query_parser_range_duration(parser, &step, err);
+        if (!code)
+            code = query_parser_place_duration(parser, step, true, &subquery->subquery.step_ms,
+                                               &subquery->subquery.step_expression, err);
+    }
+    if (!code)
+        code =
+            query_parser_take(parser, QUERY_TOKEN_RIGHT_BRACKET, "subquery selector", "\"]\"", err);
+    if (!code)
+        *node = subquery;
+    return code;
 }
 
 static enum tw_code parse_range(struct query_parser *parser, struct query_node **node,
                                 struct tw_err *err)
 {
-    int64_t range_ms, step_ms = 0;
+    struct query_duration *range;
     query_parser_advance(parser);
-    enum tw_code code = parse_positive(parser, &range_ms, err);
+    enum tw_code code = query_parser_range_duration(parser, &range, err);
     if (code)
         return code;
-    if (parser->token.type != QUERY_TOKEN_COLON) {
-        code = query_parser_take(parser, QUERY_TOKEN_RIGHT_BRACKET, "subquery or range",
-                                 "\":\" or \"]\"", err);
-        return code ? code : make_matrix(parser, node, range_ms, err);
-    }
-    query_parser_advance(parser);
-    if (parser->token.type != QUERY_TOKEN_RIGHT_BRACKET)
-        code = parse_positive(parser, &step_ms, err);
-    if (!code)
-        code =
-            query_parser_take(parser, QUERY_TOKEN_RIGHT_BRACKET, "subquery selector", "\"]\"", err);
-    if (code)
-        return code;
-    struct query_node *subquery =
-        query_parser_node(parser, QUERY_NODE_SUBQUERY, QUERY_TYPE_MATRIX, (*node)->start);
-    subquery->subquery.inner = *node;
-    subquery->subquery.range_ms = range_ms;
-    subquery->subquery.step_ms = step_ms;
-    *node = subquery;
-    return TW_OK;
+    return parser->token.type == QUERY_TOKEN_COLON ? parse_subquery(parser, node, range, err)
+                                                   : parse_matrix(parser, node, range, err);
 }
 
 enum tw_code query_parser_postfix(struct query_parser *parser, struct query_node **node,

@@ -155,6 +155,17 @@ static struct query_op *build_timestamp(struct builder *builder, const struct qu
                  false);
 }
 
+static struct query_op *build_evaluation(struct builder *builder, const struct query_node *node)
+{
+    const struct query_exec *exec = builder->exec;
+    enum query_function_id id = node->call.function->id;
+    int64_t ms = id == QUERY_FN_EVALUATION_START  ? exec->start_ms
+                 : id == QUERY_FN_EVALUATION_END  ? exec->end_ms
+                 : id == QUERY_FN_EVALUATION_STEP ? exec->step_ms
+                                                  : exec->end_ms - exec->start_ms;
+    return own(builder, node, query_number_op(builder->arena, (double)ms / 1000));
+}
+
 static struct query_op *build_call(struct builder *builder, const struct query_node *node,
                                    struct span span)
 {
@@ -177,6 +188,12 @@ static struct query_op *build_call(struct builder *builder, const struct query_n
         return own(builder, node, query_time_op(arena));
     case QUERY_KIND_PI:
         return own(builder, node, query_number_op(arena, 3.141592653589793));
+    case QUERY_KIND_EVALUATION:
+        return build_evaluation(builder, node);
+    case QUERY_KIND_OF_TWO:
+        return own(builder, node,
+                   query_of_two_op(arena, node, build_argument(builder, node, 0, span),
+                                   build_argument(builder, node, 1, span)));
     case QUERY_KIND_SCALAR:
         return own(builder, node,
                    query_scalar_op(arena, node, build_argument(builder, node, 0, span)));
