@@ -97,6 +97,11 @@ TW_MUST_CHECK enum tw_code tsdb_env_grow(struct tsdb_env *env, struct tw_err *er
  * single_thread. */
 TW_MUST_CHECK enum tw_code tsdb_env_copy(struct tsdb_env *env, const char *path,
                                          struct tw_err *err);
+/* Lengthens the file with zeros when less than `least` bytes follow what is in use, to `ahead` bytes
+ * behind it: until they are used, commits write data and no size of the file, which is what the
+ * system needs most time for. What cannot be written now is not missed: commits then lengthen the
+ * file themselves. No transaction of this thread is open. */
+void tsdb_env_lengthen(struct tsdb_env *env, size_t least, size_t ahead);
 /* Lets go of the pages of the map: they stay in the system's cache, and are no memory of the
  * process until they are looked at again. */
 void tsdb_env_forget_pages(struct tsdb_env *env);

@@ -16,6 +16,8 @@
 
 #include "base/assert.h"
 
+#define ZEROS_BYTES 65536
+
 uint64_t tsdb_env_bytes(const struct tsdb_env *env)
 {
     struct stat status;
@@ -112,4 +114,27 @@ void tsdb_env_forget_pages(struct tsdb_env *env)
     size_t bytes;
     if (find_map(env, &start, &bytes))
         (void)madvise(start, bytes, MADV_DONTNEED);
+}
+
+void tsdb_env_lengthen(struct tsdb_env *env, size_t least, size_t ahead)
+{
+    TW_CHECK_MAGIC(env, TSDB_ENV_MAGIC);
+    static const char zeros[ZEROS_BYTES];
+    int fd;
+    MDB_envinfo info;
+    struct stat status;
+    if (!env->mdb || mdb_env_info(env->mdb, &info) != 0 || mdb_env_get_fd(env->mdb, &fd) != 0)
+        return;
+    uint64_t used = ((uint64_t)info.me_last_pgno + 1) * TSDB_ENV_PAGE_BYTES;
+    if (used + least <= env->file_bytes || fstat(fd, &status) != 0)
+        return;
+    env->file_bytes = (uint64_t)status.st_size;
+    while (env->file_bytes < used + ahead) {
+        uint64_t left = used + ahead - env->file_bytes;
+        ssize_t written = pwrite(fd, zeros, left < sizeof zeros ? (size_t)left : sizeof zeros,
+                                 (off_t)env->file_bytes);
+        if (written <= 0)
+            break;
+        env->file_bytes += (uint64_t)written;
+    }
 }

@@ -30,6 +30,7 @@ struct tsdb_env {
     const struct tsdb_env_format *format;
     size_t map_bytes;
     bool single_thread;
+    uint64_t file_bytes; /* at least so long is the file, as far as tsdb_env_lengthen knows */
     /* Guards what follows: the table of tables, and the gate that keeps transactions out while the
      * map is moved or the file is opened again. */
     struct tw_lock lock;

@@ -19,6 +19,9 @@
 /* To add to a leaf LMDB reads it through its map, and with it the system maps those around it. What
  * was written is not read again: after so much it is let go. */
 #define FORGET_BYTES ((size_t)1 << 20)
+/* The file is kept longer than it is used, by this at most: see tsdb_env_lengthen. */
+#define ROOM_BYTES ((size_t)512 << 10)
+#define ROOM_BYTES_MIN ((size_t)64 << 10)
 #define GROUP_BYTES_MAX ((size_t)1 << 32)
 #define SEGMENT_MAP_BYTES ((size_t)64 << 20)
 #define SEGMENT_NAME_FORMAT "%016" PRIx64 ".log"
@@ -45,7 +48,8 @@ const struct tsdb_env_format tsdb_segment_format = {
 #define LEAF_PART_MIN 64
 #define OWN_PAGES_MIN 3
 #define OWN_PAGES_MAX 1024
-/* Of such pages: the page's header, the frame, the names behind the value (lmdb_frame.c), the length. */
+/* Of such pages: the page's header, the frame, the names behind the value (lmdb_frame.c), the
+ * length. */
 #define OWN_PAGES_OVERHEAD                                                                         \
     (TSDB_ENV_PAGE_HEADER_BYTES + TSDB_ENV_FRAME_BYTES + 3 + sizeof SEGMENT_TABLE - 1 + KEY_BYTES)
 
@@ -167,6 +171,8 @@ static enum tw_code append_once(struct tsdb_segment *segment, struct tw_str grou
     segment->leaf_left = leaf_left;
     code = tsdb_env_commit(txn, err);
     segment->written_bytes += group.size;
+    if (code == TW_OK)
+        tsdb_env_lengthen(segment->env, ROOM_BYTES_MIN, ROOM_BYTES);
     if (code == TW_OK && segment->written_bytes > FORGET_BYTES) {
         tsdb_env_forget_pages(segment->env);
         segment->written_bytes = 0;
