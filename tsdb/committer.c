@@ -10,6 +10,8 @@
 #include "base/assert.h"
 #include "tsdb/db_int.h"
 
+/* Tails lie all over the memory: so many samples ahead they are fetched. */
+#define EXPECTED_AHEAD 12
 #define SPARE_SAMPLES_MAX 65536
 #define SPARE_RECORDS_MAX ((size_t)1 << 20)
 
@@ -52,9 +54,12 @@ static void append_samples(struct tsdb_db *db, const struct tsdb_group *group)
 {
     struct tsdb_head *head = group->generation->head;
     uint64_t counts[TSDB_ARRIVED_COUNT] = {0};
-    for (size_t i = 0; i < group->sample_count; i++)
+    for (size_t i = 0; i < group->sample_count; i++) {
+        if (i + EXPECTED_AHEAD < group->sample_count)
+            tsdb_head_expect(head, group->samples[i + EXPECTED_AHEAD].series);
         counts[tsdb_head_append(head, group->samples[i].series, group->samples[i].time_ms,
                                 group->samples[i].bits)]++;
+    }
     if (counts[TSDB_ARRIVED_NEWEST] == group->sample_count)
         return;
     tw_metric_add(db->metrics.late, counts[TSDB_ARRIVED_LATE]);

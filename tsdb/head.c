@@ -538,6 +538,13 @@ static void put(struct tsdb_head *head, struct series *series, int64_t time_ms, 
     series->tail_count++;
 }
 
+void tsdb_head_expect(const struct tsdb_head *head, uint32_t id)
+{
+    const struct series *series = tsdb_rows_get(&head->series, id, sizeof *series);
+    if (series && series->tail)
+        __builtin_prefetch(series->tail + series->tail_bytes, 1);
+}
+
 enum tsdb_head_arrival tsdb_head_append(struct tsdb_head *head, uint32_t id, int64_t time_ms,
                                         uint64_t bits)
 {
