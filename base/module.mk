@@ -23,6 +23,7 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/str.c %D%/str.h \
 	%D%/thread.c %D%/thread.h \
 	%D%/utf8.c %D%/utf8.h \
+	%D%/vector.h \
 	%D%/workers.c %D%/workers.h \
 	%D%/yaml.c %D%/yaml.h
 %C%_libbase_a_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(YAML_CFLAGS) $(CURL_CFLAGS) \

@@ -7,9 +7,11 @@
 
 #include "query/operators.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "base/assert.h"
+#include "base/vector.h"
 #include "query/grouping.h"
 #include "query/range_kernel.h"
 
@@ -76,14 +78,34 @@ struct intake {
     size_t steps;
 };
 
+/* query_kahan_add on each step, without branches. */
+TW_VECTOR static void add_all(const double *values, double *restrict sums,
+                              double *restrict compensations, size_t count)
+{
+    for (size_t s = 0; s < count; s++) {
+        double value = values[s], sum = sums[s], total = sum + value;
+        double lost = fabs(sum) >= fabs(value) ? (sum - total) + value : (value - total) + sum;
+        double compensation = compensations[s] + lost;
+        compensations[s] = fabs(total) > DBL_MAX ? 0 : compensation;
+        sums[s] = total;
+    }
+}
+
 static void take_sum(const struct intake *in)
 {
-    QUERY_EACH_STEP(s, in->present, in->steps)
-    {
-        if (query_bit(in->seen, s))
-            query_kahan_add(in->values[s], &in->main[s], &in->compensation[s]);
-        else
-            in->main[s] = in->values[s];
+    for (size_t first = 0; first < in->steps; first += 64) {
+        uint64_t present = in->present[first / 64], seen = in->seen[first / 64];
+        if (present == UINT64_MAX && seen == UINT64_MAX) {
+            add_all(in->values + first, in->main + first, in->compensation + first, 64);
+            continue;
+        }
+        for (; present; present &= present - 1) {
+            size_t s = first + (size_t)__builtin_ctzll(present);
+            if (query_bit(in->seen, s))
+                query_kahan_add(in->values[s], &in->main[s], &in->compensation[s]);
+            else
+                in->main[s] = in->values[s];
+        }
     }
 }
 

@@ -41,6 +41,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/parser_selector.c \
 	%D%/plan.c %D%/plan.h \
 	%D%/range.c \
+	%D%/range_change.c \
 	%D%/range_kernel.c %D%/range_kernel.h \
 	%D%/range_regression.c \
 	%D%/range_statistics.c \
@@ -48,4 +49,5 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/samples.c %D%/samples.h \
 	%D%/selector.c \
 	%D%/setop.c \
-	%D%/subquery.c %D%/subquery.h
+	%D%/subquery.c %D%/subquery.h \
+	%D%/windows.c %D%/windows.h

@@ -15,6 +15,7 @@
 #include "query/range_kernel.h"
 #include "query/samples.h"
 #include "query/subquery.h"
+#include "query/windows.h"
 
 struct range {
     struct query_op op;
@@ -29,7 +30,7 @@ struct range {
     int64_t start_ms, end_ms; /* of everything the run will ask for */
     int64_t range_ms, first_end_ms, end_step_ms;
     query_range_kernel *kernel;
-    uint32_t *low, *high;
+    struct query_windows windows;
     struct query_samples
         scratch; /* room for kernels: times as uint32 queue, values as sort buffer */
 };
@@ -83,28 +84,29 @@ static enum tw_code open_input(struct range *range, struct query_exec *exec, siz
     return code;
 }
 
+static bool extrapolates(enum query_function_id function)
+{
+    return function == QUERY_FN_RATE || function == QUERY_FN_INCREASE || function == QUERY_FN_DELTA;
+}
+
 static enum tw_code range_open(struct query_op *op, struct query_exec *exec, struct query_grid grid,
                                struct tw_err *err)
 {
     struct range *range = (struct range *)op;
     enum query_function_id function = op->node->call.function->id;
     size_t count;
-    void *low, *high;
     place_windows(range, exec);
     enum tw_code code = open_input(range, exec, &count, err);
     if (!code)
         code = query_op_begin(op, exec, count, true, err);
     if (!code)
-        code = query_exec_alloc(exec, grid.steps, sizeof *range->low, &low, err);
-    if (!code)
-        code = query_exec_alloc(exec, grid.steps, sizeof *range->high, &high, err);
+        code = query_windows_begin(&range->windows, exec, range->first_end_ms, range->end_step_ms,
+                                   range->range_ms, grid.steps, extrapolates(function), err);
     for (size_t p = 0; !code && p < 2; p++)
         if (range->parameters[p])
             code = query_op_row(range->parameters[p], exec, grid, &range->parameter_rows[p], err);
     if (code)
         return code;
-    range->low = low;
-    range->high = high;
     bool keep_name = function == QUERY_FN_LAST || function == QUERY_FN_FIRST;
     for (size_t i = 0; i < count; i++) {
         struct wire_labels labels = range->subquery
@@ -138,21 +140,6 @@ static enum tw_code read_subquery(struct range *range, struct query_exec *exec, 
         samples->values[samples->count++] = values[s];
     }
     return query_exec_worked(exec, samples->count, err);
-}
-
-static void find_windows(struct range *range)
-{
-    const struct query_samples *samples = &range->source.samples;
-    size_t low = 0, high = 0;
-    for (size_t s = 0; s < range->op.grid.steps; s++) {
-        int64_t end_ms = range->first_end_ms + (int64_t)s * range->end_step_ms;
-        while (high < samples->count && samples->times_ms[high] <= end_ms)
-            high++;
-        while (low < high && samples->times_ms[low] <= end_ms - range->range_ms)
-            low++;
-        range->low[s] = (uint32_t)low;
-        range->high[s] = (uint32_t)high;
-    }
 }
 
 static enum tw_code read_series(struct range *range, struct query_exec *exec, size_t series,
@@ -225,15 +212,16 @@ static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
         if (!checked && (code = check_parameters(range, exec, err)))
             return code;
         checked = true;
-        find_windows(range);
+        query_windows_fit(&range->windows, samples->times_ms, samples->count);
         query_samples_reserve(&range->scratch, samples->count);
         struct query_range_row row = {
             .times_ms = samples->times_ms,
             .values = samples->values,
             .weights = samples->has_weights ? samples->weights : NULL,
             .count = samples->count,
-            .low = range->low,
-            .high = range->high,
+            .low = range->windows.low,
+            .high = range->windows.high,
+            .windows = &range->windows,
             .steps = op->grid.steps,
             .first_end_ms = range->first_end_ms,
             .end_step_ms = range->end_step_ms,
@@ -257,6 +245,7 @@ static void range_close(struct query_op *op)
 {
     struct range *range = (struct range *)op;
     query_source_close(&range->source);
+    query_windows_fini(&range->windows);
     query_samples_fini(&range->scratch);
 }
 

@@ -8,80 +8,7 @@
 
 #include "base/assert.h"
 
-/* ---- rate, increase, delta ---- */
-/* Prometheus's extrapolation: the change between first and last sample, stretched to the borders of
- * the window when samples come close to them, else by half a sample distance. */
-static double extrapolate(const struct query_range_row *row, size_t step, double change,
-                          bool is_counter, bool is_rate)
-{
-    size_t first = row->low[step], last = row->high[step] - 1u;
-    int64_t end_ms = row->first_end_ms + (int64_t)step * row->end_step_ms;
-    int64_t start_ms = end_ms - row->range_ms;
-    double to_start = (double)(row->times_ms[first] - start_ms) / 1000;
-    double to_end = (double)(end_ms - row->times_ms[last]) / 1000;
-    double sampled = (double)(row->times_ms[last] - row->times_ms[first]) / 1000;
-    double average = sampled / (double)(last - first);
-    double threshold = average * 1.1;
-    if (to_start >= threshold)
-        to_start = average / 2;
-    if (is_counter && change > 0 && row->values[first] >= 0) {
-        /* A counter is never negative: do not go back behind its zero point. */
-        double to_zero = sampled * (row->values[first] / change);
-        if (to_zero < to_start)
-            to_start = to_zero;
-    }
-    if (to_end >= threshold)
-        to_end = average / 2;
-    double factor = (sampled + to_start + to_end) / sampled;
-    if (is_rate)
-        factor /= (double)row->range_ms / 1000;
-    return change * factor;
-}
-
-/* Positions of samples that are smaller than the one before, ascending; returns how many. */
-static size_t find_resets(const struct query_range_row *row, uint32_t *ret_positions)
-{
-    size_t count = 0;
-    for (size_t i = 1; i < row->count; i++) {
-        ret_positions[count] = (uint32_t)i;
-        count += row->values[i] < row->values[i - 1];
-    }
-    return count;
-}
-
-static inline void change_over_windows(const struct query_range_row *row, bool is_counter,
-                                       bool is_rate)
-{
-    size_t reset_count = is_counter ? find_resets(row, row->scratch) : 0, first_reset = 0;
-    for (size_t s = 0; s < row->steps; s++) {
-        size_t low = row->low[s], high = row->high[s];
-        if (high < low + 2)
-            continue;
-        double change = row->values[high - 1] - row->values[low];
-        while (first_reset < reset_count && row->scratch[first_reset] <= low)
-            first_reset++;
-        for (size_t r = first_reset; r < reset_count && row->scratch[r] < high; r++)
-            change += row->values[row->scratch[r] - 1];
-        row->out[s] = extrapolate(row, s, change, is_counter, is_rate);
-        query_bit_set(row->present, s);
-    }
-}
-
-static void kernel_rate(const struct query_range_row *row)
-{
-    change_over_windows(row, true, true);
-}
-
-static void kernel_increase(const struct query_range_row *row)
-{
-    change_over_windows(row, true, false);
-}
-
-static void kernel_delta(const struct query_range_row *row)
-{
-    change_over_windows(row, false, false);
-}
-
+/* ---- the last two samples ---- */
 static inline void last_two(const struct query_range_row *row, bool is_rate)
 {
     for (size_t s = 0; s < row->steps; s++) {
@@ -209,9 +136,9 @@ static void kernel_ts_of_last(const struct query_range_row *row)
 query_range_kernel *query_range_kernel_find(enum query_function_id function)
 {
     static query_range_kernel *const kernels[] = {
-        [QUERY_FN_RATE] = kernel_rate,
-        [QUERY_FN_INCREASE] = kernel_increase,
-        [QUERY_FN_DELTA] = kernel_delta,
+        [QUERY_FN_RATE] = query_kernel_rate,
+        [QUERY_FN_INCREASE] = query_kernel_increase,
+        [QUERY_FN_DELTA] = query_kernel_delta,
         [QUERY_FN_IRATE] = kernel_irate,
         [QUERY_FN_IDELTA] = kernel_idelta,
         [QUERY_FN_DERIV] = query_kernel_deriv,

@@ -11,12 +11,15 @@
 
 #include "query/operator.h"
 
+struct query_windows;
+
 struct query_range_row {
     const int64_t *times_ms;
     const double *values;
     const double *weights; /* how many samples each stands for (values are their sums), or NULL */
     size_t count;
-    const uint32_t *low, *high; /* by step */
+    const uint32_t *low, *high;    /* by step */
+    struct query_windows *windows; /* the same, and what extrapolation needs */
     size_t steps;
     int64_t first_end_ms, end_step_ms; /* where windows end; end_step 0 = all at one place (@) */
     int64_t range_ms;
@@ -33,6 +36,8 @@ typedef void query_range_kernel(const struct query_range_row *row);
 /* Never NULL for a function of QUERY_KIND_RANGE. */
 query_range_kernel *query_range_kernel_find(enum query_function_id function);
 
+/* range_change.c */
+query_range_kernel query_kernel_rate, query_kernel_increase, query_kernel_delta;
 /* range_regression.c */
 query_range_kernel query_kernel_deriv, query_kernel_predict_linear, query_kernel_smoothing;
 /* range_statistics.c */

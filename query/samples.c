@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/number.h"
+#include "base/vector.h"
 
 void query_samples_fini(struct query_samples *samples)
 {
@@ -79,10 +80,32 @@ static void append_weights(struct query_samples *samples, const struct tsdb_colu
     }
 }
 
+TW_VECTOR static bool has_stale(const double *values, size_t count)
+{
+    uint64_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        found |= bits == TW_STALE_BITS;
+    }
+    return found;
+}
+
+static void append_all(struct query_samples *samples, const struct tsdb_column *column)
+{
+    memcpy(samples->times_ms + samples->count, column->times_ms, column->count * sizeof(int64_t));
+    memcpy(samples->values + samples->count, column->values, column->count * sizeof(double));
+    samples->count += column->count;
+}
+
 /* Appends a column without its stale markers. */
 static void append_fresh(struct query_samples *samples, const struct tsdb_column *column)
 {
     size_t count = samples->count;
+    if (!has_stale(column->values, column->count)) {
+        append_all(samples, column);
+        return;
+    }
     for (size_t i = 0; i < column->count; i++) {
         samples->times_ms[count] = column->times_ms[i];
         samples->values[count] = column->values[i];
@@ -113,12 +136,9 @@ enum tw_code query_source_read(struct query_source *source, struct query_exec *e
             return code;
         query_samples_reserve(samples, samples->count + column.count);
         append_weights(samples, &column, keep_stale);
-        if (!keep_stale) {
+        if (keep_stale)
+            append_all(samples, &column);
+        else
             append_fresh(samples, &column);
-            continue;
-        }
-        memcpy(samples->times_ms + samples->count, column.times_ms, column.count * sizeof(int64_t));
-        memcpy(samples->values + samples->count, column.values, column.count * sizeof(double));
-        samples->count += column.count;
     }
 }
