@@ -37,6 +37,7 @@ static const struct param table[] = {
 /* What stands for a feature in --enable-feature: ours, and Prometheus's names of what we know. */
 static const char *const features[] = {"all-promql",
                                        "promql-experimental-functions",
+                                       "promql-binop-fill-modifiers",
                                        "promql-delayed-name-removal",
                                        "promql-duration-expr",
                                        "promql-extended-range-selectors",

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
 
@@ -123,8 +124,21 @@ static void apply_arithmetic(const struct query_binary_row *row)
     }
 }
 
-void query_binary_apply(const struct query_binary_row *row)
+void query_binary_apply(const struct query_binary_row *row, struct query_exec *exec,
+                        const struct query_node *node)
 {
+    if (row->op == QUERY_TOKEN_TRIM_LOWER || row->op == QUERY_TOKEN_TRIM_UPPER) {
+        const char *spelling = query_token_spelling(row->op);
+        size_t words = query_words(row->steps);
+        if (query_bits_any(row->present, words))
+            query_annotate(
+                exec->annotations, QUERY_INFO, node,
+                "incompatible sample types encountered for binary operator \"%s\": float "
+                "%s float",
+                spelling, spelling);
+        memset(row->present, 0, words * sizeof *row->present);
+        return;
+    }
     if (!query_token_is_comparison(row->op) || row->return_bool) {
         apply_arithmetic(row);
         return;

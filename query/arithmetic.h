@@ -10,7 +10,9 @@
 /* Arithmetic result; of a comparison 1 or 0. */
 double query_binary_value(enum query_token_type op, double left, double right);
 
-/* values[s] = left[s] op right[s] where present. For a comparison without bool, kept holds left (or
+/* A node of the operation is where annotations point: trimming is for histograms, of floats it
+ * gives nothing and says so.
+ * values[s] = left[s] op right[s] where present. For a comparison without bool, kept holds left (or
  * right, when keep_right) where it is true and the other bits are cleared. */
 struct query_binary_row {
     enum query_token_type op;
@@ -20,6 +22,7 @@ struct query_binary_row {
     uint64_t *present;
     size_t steps;
 };
-void query_binary_apply(const struct query_binary_row *row);
+void query_binary_apply(const struct query_binary_row *row, struct query_exec *exec,
+                        const struct query_node *node);
 
 #endif

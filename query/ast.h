@@ -64,6 +64,9 @@ struct query_matching {
     bool on;
     enum query_card card;
     struct query_names labels, include;
+    /* fill, fill_left, fill_right: what stands for a series that the side lacks. */
+    bool fills_left, fills_right;
+    double fill_left, fill_right;
 };
 
 struct query_node {

@@ -53,7 +53,7 @@ static enum tw_code binary_next(struct query_op *op, struct query_exec *exec,
             .present = ret_tile->present + r * ret_tile->words,
             .steps = ret_tile->stride,
         };
-        query_binary_apply(&row);
+        query_binary_apply(&row, exec, op->node);
     }
     return TW_OK;
 }

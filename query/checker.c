@@ -90,6 +90,17 @@ static enum tw_code check_binary(const struct checker *checker, const struct que
             return FAIL(checker, operand, err,
                         "binary expression must contain only scalar and instant vector types");
     }
+    bool trims = op == QUERY_TOKEN_TRIM_LOWER || op == QUERY_TOKEN_TRIM_UPPER;
+    bool fills = node->binary.matching.fills_left || node->binary.matching.fills_right;
+    if (fills && !vectors)
+        return FAIL(checker, node, err,
+                    "filling in missing series only allowed between instant vectors");
+    if (fills && query_token_is_set(op))
+        return FAIL(checker, node, err, "filling in missing series not allowed for set operators");
+    if (trims && left->value_type != QUERY_TYPE_VECTOR)
+        return FAIL(checker, node, err,
+                    "operator \"%s\" only allowed with an instant vector on its left-hand side",
+                    query_token_spelling(op));
     if (!vectors && node->binary.matching.labels.count > 0)
         return FAIL(checker, node, err, "vector matching only allowed between instant vectors");
     if (!vectors && query_token_is_set(op))

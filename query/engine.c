@@ -132,14 +132,23 @@ struct query_result *query_result_free(struct query_result *result)
 
 unsigned query_features_parse(struct tw_str names)
 {
+    static const struct {
+        const char *name;
+        unsigned features;
+    } table[] = {
+        {"all-promql", QUERY_FEATURES_ALL},
+        {"promql-experimental-functions", QUERY_FEATURE_EXPERIMENTAL_FUNCTIONS},
+        {"promql-binop-fill-modifiers", QUERY_FEATURE_FILL},
+        {"promql-extended-range-selectors", QUERY_FEATURE_EXTENDED_RANGES},
+        {"promql-delayed-name-removal", QUERY_FEATURE_DELAYED_NAME_REMOVAL},
+    };
     unsigned features = 0;
     struct tw_str name;
     while (tw_str_split(&names, ',', &name)) {
         name = tw_str_trim(name);
-        if (tw_str_is(name, "promql-experimental-functions"))
-            features |= QUERY_FEATURE_EXPERIMENTAL_FUNCTIONS;
-        else if (tw_str_is(name, "all-promql"))
-            features |= QUERY_FEATURES_ALL;
+        for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+            if (tw_str_is(name, table[i].name))
+                features |= table[i].features;
     }
     return features;
 }

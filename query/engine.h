@@ -24,8 +24,13 @@
 /* What Prometheus has behind --enable-feature=; off unless asked for. */
 enum query_feature {
     QUERY_FEATURE_EXPERIMENTAL_FUNCTIONS = 1, /* promql-experimental-functions */
+    QUERY_FEATURE_FILL = 2,                   /* promql-binop-fill-modifiers */
+    QUERY_FEATURE_EXTENDED_RANGES = 4,        /* promql-extended-range-selectors */
+    QUERY_FEATURE_DELAYED_NAME_REMOVAL = 8,   /* promql-delayed-name-removal */
 };
-#define QUERY_FEATURES_ALL 1u
+#define QUERY_FEATURES_ALL 15u
+/* What changes no query that is valid without it. */
+#define QUERY_FEATURES_SYNTAX (QUERY_FEATURES_ALL & ~QUERY_FEATURE_DELAYED_NAME_REMOVAL)
 /* "a,b": the features among the comma-separated names; "all-promql" is all of them. Other names are
  * not the query engine's and left to others. */
 unsigned query_features_parse(struct tw_str names);
@@ -33,11 +38,11 @@ unsigned query_features_parse(struct tw_str names);
 struct query_engine;
 
 struct query_options {
-    int64_t lookback_ms;        /* 0 = 5 min */
-    int64_t timeout_ms;         /* 0 = 2 min; a context's earlier deadline wins */
-    uint64_t samples_max;       /* per query; 0 = 50 M */
-    uint64_t bytes_max;         /* memory of one query; 0 = 1 GiB */
-    unsigned features;          /* sum of enum query_feature */
+    int64_t lookback_ms;           /* 0 = 5 min */
+    int64_t timeout_ms;            /* 0 = 2 min; a context's earlier deadline wins */
+    uint64_t samples_max;          /* per query; 0 = 50 M */
+    uint64_t bytes_max;            /* memory of one query; 0 = 1 GiB */
+    unsigned features;             /* sum of enum query_feature */
     struct query_running *running; /* keeps account of all queries; may be NULL, outlives results */
     struct tw_metrics *metrics;    /* may be NULL */
 };

@@ -8,6 +8,10 @@
  * here, for Prometheus's sentences).
  *
  * Matching is by step: two series of one signature are fine as long as they do not meet.
+ *
+ * fill: where a side has no series of a signature at a step, a number stands for it. Then each
+ * series of the many side has one more row, against the number, and each of the one side has one,
+ * behind all others, since only then it is known where the many side has nothing.
  */
 #include "config.h"
 
@@ -22,17 +26,22 @@
 #define NONE UINT32_MAX
 
 struct pair {
-    uint32_t many, one, signature, output; /* output: number of its label set */
+    uint32_t many, one;         /* NONE: the number that is filled in */
+    uint32_t signature, output; /* output: number of its label set */
 };
 
 struct join {
     struct query_op op;
     struct query_op *left, *right;
     struct query_op *many, *one;
-    struct query_matrix side;   /* the one side */
-    uint32_t *signature_of_one; /* by series of the one side */
-    uint32_t *first_one;        /* by signature: its newest series of the one side */
-    uint32_t *next_one;         /* by series: the one before with the same signature */
+    struct query_matrix side; /* the one side */
+    bool fills_many, fills_one, pulled_all;
+    double *fill_many, *fill_one; /* rows of the number filled in */
+    uint64_t *many_any, *one_any; /* by signature: steps at which the side has any point */
+    uint32_t *signature_of_many;  /* by series of the many side; NONE: not on the one side */
+    uint32_t *signature_of_one;   /* by series of the one side */
+    uint32_t *first_one;          /* by signature: its newest series of the one side */
+    uint32_t *next_one;           /* by series: the one before with the same signature */
     size_t signature_count;
     struct pair *pairs;
     size_t pair_count, output_count;
@@ -87,21 +96,31 @@ static struct wire_labels result_labels(const struct join *join, struct tw_arena
     return labels;
 }
 
-/* ---- open ---- */
-static enum tw_code index_one_side(struct join *join, struct query_exec *exec,
-                                   struct query_label_index *index, struct tw_err *err)
+/* The labels of what is filled in for the series that it stands against. */
+static struct wire_labels filled_labels(const struct join *join, struct tw_arena *arena,
+                                        struct wire_labels other)
 {
-    size_t count = join->one->series_count;
-    enum tw_code code = query_label_index_init(index, exec, count, err);
+    return query_labels_signature(arena, other, matching_of(join));
+}
+
+/* ---- open ---- */
+static enum tw_code index_sides(struct join *join, struct query_exec *exec,
+                                struct query_label_index *index, struct tw_err *err)
+{
+    size_t count = join->one->series_count, many_count = join->many->series_count;
+    size_t signatures_max = count + (join->fills_one ? many_count : 0);
+    enum tw_code code = query_label_index_init(index, exec, signatures_max, err);
     if (!code)
         code = alloc_u32(exec, count, &join->signature_of_one, err);
     if (!code)
+        code = alloc_u32(exec, many_count, &join->signature_of_many, err);
+    if (!code)
         code = alloc_u32(exec, count, &join->next_one, err);
     if (!code)
-        code = alloc_u32(exec, count, &join->first_one, err);
+        code = alloc_u32(exec, signatures_max, &join->first_one, err);
     if (code)
         return code;
-    memset(join->first_one, 0xff, count * sizeof *join->first_one);
+    memset(join->first_one, 0xff, signatures_max * sizeof *join->first_one);
     for (size_t i = 0; i < count; i++) {
         struct wire_labels signature =
             query_labels_signature(exec->arena, join->one->labels[i], matching_of(join));
@@ -110,29 +129,51 @@ static enum tw_code index_one_side(struct join *join, struct query_exec *exec,
         join->next_one[i] = join->first_one[number];
         join->first_one[number] = (uint32_t)i;
     }
+    for (size_t i = 0; i < many_count; i++) {
+        struct wire_labels signature =
+            query_labels_signature(exec->arena, join->many->labels[i], matching_of(join));
+        size_t number = join->fills_one ? query_label_index_add(index, signature)
+                                        : query_label_index_find(index, signature);
+        join->signature_of_many[i] = number == SIZE_MAX ? NONE : (uint32_t)number;
+    }
     join->signature_count = index->count;
-    return query_exec_worked(exec, count, err);
+    return query_exec_worked(exec, count + many_count, err);
 }
 
-static enum tw_code make_pairs(struct join *join, struct query_exec *exec,
-                               const struct query_label_index *index, struct tw_err *err)
+static size_t count_pairs(const struct join *join)
 {
-    size_t many_count = join->many->series_count, count = 0;
-    uint32_t *signatures;
-    void *memory;
-    struct query_label_index outputs;
-    enum tw_code code = alloc_u32(exec, many_count, &signatures, err);
-    if (code)
-        return code;
+    size_t many_count = join->many->series_count;
+    size_t count =
+        (join->fills_one ? many_count : 0) + (join->fills_many ? join->one->series_count : 0);
     for (size_t i = 0; i < many_count; i++) {
-        size_t number = query_label_index_find(
-            index, query_labels_signature(exec->arena, join->many->labels[i], matching_of(join)));
-        signatures[i] = number == SIZE_MAX ? NONE : (uint32_t)number;
-        for (uint32_t k = number == SIZE_MAX ? NONE : join->first_one[number]; k != NONE;
+        uint32_t signature = join->signature_of_many[i];
+        for (uint32_t k = signature == NONE ? NONE : join->first_one[signature]; k != NONE;
              k = join->next_one[k])
             count++;
     }
-    code = query_exec_alloc(exec, count, sizeof *join->pairs, &memory, err);
+    return count;
+}
+
+static void add_pair(struct join *join, struct query_exec *exec, struct query_label_index *outputs,
+                     uint32_t many, uint32_t one, uint32_t signature)
+{
+    struct wire_labels many_labels = many == NONE
+                                         ? filled_labels(join, exec->arena, join->one->labels[one])
+                                         : join->many->labels[many];
+    struct wire_labels one_labels =
+        one == NONE ? filled_labels(join, exec->arena, many_labels) : join->one->labels[one];
+    struct wire_labels labels = result_labels(join, exec->arena, many_labels, one_labels);
+    join->op.labels[join->pair_count] = labels;
+    join->pairs[join->pair_count++] =
+        (struct pair){many, one, signature, (uint32_t)query_label_index_add(outputs, labels)};
+}
+
+static enum tw_code make_pairs(struct join *join, struct query_exec *exec, struct tw_err *err)
+{
+    size_t count = count_pairs(join);
+    void *memory;
+    struct query_label_index outputs;
+    enum tw_code code = query_exec_alloc(exec, count, sizeof *join->pairs, &memory, err);
     join->pairs = memory;
     if (!code)
         code = query_label_index_init(&outputs, exec, count, err);
@@ -141,19 +182,19 @@ static enum tw_code make_pairs(struct join *join, struct query_exec *exec,
     if (code)
         return code;
     join->pair_count = 0;
-    for (uint32_t i = 0; i < many_count; i++) {
-        uint32_t one = signatures[i] == NONE ? NONE : join->first_one[signatures[i]];
-        for (; one != NONE; one = join->next_one[one]) {
-            struct wire_labels labels =
-                result_labels(join, exec->arena, join->many->labels[i], join->one->labels[one]);
-            join->op.labels[join->pair_count] = labels;
-            join->pairs[join->pair_count++] = (struct pair){
-                i, one, signatures[i], (uint32_t)query_label_index_add(&outputs, labels)};
-        }
+    for (uint32_t i = 0; i < join->many->series_count; i++) {
+        uint32_t signature = join->signature_of_many[i];
+        uint32_t one = signature == NONE ? NONE : join->first_one[signature];
+        for (; one != NONE; one = join->next_one[one])
+            add_pair(join, exec, &outputs, i, one, signature);
+        if (join->fills_one)
+            add_pair(join, exec, &outputs, i, NONE, signature);
         code = query_exec_worked(exec, 1, err);
         if (code)
             return code;
     }
+    for (uint32_t i = 0; join->fills_many && i < join->one->series_count; i++)
+        add_pair(join, exec, &outputs, NONE, i, join->signature_of_one[i]);
     join->output_count = outputs.count;
     return TW_OK;
 }
@@ -162,18 +203,19 @@ static enum tw_code make_pairs(struct join *join, struct query_exec *exec,
  * there. */
 static enum tw_code find_duplicates(struct join *join, struct query_exec *exec, struct tw_err *err)
 {
-    uint64_t *seen;
     size_t words = join->side.words;
-    enum tw_code code = alloc_bits(exec, join->signature_count, words, &seen, err);
+    enum tw_code code = alloc_bits(exec, join->signature_count, words, &join->one_any, err);
     if (!code)
         code = alloc_bits(exec, 1, words, &join->duplicate_steps, err);
     if (!code)
         code = alloc_bits(exec, 1, words, &join->many_seen, err);
     if (code)
         return code;
+    if (join->fills_many) /* then all of the one side is used */
+        query_bits_fill(join->many_seen, join->side.stride);
     join->duplicate[0] = join->duplicate[1] = NONE;
     for (uint32_t i = 0; i < join->side.count; i++) {
-        uint64_t *bits = seen + join->signature_of_one[i] * words;
+        uint64_t *bits = join->one_any + join->signature_of_one[i] * words;
         const uint64_t *present = join->side.present + i * words;
         for (size_t w = 0; w < words; w++) {
             uint64_t both = bits[w] & present[w];
@@ -192,23 +234,49 @@ static enum tw_code find_duplicates(struct join *join, struct query_exec *exec, 
     return TW_OK;
 }
 
+/* Rows of the numbers that are filled in, and where the many side has points. */
+static enum tw_code prepare_fills(struct join *join, struct query_exec *exec, struct tw_err *err)
+{
+    const struct query_matching *matching = matching_of(join);
+    size_t steps = join->op.grid.steps;
+    void *many, *one;
+    enum tw_code code =
+        alloc_bits(exec, join->signature_count, query_words(steps), &join->many_any, err);
+    if (!code)
+        code = query_exec_alloc(exec, steps, sizeof(double), &many, err);
+    if (!code)
+        code = query_exec_alloc(exec, steps, sizeof(double), &one, err);
+    if (code)
+        return code;
+    join->fill_many = many;
+    join->fill_one = one;
+    for (size_t s = 0; s < steps; s++) {
+        join->fill_many[s] = matching->fill_left;
+        join->fill_one[s] = matching->fill_right;
+    }
+    return TW_OK;
+}
+
 static enum tw_code join_open(struct query_op *op, struct query_exec *exec, struct query_grid grid,
                               struct tw_err *err)
 {
     struct join *join = (struct join *)op;
     struct query_label_index index;
     join->tile = (struct query_tile){0};
+    join->pulled_all = false;
     enum tw_code code = query_op_open(join->one, exec, grid, err);
     if (!code)
         code = query_op_open(join->many, exec, grid, err);
     if (!code)
-        code = index_one_side(join, exec, &index, err);
+        code = index_sides(join, exec, &index, err);
     if (!code)
-        code = make_pairs(join, exec, &index, err);
+        code = make_pairs(join, exec, err);
     if (!code)
         code = query_op_materialise(join->one, exec, &join->side, err);
     if (!code)
         code = find_duplicates(join, exec, err);
+    if (!code && (join->fills_many || join->fills_one))
+        code = prepare_fills(join, exec, err);
     size_t words = query_words(grid.steps);
     if (!code && matching_of(join)->card == QUERY_ONE_TO_ONE)
         code = alloc_bits(exec, join->signature_count, words, &join->matched, err);
@@ -251,8 +319,15 @@ static enum tw_code pull(struct join *join, struct query_exec *exec, struct tw_e
     enum tw_code code = query_op_next(join->many, exec, &join->tile, err);
     if (code)
         return code;
+    join->pulled_all = join->tile.count == 0;
     for (size_t i = 0; i < join->tile.count * join->tile.words; i++)
         join->many_seen[i % join->tile.words] |= join->tile.present[i];
+    for (size_t i = 0; join->fills_many && i < join->tile.count; i++) {
+        uint32_t signature = join->signature_of_many[join->tile.first + i];
+        for (size_t w = 0; signature != NONE && w < join->tile.words; w++)
+            join->many_any[signature * join->tile.words + w] |=
+                join->tile.present[i * join->tile.words + w];
+    }
     return check_duplicates(join, exec, err);
 }
 
@@ -289,14 +364,23 @@ static enum tw_code compute_pair(struct join *join, struct query_exec *exec,
                                  const struct pair *pair, double *values, uint64_t *present,
                                  struct tw_err *err)
 {
-    size_t row = pair->many - join->tile.first, words = join->tile.words;
-    const double *many = join->tile.values + row * join->tile.stride;
-    const double *one = join->side.values + pair->one * join->side.stride;
-    const uint64_t *many_present = join->tile.present + row * words;
-    const uint64_t *one_present = join->side.present + pair->one * words;
+    size_t words = query_words(join->op.grid.steps);
+    const double *many = join->fill_many, *one = join->fill_one;
+    const uint64_t *many_present = NULL, *one_present = NULL;
     bool swapped = join->many == join->right;
+    if (pair->many != NONE) {
+        size_t row = pair->many - join->tile.first;
+        many = join->tile.values + row * join->tile.stride;
+        many_present = join->tile.present + row * words;
+    }
+    if (pair->one != NONE) {
+        one = join->side.values + pair->one * join->side.stride;
+        one_present = join->side.present + pair->one * words;
+    }
     for (size_t w = 0; w < words; w++)
-        present[w] = many_present[w] & one_present[w];
+        present[w] =
+            (many_present ? many_present[w] : ~join->many_any[pair->signature * words + w]) &
+            (one_present ? one_present[w] : ~join->one_any[pair->signature * words + w]);
     const struct query_binary_row operation = {
         .op = join->op.node->binary.op,
         .return_bool = join->op.node->binary.return_bool,
@@ -304,9 +388,9 @@ static enum tw_code compute_pair(struct join *join, struct query_exec *exec,
         .right = swapped ? many : one,
         .out = values,
         .present = present,
-        .steps = join->tile.stride,
+        .steps = join->op.grid.steps,
     };
-    query_binary_apply(&operation);
+    query_binary_apply(&operation, exec, join->op.node);
     return check_pair(join, exec, pair, present, words, err);
 }
 
@@ -318,9 +402,10 @@ static enum tw_code join_next(struct query_op *op, struct query_exec *exec,
     enum tw_code code = TW_OK;
     for (size_t r = 0; !code && r < ret_tile->count; r++) {
         const struct pair *pair = &join->pairs[ret_tile->first + r];
-        while (!code && pair->many >= join->tile.first + join->tile.count) {
+        while (!code && !join->pulled_all &&
+               (pair->many == NONE || pair->many >= join->tile.first + join->tile.count)) {
             code = pull(join, exec, err);
-            TW_ASSERT(code || join->tile.count > 0);
+            TW_ASSERT(code || pair->many == NONE || join->tile.count > 0);
         }
         if (!code)
             code = compute_pair(join, exec, pair, ret_tile->values + r * ret_tile->stride,
@@ -328,9 +413,8 @@ static enum tw_code join_next(struct query_op *op, struct query_exec *exec,
     }
     if (code || ret_tile->count > 0)
         return code;
-    do /* what matches nothing still decides whether duplicates are an error */
+    while (!code && !join->pulled_all) /* what matches nothing decides about duplicates, too */
         code = pull(join, exec, err);
-    while (!code && join->tile.count > 0);
     return code;
 }
 
@@ -347,5 +431,8 @@ struct query_op *query_join_op(struct tw_arena *arena, const struct query_node *
     join->right = right;
     join->many = swapped ? right : left;
     join->one = swapped ? left : right;
+    /* Prometheus's: with group_right, too, "left" is the many side. */
+    join->fills_many = node->binary.matching.fills_left;
+    join->fills_one = node->binary.matching.fills_right;
     return &join->op;
 }

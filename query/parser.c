@@ -16,7 +16,9 @@ static enum tw_code parse_expression(struct query_parser *parser, int precedence
 /* Words of Prometheus's language that are not known here yet: whoever writes them is told so,
  * rather than that there is a mistake. */
 static const char *const later_words[] = {
-    "anchored",        "smoothed", "fill", "fill_left", "fill_right", "histogram_quantiles",
+    "anchored",
+    "smoothed",
+    "histogram_quantiles",
     "start_timestamp",
 };
 
@@ -341,24 +343,15 @@ static enum tw_code parse_unary(struct query_parser *parser, struct query_node *
     return TW_OK;
 }
 
-/* bool, on (...), ignoring (...), group_left (...), group_right (...) behind an operator. */
-static enum tw_code parse_matching(struct query_parser *parser, struct query_node *node,
-                                   struct tw_err *err)
+/* on (...) and ignoring (...), with group_left (...) or group_right (...). */
+static enum tw_code parse_labels_matched(struct query_parser *parser, struct query_node *node,
+                                         struct tw_err *err)
 {
     struct query_matching *matching = &node->binary.matching;
-    enum tw_code code = TW_OK;
-    if (query_token_is_set(node->binary.op))
-        matching->card = QUERY_MANY_TO_MANY;
-    if (parser->token.type == QUERY_TOKEN_BOOL) {
-        node->binary.return_bool = true;
-        query_parser_advance(parser);
-    }
-    if (parser->token.type != QUERY_TOKEN_ON && parser->token.type != QUERY_TOKEN_IGNORING)
-        return TW_OK;
     matching->given = true;
     matching->on = parser->token.type == QUERY_TOKEN_ON;
     query_parser_advance(parser);
-    code = query_parser_label_list(parser, &matching->labels, err);
+    enum tw_code code = query_parser_label_list(parser, &matching->labels, err);
     if (code)
         return code;
     if (parser->token.type != QUERY_TOKEN_GROUP_LEFT &&
@@ -376,6 +369,70 @@ static enum tw_code parse_matching(struct query_parser *parser, struct query_nod
                : TW_OK;
 }
 
+/* Metrics may have these names; with a parenthesis behind they are modifiers. */
+static bool at_fill(const struct query_parser *parser)
+{
+    return parser->next.type == QUERY_TOKEN_LEFT_PAREN &&
+           (query_parser_at_word(parser, "fill") || query_parser_at_word(parser, "fill_left") ||
+            query_parser_at_word(parser, "fill_right"));
+}
+
+/* fill(0), fill_left(-Inf), fill_right(NaN) */
+static enum tw_code parse_fill(struct query_parser *parser, struct query_matching *matching,
+                               struct tw_err *err)
+{
+    struct query_token word = parser->token;
+    bool left = !query_parser_at_word(parser, "fill_right");
+    bool right = !query_parser_at_word(parser, "fill_left");
+    double value = 0;
+    if ((left && matching->fills_left) || (right && matching->fills_right))
+        return query_parser_unexpected(parser, "fill modifiers", NULL, err);
+    if (!(parser->features & QUERY_FEATURE_FILL))
+        return SYNTAX(parser, word.start, word.end, err,
+                      "fill modifiers are experimental and must be enabled with "
+                      "--enable-feature=promql-binop-fill-modifiers");
+    query_parser_advance(parser);
+    query_parser_advance(parser);
+    bool negative = parser->token.type == QUERY_TOKEN_SUB;
+    if (negative || parser->token.type == QUERY_TOKEN_ADD)
+        query_parser_advance(parser);
+    if (parser->token.type != QUERY_TOKEN_NUMBER && parser->token.type != QUERY_TOKEN_DURATION)
+        return query_parser_unexpected(parser, "fill modifier", "number", err);
+    enum tw_code code = query_parser_number(parser, &value, err);
+    if (!code)
+        code = query_parser_take(parser, QUERY_TOKEN_RIGHT_PAREN, "fill modifier", "\")\"", err);
+    value = negative ? -value : value;
+    if (left) {
+        matching->fills_left = true;
+        matching->fill_left = value;
+    }
+    if (right) {
+        matching->fills_right = true;
+        matching->fill_right = value;
+    }
+    return code;
+}
+
+/* bool, on (...), ignoring (...), group_left (...), group_right (...), fill (...) behind an
+ * operator. */
+static enum tw_code parse_matching(struct query_parser *parser, struct query_node *node,
+                                   struct tw_err *err)
+{
+    struct query_matching *matching = &node->binary.matching;
+    enum tw_code code = TW_OK;
+    if (query_token_is_set(node->binary.op))
+        matching->card = QUERY_MANY_TO_MANY;
+    if (parser->token.type == QUERY_TOKEN_BOOL) {
+        node->binary.return_bool = true;
+        query_parser_advance(parser);
+    }
+    if (parser->token.type == QUERY_TOKEN_ON || parser->token.type == QUERY_TOKEN_IGNORING)
+        code = parse_labels_matched(parser, node, err);
+    while (!code && at_fill(parser))
+        code = parse_fill(parser, matching, err);
+    return code;
+}
+
 static enum query_value_type binary_type(const struct query_node *node)
 {
     return node->binary.left->value_type == QUERY_TYPE_SCALAR &&
@@ -391,10 +448,6 @@ static enum tw_code parse_binary(struct query_parser *parser, int precedence,
         query_parser_node(parser, QUERY_NODE_BINARY, QUERY_TYPE_NONE, (*left)->start);
     node->binary.op = parser->token.type;
     node->binary.left = *left;
-    if (node->binary.op == QUERY_TOKEN_TRIM_LOWER || node->binary.op == QUERY_TOKEN_TRIM_UPPER)
-        return query_error_at(err, TW_UNSUPPORTED, parser->ast->text, parser->token.start,
-                              parser->token.end, "the operator %s is not supported yet",
-                              query_token_spelling(node->binary.op));
     query_parser_advance(parser);
     enum tw_code code = parse_matching(parser, node, err);
     /* Right-associative: only the power. */
