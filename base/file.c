@@ -261,6 +261,15 @@ enum tw_code tw_file_free_bytes(const char *path, uint64_t *ret_bytes, struct tw
     return TW_OK;
 }
 
+enum tw_code tw_file_disk_bytes(const char *path, uint64_t *ret_bytes, struct tw_err *err)
+{
+    struct statvfs status;
+    if (statvfs(path, &status) != 0)
+        return tw_err_errno(err, errno, "cannot ask for the size of the disk of '%s'", path);
+    *ret_bytes = (uint64_t)status.f_blocks * status.f_frsize;
+    return TW_OK;
+}
+
 enum tw_code tw_file_folder_bytes(const char *folder, uint64_t *ret_bytes, struct tw_err *err)
 {
     walk_bytes = 0;

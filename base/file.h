@@ -38,6 +38,9 @@ TW_MUST_CHECK enum tw_code tw_file_folder_bytes(const char *folder, uint64_t *re
 /* Bytes that the file system of path has left for this process. */
 TW_MUST_CHECK enum tw_code tw_file_free_bytes(const char *path, uint64_t *ret_bytes,
                                               struct tw_err *err);
+/* All bytes of the file system of path, used or not. */
+TW_MUST_CHECK enum tw_code tw_file_disk_bytes(const char *path, uint64_t *ret_bytes,
+                                              struct tw_err *err);
 /* Removes a folder and all below it; fine if it is not there. */
 TW_MUST_CHECK enum tw_code tw_file_remove_folder(const char *path, struct tw_err *err);
 bool tw_file_exists(const char *path);

@@ -194,9 +194,6 @@ static enum tw_code check_top(const struct daemon_configuration *configuration, 
 static enum tw_code refuse_unsupported(const struct daemon_configuration *configuration,
                                        struct tw_err *err)
 {
-    static const char *const storage_keys[] = {
-        "external",   "retention_size",        "retention_rules",
-        "series_max", "series_max_per_source", NULL};
     const char *name = configuration->name;
     const struct tw_yaml *storage, *forward = tw_yaml_member(configuration->root, "forward");
     if (!tw_yaml_is_null(forward) && (forward->kind == TW_YAML_SCALAR || forward->count > 0))
@@ -206,7 +203,7 @@ static enum tw_code refuse_unsupported(const struct daemon_configuration *config
     enum tw_code code =
         tw_yaml_get_node(name, configuration->root, "storage", TW_YAML_MAPPING, &storage, err);
     if (code == TW_OK)
-        code = tw_yaml_check_keys(name, storage, storage_keys, err);
+        code = tw_yaml_check_keys(name, storage, daemon_storage_keys, err);
     if (code != TW_OK)
         return code;
     const struct tw_yaml *external = tw_yaml_member(storage, "external");

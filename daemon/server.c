@@ -59,6 +59,17 @@ struct daemon_server {
     struct daemon_configuration *configuration;
 };
 
+static struct tsdb_db_options store_options(struct daemon_server *server,
+                                            const struct daemon_storage *storage)
+{
+    struct tsdb_db_options options = {.folder = server->params->data,
+                                      .clock = server->clock,
+                                      .metrics = server->metrics,
+                                      .retention_ms = server->params->retention};
+    daemon_storage_fill(storage, &options);
+    return options;
+}
+
 /* ---- configuration ---- */
 
 static void show_config(void *owner, struct tw_buf *ret_yaml)
@@ -70,26 +81,66 @@ static void show_config(void *owner, struct tw_buf *ret_yaml)
     tw_lock_release(&server->lock);
 }
 
+/* Gives the store what the file says of it, and keeps it in *ret, which is the caller's. */
+static enum tw_code apply_storage(struct daemon_server *server,
+                                  const struct daemon_configuration *configuration,
+                                  struct daemon_storage *ret, struct tw_err *err)
+{
+    enum tw_code code = daemon_storage_read(
+        configuration->name, tw_yaml_member(configuration->root, "storage"), ret, err);
+    if (code != TW_OK)
+        return code;
+    struct tsdb_db_options options = store_options(server, ret);
+    code = tsdb_db_reconfigure(server->db, &options, err);
+    if (code != TW_OK)
+        daemon_storage_fini(ret);
+    return code;
+}
+
+static enum tw_code apply_alerts(struct daemon_server *server,
+                                 const struct daemon_configuration *configuration,
+                                 struct tw_err *err)
+{
+    struct alert_settings settings =
+        daemon_configuration_alerts(configuration, tw_buf_cstr(&server->external_url));
+    return alert_manager_reload(server->alerts, &settings, err);
+}
+
+/* What a file that failed half-way had changed. */
+static void revert_locked(struct daemon_server *server, bool alerts)
+{
+    struct tw_err ignored;
+    struct tsdb_db_options options = store_options(server, &server->storage);
+    (void)!tsdb_db_reconfigure(server->db, &options, &ignored);
+    if (alerts && server->configuration)
+        (void)!apply_alerts(server, server->configuration, &ignored);
+}
+
 /* The scalers are checked before anything changes; so their load fails only where the environment
- * does, and then the alerts get back what they had. */
+ * does, and then store and alerts get back what they had. */
 static enum tw_code apply_locked(struct daemon_server *server,
                                  const struct daemon_configuration *configuration,
                                  struct tw_err *err)
 {
-    const char *url = tw_buf_cstr(&server->external_url);
-    struct alert_settings settings = daemon_configuration_alerts(configuration, url);
+    struct daemon_storage storage;
     enum tw_code code = scale_manager_check(configuration->name, configuration->scalers, err);
     if (code == TW_OK)
-        code = alert_manager_reload(server->alerts, &settings, err);
+        code = apply_storage(server, configuration, &storage, err);
     if (code != TW_OK)
         return code;
-    code = scale_manager_load(server->scalers, configuration->name, configuration->scalers, err);
-    if (code != TW_OK && server->configuration) {
-        struct tw_err ignored;
-        settings = daemon_configuration_alerts(server->configuration, url);
-        (void)!alert_manager_reload(server->alerts, &settings, &ignored);
+    code = apply_alerts(server, configuration, err);
+    bool alerts = code == TW_OK;
+    if (code == TW_OK)
+        code =
+            scale_manager_load(server->scalers, configuration->name, configuration->scalers, err);
+    if (code != TW_OK) {
+        revert_locked(server, alerts);
+        daemon_storage_fini(&storage);
+        return code;
     }
-    return code;
+    daemon_storage_fini(&server->storage);
+    server->storage = storage;
+    return TW_OK;
 }
 
 static enum tw_code load_locked(struct daemon_server *server, struct tw_err *err)
@@ -152,11 +203,7 @@ static enum tw_code open_store(struct daemon_server *server,
         configuration->name, tw_yaml_member(configuration->root, "storage"), storage, err);
     if (code != TW_OK)
         return code;
-    struct tsdb_db_options options = {.folder = server->params->data,
-                                      .clock = server->clock,
-                                      .metrics = server->metrics,
-                                      .retention_ms = server->params->retention};
-    daemon_storage_fill(storage, &options);
+    struct tsdb_db_options options = store_options(server, storage);
     code = tsdb_db_open(&options, &server->db, err);
     if (code != TW_OK)
         return tw_err_wrap(err, "--data");
@@ -245,6 +292,7 @@ static void add_routes(struct daemon_server *server)
     server->status.params = server->params;
     server->status.metrics = server->metrics;
     server->status.clock = server->clock;
+    server->status.db = server->db;
     server->status.show_config = show_config;
     server->status.reload = reload;
     server->status.quit = quit;

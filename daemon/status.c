@@ -35,7 +35,13 @@ static enum tw_http_verdict ready(void *user, struct tw_http_exchange *exchange)
     const struct daemon_status *status = user;
     if (!atomic_load(&status->ready))
         return answer_text(exchange, 503, "Tidewatch is starting or stopping.\n");
-    return answer_text(exchange, 200, "Tidewatch is Ready.\n");
+    /* Read-only, it still answers and alerts: whoever balances load is to go on sending queries. */
+    struct tsdb_db_status store;
+    tsdb_db_status(status->db, &store);
+    (void)answer_text(exchange, 200, "Tidewatch is Ready.\n");
+    if (store.code != TW_OK)
+        tw_buf_appendf(&exchange->response.body, "The store takes no samples: %s\n", store.message);
+    return TW_HTTP_DONE;
 }
 
 static enum tw_http_verdict reload(void *user, struct tw_http_exchange *exchange)
@@ -116,6 +122,25 @@ static void member_time(struct tw_json_writer *writer, const char *key, int64_t 
     tw_json_member_cstr(writer, key, text);
 }
 
+static void write_store(struct tsdb_db *db, struct tw_json_writer *writer)
+{
+    struct tsdb_db_status store;
+    tsdb_db_status(db, &store);
+    tw_json_key(writer, TW_STR("store"));
+    tw_json_begin_object(writer);
+    tw_json_member_cstr(writer, "state", store.read_only ? "read-only" : "writable");
+    tw_json_member_cstr(writer, "reason", tsdb_read_only_text(store.read_only));
+    tw_json_member_cstr(writer, "message", store.message);
+    tw_json_member_int(writer, "diskFreeBytes", (int64_t)store.disk_free);
+    tw_json_member_int(writer, "diskReserveBytes", (int64_t)store.disk_reserve);
+    tw_json_member_int(writer, "retentionSizeBytes", (int64_t)store.size_max);
+    tw_json_member_int(writer, "partitions", (int64_t)store.partitions);
+    tw_json_member_int(writer, "headSeries", (int64_t)store.head_series);
+    tw_json_member_int(writer, "headSamples", (int64_t)store.head_samples);
+    tw_json_member_int(writer, "headBytes", (int64_t)store.head_bytes);
+    tw_json_end_object(writer);
+}
+
 /* Prometheus's fields; those of Go's run time have no meaning here and are left out. */
 static enum tw_http_verdict runtimeinfo(void *user, struct tw_http_exchange *exchange)
 {
@@ -138,6 +163,7 @@ static enum tw_http_verdict runtimeinfo(void *user, struct tw_http_exchange *exc
     member_time(&writer, "lastConfigTime", atomic_load(&status->reload_ms));
     tw_json_member_int(&writer, "corruptionCount", 0);
     tw_json_member_cstr(&writer, "storageRetention", retention);
+    write_store(status->db, &writer);
     tw_json_end_object(&writer);
     tw_json_end_object(&writer);
     return TW_HTTP_DONE;

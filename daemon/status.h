@@ -15,12 +15,14 @@
 #include "base/http.h"
 #include "base/metrics.h"
 #include "daemon/params.h"
+#include "tsdb/db.h"
 
 /* What the routes need; outlives the router. */
 struct daemon_status {
     const struct daemon_params *params;
     struct tw_metrics *metrics;
     struct tw_clock *clock;
+    struct tsdb_db *db;
     int64_t start_ms;
     atomic_bool ready;
     atomic_bool reload_ok;

@@ -15,6 +15,10 @@ static void fini_matchers(const struct tsdb_matcher *matchers, size_t count)
     }
 }
 
+const char *const daemon_storage_keys[] = {
+    "external",   "retention_size", "disk_reserve",          "retention_rules",
+    "series_max", "downsampling",   "series_max_per_source", NULL};
+
 void daemon_storage_fini(struct daemon_storage *storage)
 {
     if (!storage->arena)
@@ -155,6 +159,8 @@ static enum tw_code read_size(const char *name, const struct tw_yaml *section,
     if (code == TW_OK && storage->size_max && storage->size_max < DAEMON_RETENTION_SIZE_MIN)
         code = tw_yaml_error(name, tw_yaml_member(section, "retention_size"), err,
                              "retention_size is at least 64MiB (0 = no bound)");
+    if (code == TW_OK && !tw_yaml_is_null(tw_yaml_member(section, "disk_reserve")))
+        code = tw_yaml_get_bytes(name, section, "disk_reserve", &storage->disk_reserve, err);
     return code;
 }
 
@@ -172,7 +178,8 @@ static enum tw_code read_limits(const char *name, const struct tw_yaml *section,
 enum tw_code daemon_storage_read(const char *name, const struct tw_yaml *section,
                                  struct daemon_storage *ret, struct tw_err *err)
 {
-    *ret = (struct daemon_storage){.arena = tw_arena_new(1024)};
+    *ret = (struct daemon_storage){.arena = tw_arena_new(1024),
+                                   .disk_reserve = TSDB_DISK_RESERVE_AUTO};
     enum tw_code code = section ? read_size(name, section, ret, err) : TW_OK;
     if (code == TW_OK && section)
         code = read_rules(name, section, ret, err);
@@ -188,6 +195,7 @@ enum tw_code daemon_storage_read(const char *name, const struct tw_yaml *section
 void daemon_storage_fill(const struct daemon_storage *storage, struct tsdb_db_options *options)
 {
     options->size_max = storage->size_max;
+    options->disk_reserve = storage->disk_reserve;
     options->series_max = (size_t)storage->series_max;
     options->series_max_per_source = (size_t)storage->series_max_per_source;
     options->retention_rules = storage->rules;

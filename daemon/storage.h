@@ -5,6 +5,7 @@
  *
  *   storage:
  *     retention_size: 50GiB        # of all below --data, the oldest days go first
+ *     disk_reserve: 256MiB         # below so much free space no samples are taken; 0 = no reserve
  *     downsampling: [{after: 30d, step: 5m}, {after: 180d, step: 1h, match: '{job!="slo"}'}]
  *     retention_rules:
  *       - {match: '{job="debug"}', keep: 3d}
@@ -30,7 +31,7 @@
 
 struct daemon_storage {
     struct tw_arena *arena;
-    uint64_t size_max;
+    uint64_t size_max, disk_reserve;
     int64_t series_max, series_max_per_source; /* 0 = the store's default, no limit */
     struct tsdb_retention_rule *rules;
     size_t rule_count;
@@ -38,11 +39,14 @@ struct daemon_storage {
     size_t downsampling_count;
 };
 
+/* The section's keys, for who checks them; NULL at the end. */
+extern const char *const daemon_storage_keys[];
+
 /* section: NULL when there is none. name: the file's. */
 TW_MUST_CHECK enum tw_code daemon_storage_read(const char *name, const struct tw_yaml *section,
                                                struct daemon_storage *ret, struct tw_err *err);
 void daemon_storage_fini(struct daemon_storage *storage);
-/* Into the options of a store, which borrows from it. */
+/* Into the options of a store, which copies what it keeps. */
 void daemon_storage_fill(const struct daemon_storage *storage, struct tsdb_db_options *options);
 
 #endif

@@ -33,6 +33,15 @@ static struct tsdb_group *take_group_locked(struct tsdb_db *db)
     return group;
 }
 
+void tsdb_db_fail_log_locked(struct tsdb_db *db, enum tw_code code, const struct tw_err *err)
+{
+    tw_lock_assert_held(&db->lock);
+    TW_ASSERT(!db->active);
+    db->state = code;
+    db->state_err = *err;
+    tw_err_wrap(&db->state_err, "the store takes no samples until its log can be written");
+}
+
 /* The generation's segment takes nothing more: what is committed stays readable, the keeper is
  * woken to open a new one. */
 static void fail_generation_locked(struct tsdb_db *db, struct tsdb_generation *generation,
@@ -44,9 +53,7 @@ static void fail_generation_locked(struct tsdb_db *db, struct tsdb_generation *g
     if (generation != db->active)
         return;
     tsdb_db_retire_active_locked(db);
-    db->state = code;
-    db->state_err = *err;
-    tw_err_wrap(&db->state_err, "the store takes no samples until its log can be written");
+    tsdb_db_fail_log_locked(db, code, err);
     tw_cond_signal(&db->keep);
 }
 
@@ -74,6 +81,7 @@ static void settle_locked(struct tsdb_db *db, struct tsdb_group *group, enum tw_
     struct tsdb_generation *generation = group->generation;
     if (code == TW_OK) {
         generation->log_bytes += group->records.size;
+        tsdb_room_spend_locked(db, generation);
         append_samples(db, group);
         for (size_t i = 0; i < group->histograms.count; i++)
             tsdb_head_append_histogram(generation->head, group->histograms.items[i].series,

@@ -132,8 +132,8 @@ static void register_metrics(struct tsdb_db *db)
                         "fail until they are salvaged or removed.",
                         read_damaged, db);
     tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_writable", "",
-                        "1 while samples are taken, 0 while the log cannot be written.",
-                        read_writable, db);
+                        "1 while samples are taken, 0 while the store is read-only.", read_writable,
+                        db);
 }
 
 /* ---- generations ---- */
@@ -322,19 +322,6 @@ static enum tw_code replay_segment(struct tsdb_db *db, uint64_t number, struct t
     return TW_OK;
 }
 
-/* Of the series that are active after the replay. */
-static void count_sources(struct tsdb_db *db)
-{
-    struct wire_label items[WIRE_LABELS_COUNT_MAX];
-    tw_lock_take(&db->lock);
-    for (uint32_t id = 0; db->index && id < tsdb_index_count(db->index); id++)
-        if (tsdb_bits_test(&db->previous, id))
-            tsdb_sources_count(&db->sources,
-                               tsdb_source_key(tsdb_index_labels(db->index, id, items)), true);
-    tsdb_sources_turn(&db->sources, false);
-    tw_lock_release(&db->lock);
-}
-
 static enum tw_code replay_log(struct tsdb_db *db, struct tw_err *err)
 {
     uint64_t *numbers, flushed = 0;
@@ -351,8 +338,11 @@ static enum tw_code replay_log(struct tsdb_db *db, struct tw_err *err)
                                     : replay_segment(db, numbers[i], err);
     if (code == TW_OK)
         code = finish_index(db, err);
-    if (code == TW_OK && db->options.series_max_per_source)
-        count_sources(db);
+    if (code == TW_OK && db->options.series_max_per_source) {
+        tw_lock_take(&db->lock);
+        tsdb_db_count_sources_locked(db);
+        tw_lock_release(&db->lock);
+    }
     db->next_number = count ? numbers[count - 1] + 1 : 1;
     if (db->next_number <= flushed)
         db->next_number = flushed + 1;
@@ -384,6 +374,25 @@ static enum tw_code open_tombstones(struct tsdb_db *db, struct tw_err *err)
         return code;
     code = tsdb_tombstones_open(db->catalog, rules, &db->tombstones, err);
     tsdb_erasers_unref(rules);
+    if (code == TW_OK)
+        code = tsdb_steps_make(&db->options, &db->steps, err);
+    return code;
+}
+
+/* On a full disk the store starts all the same, to be read, and to become smaller. */
+static enum tw_code begin_log(struct tsdb_db *db, struct tw_err *err)
+{
+    struct tw_err ignored; /* the next look says it again */
+    tw_lock_take(&db->keeping);
+    enum tw_code code = tsdb_keeper_rotate(db, err);
+    if (code == TW_NO_SPACE) {
+        tw_lock_take(&db->lock);
+        tsdb_db_fail_log_locked(db, code, err);
+        tw_lock_release(&db->lock);
+        code = TW_OK;
+    }
+    (void)(tsdb_room_look(db, &ignored) == TW_OK);
+    tw_lock_release(&db->keeping);
     return code;
 }
 
@@ -406,7 +415,7 @@ static enum tw_code open_parts(struct tsdb_db *db, struct tw_err *err)
     if (code == TW_OK)
         code = replay_log(db, err);
     if (code == TW_OK)
-        code = tsdb_keeper_rotate(db, err);
+        code = begin_log(db, err);
     if (code == TW_OK)
         code = tw_thread_start(&db->committer, "tsdb-commit", tsdb_committer_body, db, err);
     if (code == TW_OK && !db->options.manual)
@@ -428,6 +437,15 @@ static size_t default_head_bytes(void)
 
 #define OR_DEFAULT(option, value) ((option) = (option) ? (option) : (value))
 
+void tsdb_db_default_options(struct tsdb_db_options *options)
+{
+    OR_DEFAULT(options->flush_interval_ms, FLUSH_INTERVAL_MS);
+    OR_DEFAULT(options->series_max, SERIES_MAX);
+    OR_DEFAULT(options->head_bytes_max, default_head_bytes());
+    OR_DEFAULT(options->log_bytes_max, LOG_BYTES_MAX);
+    OR_DEFAULT(options->pending_samples_max, PENDING_SAMPLES_MAX);
+}
+
 enum tw_code tsdb_db_open(const struct tsdb_db_options *options, struct tsdb_db **ret_db,
                           struct tw_err *err)
 {
@@ -439,12 +457,10 @@ enum tw_code tsdb_db_open(const struct tsdb_db_options *options, struct tsdb_db 
     db->magic = DB_MAGIC;
     db->storage.ops = &tsdb_db_ops;
     db->options = *options;
-    OR_DEFAULT(db->options.flush_interval_ms, FLUSH_INTERVAL_MS);
-    OR_DEFAULT(db->options.series_max, SERIES_MAX);
-    OR_DEFAULT(db->options.head_bytes_max, default_head_bytes());
-    OR_DEFAULT(db->options.log_bytes_max, LOG_BYTES_MAX);
-    OR_DEFAULT(db->options.pending_samples_max, PENDING_SAMPLES_MAX);
+    tsdb_db_default_options(&db->options);
     code = tsdb_room_check(&db->options, err);
+    atomic_store(&db->room.size_max, db->options.size_max);
+    atomic_store(&db->room.disk_reserve, db->options.disk_reserve);
     db->clock = options->clock ? options->clock : tw_clock_system();
     db->folder = tw_str_dup(tw_str(options->folder));
     db->options.folder = db->folder;
@@ -529,6 +545,8 @@ struct tsdb_db *tsdb_db_close(struct tsdb_db *db)
     tsdb_sources_fini(&db->sources);
     tsdb_partitions_close(db->partitions);
     tsdb_tombstones_close(db->tombstones);
+    tsdb_steps_free(db->steps);
+    tsdb_steps_free(db->steps_next);
     tsdb_catalog_close(db->catalog);
     tw_buf_fini(&db->scratch);
     if (db->lock_fd >= 0)
@@ -549,14 +567,29 @@ struct tsdb_db *tsdb_db_close(struct tsdb_db *db)
     return NULL;
 }
 
+static void read_state_locked(struct tsdb_db *db, struct tsdb_db_status *ret)
+{
+    struct tw_err why;
+    if (!db->active && db->state != TW_OK) {
+        ret->code = db->state;
+        ret->read_only =
+            db->state == TW_NO_SPACE ? TSDB_READ_ONLY_DISK_FULL : TSDB_READ_ONLY_LOG_FAILED;
+        memcpy(ret->message, db->state_err.message, sizeof ret->message);
+    } else if ((ret->code = tsdb_room_refuse(db, &why)) != TW_OK) {
+        ret->read_only = (enum tsdb_read_only)atomic_load(&db->room.read_only);
+        memcpy(ret->message, why.message, sizeof ret->message);
+    }
+    ret->disk_free = atomic_load(&db->room.disk_free);
+    ret->disk_reserve = atomic_load(&db->room.disk_reserve);
+    ret->size_max = atomic_load(&db->room.size_max);
+}
+
 void tsdb_db_status(struct tsdb_db *db, struct tsdb_db_status *ret)
 {
     TW_CHECK_MAGIC(db, DB_MAGIC);
     memset(ret, 0, sizeof *ret);
     tw_lock_take(&db->lock);
-    ret->code = db->active ? TW_OK : db->state;
-    if (ret->code != TW_OK)
-        memcpy(ret->message, db->state_err.message, sizeof ret->message);
+    read_state_locked(db, ret);
     ret->head_series = db->active_series;
     ret->head_bytes = db->index ? tsdb_index_bytes(db->index) : 0;
     const struct tsdb_index *before = db->index;

@@ -47,6 +47,8 @@ struct tsdb_downsampling {
     int64_t after_ms, step_ms;
 };
 
+/* Of the disk, a fiftieth, 256 MiB at most. */
+#define TSDB_DISK_RESERVE_AUTO UINT64_MAX
 /* The least that tsdb_db_options.size_max may be. */
 #define TSDB_SIZE_MIN ((uint64_t)8 << 20)
 
@@ -57,11 +59,13 @@ struct tsdb_db_options {
     int64_t retention_ms;       /* 0 = off: everything is kept, 1970 included */
     const struct tsdb_retention_rule *retention_rules; /* copied */
     size_t retention_rule_count;
-    /* Of those that match a series and have come, the largest step counts. Borrowed until the store
-     * is closed. */
+    /* Of those that match a series and have come, the largest step counts. Copied. */
     const struct tsdb_downsampling *downsamplings;
     size_t downsampling_count;
     uint64_t size_max; /* of all below the folder, hard; the oldest days go first; 0 = none */
+    /* Below so many free bytes of the disk no samples are taken any more, so that flushes,
+     * deletions and rewrites find room. 0 = none, TSDB_DISK_RESERVE_AUTO. */
+    uint64_t disk_reserve;
     int64_t flush_interval_ms; /* 0 = 30 min */
     /* Limits, each 0 = the default named. */
     size_t series_max;            /* active ones: 10 million */
@@ -81,6 +85,12 @@ TW_MUST_CHECK enum tw_code tsdb_db_open(const struct tsdb_db_options *options,
 /* Commits and flushes what is there; no selection is open. Returns NULL. */
 struct tsdb_db *tsdb_db_close(struct tsdb_db *db);
 struct tsdb_storage *tsdb_db_storage(struct tsdb_db *db);
+/* Takes over what of the options may change while the store is open, or nothing: retention,
+ * downsampling, size_max, disk_reserve, limits of series and bytes. The next round of the keeper,
+ * and of rewrites, goes by them. */
+TW_MUST_CHECK enum tw_code tsdb_db_reconfigure(struct tsdb_db *db,
+                                               const struct tsdb_db_options *options,
+                                               struct tw_err *err);
 
 /* Seals the head, moves it into partitions, trims the log. Waits. */
 TW_MUST_CHECK enum tw_code tsdb_db_flush(struct tsdb_db *db, struct tw_err *err);
@@ -104,10 +114,28 @@ TW_MUST_CHECK enum tw_code tsdb_db_clean_tombstones(struct tsdb_db *db, struct t
 TW_MUST_CHECK enum tw_code tsdb_db_compact(struct tsdb_db *db, uint64_t *ret_before,
                                            uint64_t *ret_after, struct tw_err *err);
 
+/* Why the store only reads; the label `reason` of tidewatch_tsdb_read_only. */
+#define TSDB_READ_ONLY_TABLE(READ_ONLY)                                                            \
+    READ_ONLY(DISK_RESERVE, "disk_reserve")     /* less than disk_reserve is left */               \
+    READ_ONLY(RETENTION_SIZE, "retention_size") /* size_max is used, with nothing to drop */       \
+    READ_ONLY(DISK_FULL, "disk_full")           /* the log found no room */                        \
+    READ_ONLY(LOG_FAILED, "log_failed")         /* the log cannot be written */
+
+enum tsdb_read_only {
+    TSDB_WRITABLE,
+#define TSDB_READ_ONLY_ENUM(name, text) TSDB_READ_ONLY_##name,
+    TSDB_READ_ONLY_TABLE(TSDB_READ_ONLY_ENUM)
+#undef TSDB_READ_ONLY_ENUM
+        TSDB_READ_ONLY_COUNT
+};
+const char *tsdb_read_only_text(enum tsdb_read_only reason); /* "disk_reserve"; "" when writable */
+
 struct tsdb_db_status {
     enum tw_code code; /* TW_OK, or why nothing is taken */
+    enum tsdb_read_only read_only;
     char message[TW_ERR_MESSAGE_BYTES];
     uint64_t head_series, head_samples, head_bytes, partitions;
+    uint64_t disk_free, disk_reserve, size_max; /* of the last look at the disk */
 };
 void tsdb_db_status(struct tsdb_db *db, struct tsdb_db_status *ret);
 

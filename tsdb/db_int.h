@@ -43,7 +43,8 @@ struct tsdb_generation {
     struct tsdb_record_state record_state;
     int64_t born_ns;
     unsigned groups_pending;
-    uint64_t log_bytes; /* committed */
+    uint64_t log_bytes;  /* committed */
+    uint64_t room_bytes; /* of the segment's file, as the room has counted them */
     bool sealed, failed;
 };
 
@@ -86,6 +87,27 @@ struct tsdb_db_metrics {
         *dropped_for_size;
 };
 
+/* The store's bounds on the disk, and what is left within them; room.c. */
+struct tsdb_room {
+    atomic_ullong size_max, disk_reserve; /* 0 = none */
+    atomic_int read_only;                 /* enum tsdb_read_only: of the bounds, not of the log */
+    atomic_ullong disk_free, used;        /* as last looked at */
+    /* Guarded by the store's lock: bytes that the log has grown by since the last look, and by how
+     * many it may. */
+    uint64_t spent, left;
+    enum tsdb_read_only scarce; /* which bound is the nearer one */
+    bool called;                /* the keeper was woken for the next look */
+    /* Of the keeper alone. */
+    enum tsdb_read_only told; /* what was logged last */
+    bool flushed;             /* since it turned read-only */
+};
+
+/* What is downsampled: rules (keep_ms is the age from which on), each with its step. */
+struct tsdb_steps {
+    struct tsdb_erasers *rules;
+    int64_t step_ms[];
+};
+
 struct tsdb_db {
     struct tsdb_storage storage;
     unsigned magic;
@@ -125,9 +147,11 @@ struct tsdb_db {
     struct tw_lock keeping;
     /* Held for a round of rewrites; the same order. */
     struct tw_lock renewing;
+    struct tsdb_steps *steps;      /* guarded by renewing */
+    struct tsdb_steps *steps_next; /* guarded by lock: for the next round, or NULL */
     struct tw_cond renew; /* with lock: something is due, or the end */
     atomic_bool renewal_ends;
-    atomic_bool full;              /* size_max is reached, and there is nothing more to drop */
+    struct tsdb_room room;
     atomic_ullong rewriting_bytes; /* that the rewrite under way may write */
     struct tw_thread committer, keeper, renewal;
 };
@@ -155,8 +179,21 @@ static inline size_t tsdb_group_weight(const struct tsdb_group *group)
     return group->sample_count + group->histograms.count;
 }
 
+/* ---- settings.c ---- */
+TW_MUST_CHECK enum tw_code tsdb_steps_make(const struct tsdb_db_options *options,
+                                           struct tsdb_steps **ret_steps, struct tw_err *err);
+struct tsdb_steps *tsdb_steps_free(struct tsdb_steps *steps); /* NULL is fine; returns NULL */
+/* A round of rewrites begins: it goes by what was configured last. renewing is held. */
+void tsdb_steps_turn(struct tsdb_db *db);
+/* Of all active series; what was counted is forgotten. */
+void tsdb_db_count_sources_locked(struct tsdb_db *db);
+/* db.c: puts the defaults in place of zeros. */
+void tsdb_db_default_options(struct tsdb_db_options *options);
+
 /* ---- committer.c ---- */
 void tsdb_committer_body(void *db);
+/* There is no active generation, and this is why. */
+void tsdb_db_fail_log_locked(struct tsdb_db *db, enum tw_code code, const struct tw_err *err);
 
 /* ---- keeper.c ---- */
 void tsdb_keeper_body(void *db);
@@ -188,12 +225,26 @@ enum tw_code tsdb_db_make_rules(const struct tsdb_db_options *options,
 void tsdb_deletion_register(struct tsdb_db *db, struct tw_metrics *metrics);
 
 /* ---- room.c ---- */
-/* Checks options.size_max and fits the log's limit to it. */
+/* Checks options.size_max, settles disk_reserve and fits the log's limit to both. */
 enum tw_code tsdb_room_check(struct tsdb_db_options *options, struct tw_err *err);
-/* Drops the oldest partitions until the folder is within its bound; keeping is held. */
-enum tw_code tsdb_room_make(struct tsdb_db *db, struct tw_err *err);
-/* Whether so many bytes more are within the bound. */
+/* Looks at disk and folder, drops the oldest partitions until the folder is within its bound, and
+ * decides whether samples are taken. keeping is held. */
+enum tw_code tsdb_room_look(struct tsdb_db *db, struct tw_err *err);
+/* After a commit: what the segment has grown by is counted; a bound that is reached turns the store
+ * read-only at once. */
+void tsdb_room_spend_locked(struct tsdb_db *db, struct tsdb_generation *generation);
+/* Why nothing is taken; TW_OK when something is. */
+enum tw_code tsdb_room_refuse(const struct tsdb_db *db, struct tw_err *err);
+static inline bool tsdb_room_is_read_only(const struct tsdb_db *db)
+{
+    return atomic_load_explicit(&db->room.read_only, memory_order_relaxed) != TSDB_WRITABLE;
+}
+/* Whether so many bytes more are within the bound on the folder. */
 bool tsdb_room_has(struct tsdb_db *db, uint64_t bytes);
+/* Of the disk, what a rewrite or a snapshot leaves free. */
+uint64_t tsdb_room_spare(const struct tsdb_db *db);
+/* Says once in the log that the store turned read-only, or back. */
+void tsdb_room_tell(struct tsdb_db *db);
 void tsdb_room_register(struct tsdb_db *db, struct tw_metrics *metrics);
 
 /* ---- renewal.c ---- */

@@ -93,19 +93,16 @@ enum tw_code tsdb_ingest_begin(struct tsdb_db *db, const struct tw_context *cont
     if (code != TW_OK)
         return code;
     int64_t now_ms = tw_clock_wall_ms(db->clock);
-    int64_t oldest_ms = db->options.retention_ms ? now_ms - db->options.retention_ms : INT64_MIN;
     tw_lock_take(&db->lock);
+    int64_t oldest_ms = db->options.retention_ms ? now_ms - db->options.retention_ms : INT64_MIN;
     if (db->closing)
         code = tw_err_set(err, TW_UNAVAILABLE, "the store is closing");
     else if (!db->active) {
         if (err)
             *err = db->state_err;
         code = db->state;
-    } else if (atomic_load_explicit(&db->full, memory_order_relaxed))
-        code = tw_err_set(err, TW_NO_SPACE,
-                          "the data folder has reached the size that it is to be kept within, %llu "
-                          "bytes",
-                          (unsigned long long)db->options.size_max);
+    } else if (tsdb_room_is_read_only(db))
+        code = tsdb_room_refuse(db, err);
     else if (db->pending_samples > db->options.pending_samples_max)
         code = tw_err_set(err, TW_OVERLOAD,
                           "%zu samples wait for the disk, the limit is %zu: try again later",
@@ -426,6 +423,8 @@ enum tw_code tsdb_db_append_metadata(struct tsdb_storage *storage, const struct 
 {
     struct tsdb_db *db = (struct tsdb_db *)storage;
     enum tw_code code = tsdb_db_check_tenant(context, err);
+    if (code == TW_OK && tsdb_room_is_read_only(db))
+        code = tsdb_room_refuse(db, err);
     return code == TW_OK ? tsdb_catalog_put_metadata(db->catalog, items, count, err) : code;
 }
 

@@ -16,8 +16,9 @@
 #include "tsdb/flusher.h"
 
 #define ROUND_NS INT64_C(1000000000)
-/* The first one: what was replayed is not flushed while everybody asks what became of the store. */
-#define FIRST_ROUND_NS (20 * ROUND_NS)
+/* Before the first round: what was replayed is not flushed while everybody asks what became of the
+ * store. Until then only the room is looked after. */
+#define QUIET_NS (20 * ROUND_NS)
 /* After a failure the next try comes later, so that a full disk is not hammered. */
 #define RETRY_NS (5 * ROUND_NS)
 
@@ -139,16 +140,19 @@ enum tw_code tsdb_db_flush(struct tsdb_db *db, struct tw_err *err)
 
 /* ---- rounds ---- */
 
-/* Whether the active generation is to be replaced: there is none, or it is old or large. */
+/* Whether the active generation is to be replaced: there is none, or it is old or large, or the
+ * store turned read-only: what the log has takes less room in partitions. */
 static bool rotation_is_due(struct tsdb_db *db)
 {
     tw_lock_take(&db->lock);
     const struct tsdb_generation *active = db->active;
+    bool turned = tsdb_room_is_read_only(db) && !db->room.flushed;
+    db->room.flushed = tsdb_room_is_read_only(db);
     bool due = !active;
     if (active && !tsdb_db_active_is_empty_locked(db)) {
         int64_t age_ns = tw_clock_mono_ns(db->clock) - active->born_ns;
-        due =
-            age_ns / 1000000 >= db->options.flush_interval_ms || tsdb_db_is_over_budget_locked(db);
+        due = turned || age_ns / 1000000 >= db->options.flush_interval_ms ||
+              tsdb_db_is_over_budget_locked(db);
     }
     tw_lock_release(&db->lock);
     return due;
@@ -158,20 +162,23 @@ static enum tw_code enforce_retention(struct tsdb_db *db, struct tw_err *err)
 {
     size_t dropped = 0;
     enum tw_code code = TW_OK;
-    if (db->options.retention_ms)
-        code = tsdb_partitions_drop(
-            db->partitions, tw_clock_wall_ms(db->clock) - db->options.retention_ms, &dropped, err);
+    tw_lock_take(&db->lock);
+    int64_t retention_ms = db->options.retention_ms;
+    tw_lock_release(&db->lock);
+    if (retention_ms)
+        code = tsdb_partitions_drop(db->partitions, tw_clock_wall_ms(db->clock) - retention_ms,
+                                    &dropped, err);
     tw_metric_add(db->metrics.partitions_dropped, dropped);
-    return code == TW_OK ? tsdb_room_make(db, err) : code;
+    return code == TW_OK ? tsdb_room_look(db, err) : code;
 }
 
 enum tw_code tsdb_db_keep(struct tsdb_db *db, struct tw_err *err)
 {
     tw_lock_take(&db->keeping);
-    enum tw_code code = rotation_is_due(db) ? tsdb_keeper_rotate(db, err) : TW_OK;
-    /* Room is made even when none could be found for a new segment, and before a flush needs it. */
+    /* Room is made even when none can be found for a new segment, and before a flush needs it. */
     struct tw_err later;
-    enum tw_code flushed = tsdb_room_make(db, &later);
+    enum tw_code flushed = tsdb_room_look(db, &later);
+    enum tw_code code = rotation_is_due(db) ? tsdb_keeper_rotate(db, err) : TW_OK;
     if (flushed == TW_OK)
         flushed = tsdb_keeper_flush(db, &later);
     if (flushed == TW_OK)
@@ -191,10 +198,29 @@ enum tw_code tsdb_db_keep(struct tsdb_db *db, struct tw_err *err)
     return code;
 }
 
+static enum tw_code look(struct tsdb_db *db, struct tw_err *err)
+{
+    tw_lock_take(&db->keeping);
+    enum tw_code code = tsdb_room_look(db, err);
+    tw_lock_release(&db->keeping);
+    return code;
+}
+
+/* Nothing needs a whole round yet: the log works, and is small. */
+static bool may_be_quiet(struct tsdb_db *db, int64_t start_ns)
+{
+    tw_lock_take(&db->lock);
+    bool calm = db->active && !tsdb_db_is_over_budget_locked(db) && !tsdb_room_is_read_only(db) &&
+                tw_clock_mono_ns(tw_clock_system()) - start_ns < QUIET_NS;
+    tw_lock_release(&db->lock);
+    return calm;
+}
+
 void tsdb_keeper_body(void *argument)
 {
     struct tsdb_db *db = argument;
-    int64_t pause_ns = FIRST_ROUND_NS;
+    int64_t pause_ns = ROUND_NS, start_ns = tw_clock_mono_ns(tw_clock_system());
+    bool quiet = true;
     size_t aside = 0;
     tw_lock_take(&db->lock);
     while (!db->keeper_ends) {
@@ -203,7 +229,9 @@ void tsdb_keeper_body(void *argument)
             break;
         tw_lock_release(&db->lock);
         struct tw_err err;
-        bool failed = tsdb_db_keep(db, &err) != TW_OK;
+        quiet = quiet && may_be_quiet(db, start_ns);
+        bool failed = (quiet ? look(db, &err) : tsdb_db_keep(db, &err)) != TW_OK;
+        tsdb_room_tell(db);
         if (failed)
             tw_log(TW_LOG_ERROR, "tsdb.keeper", "cannot look after the store, trying again",
                    "err=%s", tw_log_quote(tw_str(err.message)));

@@ -199,6 +199,12 @@ enum tw_code tsdb_segment_append(struct tsdb_segment *segment, struct tw_str gro
     return TW_OK;
 }
 
+uint64_t tsdb_segment_bytes(const struct tsdb_segment *segment)
+{
+    TW_CHECK_MAGIC(segment, SEGMENT_MAGIC);
+    return tsdb_env_bytes(segment->env);
+}
+
 enum tw_code tsdb_segment_remove(const char *folder, uint64_t number, struct tw_err *err)
 {
     char *path = segment_path(folder, number);

@@ -30,6 +30,8 @@ struct tsdb_segment *tsdb_segment_close(struct tsdb_segment *segment); /* return
 /* Durable on TW_OK. After an error the segment takes nothing more: close it. */
 TW_MUST_CHECK enum tw_code tsdb_segment_append(struct tsdb_segment *segment, struct tw_str group,
                                                struct tw_err *err);
+/* That its file occupies. */
+uint64_t tsdb_segment_bytes(const struct tsdb_segment *segment);
 /* Unlinks a closed segment; durable. Fine if it is not there. */
 TW_MUST_CHECK enum tw_code tsdb_segment_remove(const char *folder, uint64_t number,
                                                struct tw_err *err);

@@ -53,6 +53,7 @@ endif
 	%D%/rows.c %D%/rows.h \
 	%D%/run.c %D%/run.h \
 	%D%/selection.c %D%/selection_int.h \
+	%D%/settings.c \
 	%D%/snapshot.c %D%/snapshot.h \
 	%D%/restore.c \
 	%D%/sources.c %D%/sources.h \

@@ -24,6 +24,8 @@
 #define WORKER_COUNT 2
 #define WORKER_QUEUE_MAX 64
 #define RETRY_AFTER TW_STR("1")
+/* Room on a disk does not come in a second. */
+#define RETRY_AFTER_ROOM TW_STR("10")
 
 enum outcome { STORED, PARTIAL, BAD, OVERLOADED, FAILED, OUTCOME_COUNT };
 
@@ -80,7 +82,8 @@ static void answer_error(struct request *request, const struct tw_err *err)
     bool retry = tw_code_retryable(err->code);
     count(request, err->code == TW_OVERLOAD ? OVERLOADED : retry ? FAILED : BAD);
     if (retry)
-        tw_http_add_header(&exchange->response, "Retry-After", RETRY_AFTER);
+        tw_http_add_header(&exchange->response, "Retry-After",
+                           err->code == TW_NO_SPACE ? RETRY_AFTER_ROOM : RETRY_AFTER);
     tw_http_error_text(exchange, err);
     add_written(request, 0, 0);
 }

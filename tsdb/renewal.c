@@ -32,8 +32,6 @@
  * rewrite: the second. */
 #define RUNS_MAX 24
 #define SMALL_RUNS_MAX 256
-/* Of the disk, that a rewrite leaves free. */
-#define SPARE_BYTES ((uint64_t)64 << 20)
 
 static const char *const cause_labels[] = {
 #define TSDB_REWRITE_LABEL(name, text) "cause=\"" text "\"",
@@ -142,25 +140,25 @@ static bool is_retention_due(struct tsdb_db *db, const struct tsdb_erasers *eras
 
 /* ---- downsampling ---- */
 
-static bool has_come(const struct tsdb_downsampling *downsampling, int64_t day, int64_t now_ms)
+static bool has_come(const struct tsdb_rule *rule, int64_t day, int64_t now_ms)
 {
-    return now_ms - downsampling->after_ms >= (day + 1) * TSDB_DAY_MS;
+    return now_ms - rule->keep_ms >= (day + 1) * TSDB_DAY_MS;
 }
 
 static int64_t step_of(void *user, int64_t day, int64_t now_ms, struct wire_labels labels)
 {
-    const struct tsdb_db *db = user;
+    const struct tsdb_steps *steps = ((const struct tsdb_db *)user)->steps;
     int64_t step_ms = 0;
-    for (size_t i = 0; i < db->options.downsampling_count; i++) {
-        const struct tsdb_downsampling *downsampling = &db->options.downsamplings[i];
-        if (downsampling->step_ms <= step_ms || !has_come(downsampling, day, now_ms))
+    for (size_t i = 0; i < tsdb_erasers_rule_count(steps->rules); i++) {
+        struct tsdb_rule rule = tsdb_erasers_rule(steps->rules, i);
+        if (steps->step_ms[i] <= step_ms || !has_come(&rule, day, now_ms))
             continue;
         bool match = true;
-        for (size_t j = 0; j < downsampling->matcher_count && match; j++)
-            match = tsdb_matcher_matches(&downsampling->matchers[j],
-                                         wire_labels_get(labels, downsampling->matchers[j].name));
+        for (size_t j = 0; j < rule.matcher_count && match; j++)
+            match = tsdb_matcher_matches(&rule.matchers[j],
+                                         wire_labels_get(labels, rule.matchers[j].name));
         if (match)
-            step_ms = downsampling->step_ms;
+            step_ms = steps->step_ms[i];
     }
     return step_ms;
 }
@@ -168,11 +166,13 @@ static int64_t step_of(void *user, int64_t day, int64_t now_ms, struct wire_labe
 /* The largest step that any series of the day has come to. */
 static int64_t largest_step(const struct tsdb_db *db, int64_t day, int64_t now_ms)
 {
+    const struct tsdb_steps *steps = db->steps;
     int64_t step_ms = 0;
-    for (size_t i = 0; i < db->options.downsampling_count; i++)
-        if (db->options.downsamplings[i].step_ms > step_ms &&
-            has_come(&db->options.downsamplings[i], day, now_ms))
-            step_ms = db->options.downsamplings[i].step_ms;
+    for (size_t i = 0; i < tsdb_erasers_rule_count(steps->rules); i++) {
+        struct tsdb_rule rule = tsdb_erasers_rule(steps->rules, i);
+        if (steps->step_ms[i] > step_ms && has_come(&rule, day, now_ms))
+            step_ms = steps->step_ms[i];
+    }
     return step_ms;
 }
 
@@ -189,22 +189,44 @@ static bool is_ending(void *user)
     return atomic_load_explicit(&db->renewal_ends, memory_order_relaxed);
 }
 
-/* The new file is seldom larger than the old one, and never by more than its index. */
-static enum tw_code check_space(const struct tsdb_db *db, uint64_t bytes, struct tw_err *err)
+static uint64_t free_bytes(const struct tsdb_db *db)
 {
-    uint64_t free_bytes, wanted = bytes + bytes / 8 + SPARE_BYTES;
-    enum tw_code code = tw_file_free_bytes(db->partition_folder, &free_bytes, err);
-    if (code == TW_OK && free_bytes < wanted)
-        code = tw_err_set(
-            err, TW_NO_SPACE, "a rewrite needs %llu bytes for a while, '%s' has %llu left",
-            (unsigned long long)wanted, db->partition_folder, (unsigned long long)free_bytes);
-    return code;
+    uint64_t bytes;
+    return tw_file_free_bytes(db->partition_folder, &bytes, NULL) == TW_OK ? bytes : UINT64_MAX;
+}
+
+/* The disk has become too small for the rewrite, whatever it was expected to take. */
+static bool is_short(const struct tsdb_db *db)
+{
+    return free_bytes(db) < tsdb_room_spare(db);
+}
+
+static bool is_to_stop(void *user)
+{
+    return is_ending(user) || is_short(user);
+}
+
+static enum tw_code say_short(const struct tsdb_db *db, uint64_t wanted, struct tw_err *err)
+{
+    return tw_err_set(
+        err, TW_NO_SPACE, "a rewrite needs %llu bytes for a while, '%s' has %llu left",
+        (unsigned long long)wanted, db->partition_folder, (unsigned long long)free_bytes(db));
+}
+
+/* The new file is seldom larger than the old one, and never by more than its index. Where something
+ * goes it is smaller: that is tried as long as there is room, for it is what makes some. */
+static enum tw_code check_space(const struct tsdb_db *db, uint64_t bytes,
+                                enum tsdb_rewrite_cause cause, struct tw_err *err)
+{
+    uint64_t spare = tsdb_room_spare(db);
+    uint64_t wanted = cause == TSDB_REWRITE_MERGE ? bytes + bytes / 8 + spare : 2 * spare;
+    return free_bytes(db) < wanted ? say_short(db, wanted, err) : TW_OK;
 }
 
 static enum tw_code renew(struct tsdb_db *db, int64_t day, const struct tsdb_partition_info *info,
                           enum tsdb_rewrite_cause cause, int64_t now_ms, struct tw_err *err)
 {
-    enum tw_code code = check_space(db, info->bytes, err);
+    enum tw_code code = check_space(db, info->bytes, cause, err);
     if (code != TW_OK)
         return code;
     if (!tsdb_room_has(db, info->bytes + info->bytes / 8))
@@ -215,7 +237,7 @@ static enum tw_code renew(struct tsdb_db *db, int64_t day, const struct tsdb_par
                                    .flushed = tsdb_db_flushed(db),
                                    .step = step_of,
                                    .step_ms = largest_step(db, day, now_ms),
-                                   .cancelled = is_ending,
+                                   .cancelled = is_to_stop,
                                    .user = db};
     struct tsdb_rewrite_result result;
     int64_t start_ns = tw_clock_mono_ns(tw_clock_system());
@@ -228,6 +250,8 @@ static enum tw_code renew(struct tsdb_db *db, int64_t day, const struct tsdb_par
                          (double)(tw_clock_mono_ns(tw_clock_system()) - start_ns) * 1e-9);
     if (code == TW_NOT_FOUND)
         return TW_OK; /* retention took it */
+    if (code == TW_CANCELLED && !is_ending(db))
+        return say_short(db, info->bytes, err);
     if (code != TW_OK)
         return code;
     tw_metric_add(db->metrics.rewrites[cause], 1);
@@ -308,6 +332,7 @@ static enum tw_code run_round(struct tsdb_db *db, bool merge, struct tw_err *err
     size_t count;
     enum tw_code code = TW_OK;
     tw_lock_take(&db->renewing);
+    tsdb_steps_turn(db);
     /* Before the partitions are listed: what is flushed by now is in the list. */
     uint64_t flushed = tsdb_db_flushed(db);
     int64_t now_ms = tw_clock_wall_ms(db->clock);

@@ -128,7 +128,7 @@ static enum tw_code check_space(struct tsdb_db *db, struct tw_err *err)
         return tw_err_set(err, TW_NO_SPACE,
                           "a snapshot of %llu bytes is beyond storage.retention_size, %llu: raise "
                           "it, or delete older snapshots",
-                          (unsigned long long)bytes, (unsigned long long)db->options.size_max);
+                          (unsigned long long)bytes, (unsigned long long)atomic_load(&db->room.size_max));
     return code;
 }
 

@@ -141,6 +141,21 @@ static void take_list(struct tsdb_tombstones *tombstones, struct tsdb_erasers *l
     tombstones->list = list;
 }
 
+void tsdb_tombstones_take_rules(struct tsdb_tombstones *tombstones,
+                                const struct tsdb_erasers *rules)
+{
+    TW_CHECK_MAGIC(tombstones, TOMBSTONES_MAGIC);
+    tw_lock_take(&tombstones->lock);
+    struct tsdb_erasers *list = tsdb_erasers_copy(rules, UINT64_MAX);
+    for (size_t i = 0; i < tsdb_erasers_tombstone_count(tombstones->list); i++) {
+        struct tsdb_tombstone tombstone = tsdb_erasers_tombstone(tombstones->list, i);
+        enum tw_code code = tsdb_erasers_add_tombstone(list, &tombstone, NULL);
+        TW_ASSERT(code == TW_OK); /* its matchers were compiled before */
+    }
+    take_list(tombstones, list);
+    tw_lock_release(&tombstones->lock);
+}
+
 /* ---- adding ---- */
 
 static void append_text(struct tw_buf *value, struct tw_str text)

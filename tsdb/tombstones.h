@@ -24,6 +24,9 @@ TW_MUST_CHECK enum tw_code tsdb_tombstones_open(struct tsdb_catalog *catalog,
 struct tsdb_tombstones *tsdb_tombstones_close(struct tsdb_tombstones *tombstones); /* NULL */
 /* The current list, with a reference for the caller. */
 struct tsdb_erasers *tsdb_tombstones_list(struct tsdb_tombstones *tombstones);
+/* Puts other rules in the place of those of the list; the reference stays the caller's. */
+void tsdb_tombstones_take_rules(struct tsdb_tombstones *tombstones,
+                                const struct tsdb_erasers *rules);
 /* One for each selector, durable and in the list on TW_OK; all or none. Ids are above id_above.
  * TW_OVERLOAD when there are too many. */
 TW_MUST_CHECK enum tw_code tsdb_tombstones_add(struct tsdb_tombstones *tombstones,

@@ -272,6 +272,13 @@ class Server(Program):
         """Pushes bytes as they are."""
         return self.request("POST", "/api/v1/write", body, {**WRITE_HEADERS, **(headers or {})}, timeout)
 
+    def metric(self, name):
+        """The value of a series of /metrics, named with its labels as they stand there, or None."""
+        for line in self.get("/metrics").text.splitlines():
+            if line.startswith(name + " "):
+                return float(line.rsplit(" ", 1)[1])
+        return None
+
     def query(self, expression, time_s=None):
         """data.result of an instant query."""
         form = {"query": expression}

@@ -16,9 +16,19 @@ interface Holdings {
     headStats?: { numSeries?: number; chunkCount?: number; minTime?: number; maxTime?: number };
     seriesCountByMetricName?: Counts[];
 }
+interface Store {
+    state: string;
+    reason: string;
+    message: string;
+    [name: string]: string | number;
+}
+interface Runtime {
+    store?: Store;
+    [name: string]: unknown;
+}
 interface State {
     build: Record<string, string>;
-    runtime: Record<string, string | number> | undefined;
+    runtime: Runtime | undefined;
     holdings: Holdings | undefined;
     metrics: Map<string, number>;
 }
@@ -46,7 +56,7 @@ export function parseMetrics(text: string): Map<string, number> {
 async function fetchState(signal: AbortSignal): Promise<State> {
     const [build, runtime, holdings, text] = await Promise.all([
         call<Record<string, string>>("status/buildinfo", {}, signal),
-        optional<Record<string, string | number>>("status/runtimeinfo", signal),
+        optional<Runtime>("status/runtimeinfo", signal),
         optional<Holdings>("status/tsdb", signal),
         fetch("/metrics", { signal, cache: "no-store" }).then((response) => (response.ok ? response.text() : "")),
     ]);
@@ -79,6 +89,7 @@ export function StatusPage() {
             {!state && !error && <div class="waiting tall" aria-busy="true" />}
             {state && (
                 <>
+                    <ReadOnly store={state.runtime?.store} />
                     <dl class="facts" data-status="ready">
                         {facts(state).map(([title, value]) => (
                             <div class="fact" key={title}>
@@ -92,6 +103,7 @@ export function StatusPage() {
                     <div class="cards">
                         <Pairs title="Build" pairs={describeBuild(state.build)} />
                         {state.runtime && <Pairs title="Runtime" pairs={state.runtime} />}
+                        {state.runtime?.store && <Pairs title="Store" pairs={describeStore(state.runtime.store)} />}
                         <Largest counts={state.holdings?.seriesCountByMetricName ?? []} />
                         <section class="card">
                             <header>
@@ -107,6 +119,27 @@ export function StatusPage() {
             )}
         </>
     );
+}
+
+/** Said above everything else: what is sent now is refused. */
+function ReadOnly(props: { store: Store | undefined }) {
+    if (!props.store || props.store.state === "writable") return null;
+    return (
+        <div class="failure" role="alert" data-status="read-only">
+            <strong>The store takes no samples. Queries and alerts go on.</strong>
+            <span>{props.store.message}</span>
+        </div>
+    );
+}
+
+function describeStore(store: Store): Record<string, unknown> {
+    const pairs: Record<string, unknown> = {};
+    for (const [name, value] of Object.entries(store)) {
+        if (name === "message") continue;
+        if (name === "retentionSizeBytes" && value === 0) pairs[name] = "no bound";
+        else pairs[name] = name.endsWith("Bytes") ? formatValue(Number(value), "bytes") : value;
+    }
+    return pairs;
 }
 
 /** "version" is the Prometheus API level, for Grafana; here it would mislead. */

@@ -103,6 +103,7 @@ static const struct {
     {"forward:\n  - url: http://x/\n", "tidewatch.yml:2:3: 'forward' (passing"},
     {"storage:\n  external: {write_url: x}\n", "tidewatch.yml:2:13: 'storage.external'"},
     {"storage: {extrenal: {}}\n", "tidewatch.yml:1:11: unknown key 'extrenal'; did you mean"},
+    {"storage: {disk_reserve: some}\n", "tidewatch.yml:1:25: 'disk_reserve'"},
     {"receivers: [{password: a, password_file: b}]\n",
      "tidewatch.yml:1:27: either 'password' or 'password_file', not both"},
     {"receivers: [{password_file: /nowhere/x}]\n", "tidewatch.yml:1:29: "},

@@ -7,6 +7,7 @@ UNIT_TESTS += %D%/codec_test %D%/damage_test %D%/db_test %D%/delete_test %D%/for
 UNIT_TESTS += %D%/page_test
 UNIT_TESTS += %D%/histogram_test %D%/histogram_store_test
 UNIT_TESTS += %D%/verify_test
+UNIT_TESTS += %D%/room_test
 endif
 %C%_codec_test_SOURCES = %D%/codec_test.c
 %C%_codec_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
@@ -72,3 +73,7 @@ tests_bench_tsdb_bench_LDADD = tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/l
 %C%_head_test_SOURCES = %D%/head_test.c %D%/store.h
 %C%_head_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_head_test_LDADD = $(TSDB_UNIT_LDADD)
+
+%C%_room_test_SOURCES = %D%/room_test.c %D%/store.h
+%C%_room_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_room_test_LDADD = $(TSDB_UNIT_LDADD)
