@@ -30,6 +30,16 @@ const struct query_node *query_node_unwrap(const struct query_node *node)
     return node;
 }
 
+struct tw_str query_selector_metric(const struct query_node *selector)
+{
+    for (size_t i = 0; i < selector->selector.matcher_count; i++) {
+        const struct tsdb_matcher *matcher = &selector->selector.matchers[i];
+        if (matcher->op == TSDB_MATCH_EQUAL && tw_str_is(matcher->name, WIRE_METRIC_NAME))
+            return matcher->value;
+    }
+    return TW_STR("");
+}
+
 bool query_token_is_comparison(enum query_token_type op)
 {
     return op >= QUERY_TOKEN_EQLC && op <= QUERY_TOKEN_LTE;

@@ -139,6 +139,8 @@ TW_MUST_CHECK enum tw_code query_ast_resolve(struct query_ast *ast, int64_t step
 
 /* Without its parentheses. */
 const struct query_node *query_node_unwrap(const struct query_node *node);
+/* The name of the one metric that a selector can give; empty when it may give several. */
+struct tw_str query_selector_metric(const struct query_node *selector);
 bool query_token_is_comparison(enum query_token_type op);
 bool query_token_is_set(enum query_token_type op);
 /* "scalar", "instant vector", "range vector", "string" as errors say. */

@@ -13,22 +13,51 @@ struct wire_labels query_group_labels(struct tw_arena *arena, const struct query
                                         : query_labels_keep(arena, labels, names);
 }
 
+bool query_grouping_hint(const struct query_op *op, struct tsdb_grouping *ret)
+{
+    if (!op->grouped_by)
+        return false;
+    const struct query_names *names = &op->grouped_by->aggregate.grouping;
+    *ret = (struct tsdb_grouping){names->items, names->count, op->grouped_by->aggregate.without};
+    return true;
+}
+
+/* The groups that the store made. */
+static enum tw_code take_groups(struct query_grouping *grouping, struct query_exec *exec,
+                                const struct tsdb_groups *groups, struct tw_err *err)
+{
+    void *memory;
+    enum tw_code code =
+        query_exec_alloc(exec, groups->count, sizeof *grouping->labels, &memory, err);
+    if (code)
+        return code;
+    grouping->labels = memory;
+    for (size_t i = 0; i < groups->count; i++)
+        grouping->labels[i] = groups->labels[i];
+    grouping->group_of = groups->group_of;
+    grouping->count = groups->count;
+    return TW_OK;
+}
+
 enum tw_code query_grouping_init(struct query_grouping *grouping, struct query_exec *exec,
                                  const struct query_node *aggregate, const struct query_op *inner,
                                  struct tw_err *err)
 {
     struct query_label_index index;
     void *memory;
+    if (inner->groups.group_of)
+        return take_groups(grouping, exec, &inner->groups, err);
     enum tw_code code = query_label_index_init(&index, exec, inner->series_count, err);
     if (!code)
         code =
             query_exec_alloc(exec, inner->series_count, sizeof *grouping->group_of, &memory, err);
     if (code)
         return code;
-    grouping->group_of = memory;
+    uint32_t *group_of = memory;
+    grouping->group_of = group_of;
     for (size_t i = 0; i < inner->series_count; i++) {
         struct wire_labels labels = query_group_labels(exec->arena, aggregate, inner->labels[i]);
-        grouping->group_of[i] = (uint32_t)query_label_index_add(&index, labels);
+        group_of[i] = (uint32_t)query_label_index_add(&index, labels);
     }
     grouping->labels = index.labels;
     grouping->count = index.count;

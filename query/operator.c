@@ -104,6 +104,7 @@ enum tw_code query_op_open(struct query_op *op, struct query_exec *exec, struct 
     TW_ASSERT(grid.steps >= 1);
     op->grid = grid;
     op->labels = NULL;
+    op->groups = (struct tsdb_groups){0};
     op->series_count = op->given = 0;
     op->tile = (struct query_tile){0};
     return op->ops->open(op, exec, grid, err);
@@ -126,11 +127,12 @@ enum tw_code query_op_begin(struct query_op *op, struct query_exec *exec, size_t
     void *memory;
     op->series_count = series_count;
     op->given = 0;
-    enum tw_code code =
-        query_exec_alloc(exec, series_count, sizeof(struct wire_labels), &memory, err);
+    enum tw_code code = TW_OK;
+    if (!op->groups.group_of)
+        code = query_exec_alloc(exec, series_count, sizeof(struct wire_labels), &memory, err);
     if (code)
         return code;
-    op->labels = memory;
+    op->labels = op->groups.group_of ? NULL : memory;
     op->tile = (struct query_tile){.stride = steps, .words = query_words(steps)};
     if (!own_tile)
         return TW_OK;

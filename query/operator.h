@@ -110,8 +110,12 @@ struct query_op {
     const struct query_op_ops *ops;
     const struct query_node *node;
     struct query_op *sibling; /* list of all operators of the plan, to close them */
+    /* The aggregation that takes this operator's series and nothing of their labels but its groups;
+     * NULL: the labels are wanted. An operator may then leave labels NULL and set groups. */
+    const struct query_node *grouped_by;
     struct query_grid grid;
     struct wire_labels *labels; /* of each series */
+    struct tsdb_groups groups;  /* group_of NULL: none were made */
     size_t series_count;
     size_t given; /* series given out so far */
     struct query_tile tile;
@@ -122,8 +126,8 @@ TW_MUST_CHECK enum tw_code query_op_open(struct query_op *op, struct query_exec 
 TW_MUST_CHECK enum tw_code query_op_next(struct query_op *op, struct query_exec *exec,
                                          struct query_tile *ret_tile, struct tw_err *err);
 
-/* For operators: sets the number of series and makes room for their labels (and a tile of their
- * own). */
+/* For operators: sets the number of series and makes room for their labels, unless groups are set
+ * (and a tile of their own). */
 TW_MUST_CHECK enum tw_code query_op_begin(struct query_op *op, struct query_exec *exec,
                                           size_t series_count, bool own_tile, struct tw_err *err);
 /* For operators with a tile of their own: the next batch of series, presence cleared; count 0 at

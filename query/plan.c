@@ -129,6 +129,17 @@ static struct query_op *build_range(struct builder *builder, const struct query_
                               parameters[0], parameters[1]));
 }
 
+/* Whether a function is taken over ranges of series of one metric. */
+static bool is_one_metric(const struct query_node *call)
+{
+    for (size_t i = 0; i < call->call.count; i++) {
+        const struct query_node *argument = query_node_unwrap(call->call.arguments[i]);
+        if (argument->type == QUERY_NODE_MATRIX)
+            return query_selector_metric(argument->matrix.selector).size > 0;
+    }
+    return false;
+}
+
 static struct query_op *build_mapping(struct builder *builder, const struct query_node *node,
                                       struct span span)
 {
@@ -173,8 +184,10 @@ static struct query_op *build_call(struct builder *builder, const struct query_n
     struct query_op *op;
     switch (node->call.function->kind) {
     case QUERY_KIND_RANGE:
-        return own(builder, node,
-                   query_merge_op(arena, node, build_range(builder, node, span), true));
+        op = build_range(builder, node, span);
+        if (is_one_metric(node))
+            return op; /* without their name the series are still different */
+        return own(builder, node, query_merge_op(arena, node, op, true));
     case QUERY_KIND_ABSENT_OVER_TIME:
         op = build_range(builder, node, span);
         return own(builder, node, query_absent_op(arena, node, node->call.arguments[0], op));
@@ -241,12 +254,14 @@ static struct query_op *build_aggregate(struct builder *builder, const struct qu
                    query_ratio_op(builder->arena, node, inner,
                                   build(builder, node->aggregate.parameter, span)));
     case QUERY_TOKEN_QUANTILE:
+        inner->grouped_by = node;
         return own(builder, node,
                    query_quantile_op(builder->arena, node, inner,
                                      build(builder, node->aggregate.parameter, span)));
     case QUERY_TOKEN_COUNT_VALUES:
         return own(builder, node, query_count_values_op(builder->arena, node, inner));
     default:
+        inner->grouped_by = node;
         return own(builder, node, query_aggregation_op(builder->arena, node, inner));
     }
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "query/grouping.h"
 #include "query/labelset.h"
 #include "query/range_kernel.h"
 #include "query/samples.h"
@@ -73,14 +74,21 @@ static enum tw_code open_input(struct range *range, struct query_exec *exec, siz
         return code;
     }
     const struct query_node *function = range->op.node;
+    struct tsdb_grouping grouping;
+    /* Only the metric's name, when it is one, is needed of the labels otherwise. */
+    bool grouped = query_grouping_hint(&range->op, &grouping) &&
+                   query_selector_metric(range->matrix->matrix.selector).size > 0;
     const struct tsdb_hints hints = {
         .step_ms = range->op.grid.steps > 1 ? range->op.grid.step_ms : 0,
         .range_ms = range->range_ms,
         .function = tw_str(function->call.function->name),
+        .grouping = grouped ? &grouping : NULL,
     };
     code = query_source_open(&range->source, exec, range->matrix->matrix.selector, range->start_ms,
                              range->end_ms, &hints, err);
     *ret_count = code ? 0 : tsdb_selection_count(range->source.selection);
+    if (!code)
+        tsdb_selection_groups(range->source.selection, &range->op.groups);
     return code;
 }
 
@@ -108,7 +116,7 @@ static enum tw_code range_open(struct query_op *op, struct query_exec *exec, str
     if (code)
         return code;
     bool keep_name = function == QUERY_FN_LAST || function == QUERY_FN_FIRST;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && op->labels; i++) {
         struct wire_labels labels = range->subquery
                                         ? range->subquery->labels[i]
                                         : tsdb_selection_labels(range->source.selection, i);
@@ -160,10 +168,15 @@ static void annotate_counter(const struct range *range, struct query_exec *exec,
     enum query_function_id function = range->op.node->call.function->id;
     if (function != QUERY_FN_RATE && function != QUERY_FN_INCREASE)
         return;
-    struct wire_labels labels = range->subquery
-                                    ? range->subquery->labels[series]
-                                    : tsdb_selection_labels(range->source.selection, series);
-    struct tw_str name = wire_labels_get(labels, TW_STR(WIRE_METRIC_NAME));
+    struct tw_str name;
+    if (range->op.groups.group_of) {
+        name = query_selector_metric(range->matrix->matrix.selector);
+    } else {
+        struct wire_labels labels = range->subquery
+                                        ? range->subquery->labels[series]
+                                        : tsdb_selection_labels(range->source.selection, series);
+        name = wire_labels_get(labels, TW_STR(WIRE_METRIC_NAME));
+    }
     bool counter = name.size == 0;
     for (size_t i = 0; i < 4; i++)
         counter = counter || tw_str_ends(name, tw_str(suffixes[i]));

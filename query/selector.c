@@ -8,6 +8,7 @@
 #include "query/operators.h"
 
 #include "base/number.h"
+#include "query/grouping.h"
 #include "query/labelset.h"
 #include "query/samples.h"
 
@@ -38,14 +39,20 @@ static enum tw_code selector_open(struct query_op *op, struct query_exec *exec,
                                   struct query_grid grid, struct tw_err *err)
 {
     struct selector *selector = (struct selector *)op;
+    struct tsdb_grouping grouping;
     const struct tsdb_hints hints = {.step_ms = grid.steps > 1 ? grid.step_ms : 0,
-                                     .lookback_ms = exec->lookback_ms};
+                                     .lookback_ms = exec->lookback_ms,
+                                     .grouping =
+                                         query_grouping_hint(op, &grouping) ? &grouping : NULL};
     enum tw_code code = query_source_open(&selector->source, exec, op->node, selector->start_ms,
                                           selector->end_ms, &hints, err);
     if (code)
         return code;
     size_t count = tsdb_selection_count(selector->source.selection);
+    bool is_grouped = tsdb_selection_groups(selector->source.selection, &op->groups);
     code = query_op_begin(op, exec, count, true, err);
+    if (is_grouped)
+        return code;
     for (size_t i = 0; !code && i < count; i++)
         op->labels[i] = tsdb_selection_labels(selector->source.selection, i);
     for (size_t i = 0; !code && selector->timestamps && i < count; i++)

@@ -13,12 +13,17 @@
 #include "tsdb/selection_int.h"
 
 #define CURSOR_MAGIC 0x7e5dc0c0u
+/* Places in heads of which views are taken each time the store's lock is taken: so many when a
+ * reader goes from series to series, few when it jumps. */
+#define VIEWS_MAX 256
+#define VIEWS_MIN 4
 
 struct cursor {
     struct tsdb_cursor base;
     unsigned magic;
     struct tsdb_db_selection *selection;
     const struct tsdb_selected *series;
+    struct tsdb_cut cut; /* what is gone of it */
     int64_t start_ms, end_ms;
     struct tsdb_partition_reader **readers; /* by partition, opened when first needed */
     uint32_t next_part;                     /* of the series' partitions */
@@ -26,8 +31,16 @@ struct cursor {
     struct tsdb_projection projection;      /* of downsampled samples */
     struct tsdb_buckets samples;            /* others beside them */
     struct tsdb_column pending;             /* from it, not yet handed out; count 0 = none */
-    struct tsdb_points head;                /* all the heads have in the range */
-    size_t head_at;                         /* handed out before */
+    /* Views of the heads' places of the series from first_viewed up to limit_viewed, in their
+     * order. */
+    struct tsdb_head_view *views;
+    unsigned char *rooms; /* TSDB_HEAD_TAIL_BYTES a view */
+    size_t view_capacity, view_goal;
+    size_t first_viewed, limit_viewed;
+    uint32_t *first_views;           /* by series, from first_viewed on */
+    const struct tsdb_head_view *at; /* of the first place in a head of the current series */
+    struct tsdb_points head;         /* all the heads have in the range */
+    size_t head_at;                  /* handed out before */
     struct tsdb_points gathered, merged;
     /* Series with native histograms: the heads' samples of all kinds instead of `head`, and what is
      * to be handed out next, kind after kind. */
@@ -66,6 +79,9 @@ void tsdb_db_cursor_close(struct tsdb_cursor *base)
     for (size_t i = 0; i < cursor->selection->partition_count; i++)
         tsdb_partition_reader_close(cursor->readers[i]);
     free(cursor->readers);
+    free(cursor->views);
+    free(cursor->rooms);
+    free(cursor->first_views);
     tsdb_points_fini(&cursor->head);
     tsdb_points_fini(&cursor->gathered);
     tsdb_points_fini(&cursor->merged);
@@ -84,24 +100,93 @@ void tsdb_db_cursor_close(struct tsdb_cursor *base)
     free(cursor);
 }
 
+/* ---- views of what the heads have ---- */
+
+static size_t count_head_parts(const struct tsdb_db_selection *selection, size_t series_index)
+{
+    const struct tsdb_selected *series = &selection->series[series_index];
+    size_t count = 0;
+    for (uint32_t i = series->part_count; i-- > 0; count++)
+        if (!tsdb_part_is_head(selection, &selection->parts[series->first_part + i]))
+            break;
+    return count;
+}
+
+/* How many series from `first` on are viewed at once, and how many views that takes. */
+static size_t plan_views(const struct cursor *cursor, size_t first, size_t *ret_views)
+{
+    const struct tsdb_db_selection *selection = cursor->selection;
+    size_t views = 0, limit = first;
+    while (limit < selection->series_count && limit - first < VIEWS_MAX) {
+        size_t more = count_head_parts(selection, limit);
+        if (limit > first && views + more > cursor->view_goal)
+            break;
+        views += more;
+        limit++;
+    }
+    *ret_views = views;
+    return limit - first;
+}
+
+static void reserve_views(struct cursor *cursor, size_t count)
+{
+    if (count <= cursor->view_capacity)
+        return;
+    free(cursor->views);
+    free(cursor->rooms);
+    cursor->views = malloc(count * sizeof *cursor->views);
+    cursor->rooms = malloc(count * TSDB_HEAD_TAIL_BYTES);
+    TW_ASSERT(cursor->views != NULL && cursor->rooms != NULL);
+    cursor->view_capacity = count;
+}
+
+/* Takes the views of the series and of those that will probably be sought next. */
+static void take_views(struct cursor *cursor, size_t first)
+{
+    const struct tsdb_db_selection *selection = cursor->selection;
+    bool follows = first == cursor->limit_viewed;
+    cursor->view_goal = !follows                            ? VIEWS_MIN
+                        : cursor->view_goal < VIEWS_MAX / 2 ? cursor->view_goal * 2
+                                                            : VIEWS_MAX;
+    size_t view_count, count = plan_views(cursor, first, &view_count), at = 0;
+    reserve_views(cursor, view_count + 1);
+    cursor->first_viewed = first;
+    cursor->limit_viewed = first + count;
+    if (!cursor->first_views)
+        cursor->first_views = malloc(VIEWS_MAX * sizeof *cursor->first_views);
+    TW_ASSERT(cursor->first_views != NULL);
+    if (view_count > 0)
+        tw_lock_take(&selection->db->lock);
+    for (size_t i = 0; i < count; i++) {
+        const struct tsdb_selected *series = &selection->series[first + i];
+        const struct tsdb_part *limit = &selection->parts[series->first_part + series->part_count];
+        cursor->first_views[i] = (uint32_t)at;
+        for (const struct tsdb_part *part = limit - count_head_parts(selection, first + i);
+             part < limit; part++, at++)
+            cursor->views[at] = tsdb_head_view(tsdb_part_head(selection, part), part->series,
+                                               cursor->rooms + at * TSDB_HEAD_TAIL_BYTES);
+    }
+    if (view_count > 0)
+        tw_lock_release(&selection->db->lock);
+}
+
 /* All that the heads have of the series in the range, settled. */
 static void gather_head(struct cursor *cursor)
 {
     const struct tsdb_db_selection *selection = cursor->selection;
+    const struct tsdb_head_view *view = cursor->at;
     cursor->head.count = 0;
     cursor->head_at = 0;
     for (uint32_t i = 0; i < cursor->series->part_count; i++) {
         const struct tsdb_part *part = &selection->parts[cursor->series->first_part + i];
-        if (part->source < selection->partition_count)
+        if (!tsdb_part_is_head(selection, part))
             continue;
         struct tsdb_points *to = cursor->head.count ? &cursor->gathered : &cursor->head;
-        tsdb_head_view_points(&selection->views[part->series], cursor->start_ms, cursor->end_ms,
-                              to);
-        to->count = tsdb_erasure_cut_points(
-            selection->erasures.items + cursor->series->first_erasure,
-            cursor->series->erasure_count,
-            tsdb_head_number(selection->heads[part->source - selection->partition_count]),
-            to->items, to->count);
+        tsdb_head_view_points(view++, cursor->start_ms, cursor->end_ms, to);
+        if (cursor->cut.count > 0)
+            to->count = tsdb_erasure_cut_points(
+                selection->erasures.items + cursor->cut.first_erasure, cursor->cut.count,
+                tsdb_head_number(tsdb_part_head(selection, part)), to->items, to->count);
         if (to == &cursor->head || to->count == 0)
             continue;
         tsdb_points_merge(cursor->head.items, cursor->head.count, to->items, to->count,
@@ -136,15 +221,16 @@ static void merge_mixed_head(struct cursor *cursor, const struct tsdb_mixed *new
 static void gather_histograms(struct cursor *cursor)
 {
     const struct tsdb_db_selection *selection = cursor->selection;
+    const struct tsdb_head_view *at = cursor->at;
     cursor->is_mixed = false;
     cursor->mixed_out.count = cursor->mixed_out_at = 0;
     if (cursor->histograms)
         tw_arena_reset(cursor->histograms);
     for (uint32_t i = 0; i < cursor->series->part_count; i++) {
         const struct tsdb_part *part = &selection->parts[cursor->series->first_part + i];
-        if (part->source < selection->partition_count)
+        if (!tsdb_part_is_head(selection, part))
             continue;
-        const struct tsdb_histogram_view *view = &selection->views[part->series].histograms;
+        const struct tsdb_histogram_view *view = &(at++)->histograms;
         if (!view->newest)
             continue;
         if (!cursor->histograms)
@@ -152,10 +238,9 @@ static void gather_histograms(struct cursor *cursor)
         cursor->mixed_gathered.count = 0;
         tsdb_histogram_view_read(view, cursor->start_ms, cursor->end_ms, cursor->histograms,
                                  &cursor->mixed_gathered);
-        tsdb_mixed_erase(
-            &cursor->mixed_gathered, selection->erasures.items + cursor->series->first_erasure,
-            cursor->series->erasure_count,
-            tsdb_head_number(selection->heads[part->source - selection->partition_count]));
+        tsdb_mixed_erase(&cursor->mixed_gathered,
+                         selection->erasures.items + cursor->cut.first_erasure, cursor->cut.count,
+                         tsdb_head_number(tsdb_part_head(selection, part)));
         if (!cursor->is_mixed)
             mix_head(cursor);
         merge_mixed_head(cursor, &cursor->mixed_gathered);
@@ -169,6 +254,11 @@ void tsdb_db_cursor_seek(struct tsdb_cursor *base, size_t series_index, int64_t 
     TW_CHECK_MAGIC(cursor, CURSOR_MAGIC);
     TW_ASSERT(series_index < cursor->selection->series_count);
     cursor->series = &cursor->selection->series[series_index];
+    cursor->cut =
+        cursor->selection->cuts ? cursor->selection->cuts[series_index] : (struct tsdb_cut){0};
+    if (series_index < cursor->first_viewed || series_index >= cursor->limit_viewed)
+        take_views(cursor, series_index);
+    cursor->at = cursor->views + cursor->first_views[series_index - cursor->first_viewed];
     cursor->start_ms = start_ms;
     cursor->end_ms = end_ms;
     cursor->next_part = 0;
@@ -243,8 +333,8 @@ static enum tw_code seek_reader(struct cursor *cursor, const struct tsdb_part *p
         cursor->projection.want = selection->want;
         start_ms = start_ms < INT64_MIN + 2 * step_ms ? INT64_MIN : start_ms - 2 * step_ms;
     }
-    tsdb_partition_reader_erase(reader, selection->erasures.items + cursor->series->first_erasure,
-                                cursor->series->erasure_count);
+    tsdb_partition_reader_erase(reader, selection->erasures.items + cursor->cut.first_erasure,
+                                cursor->cut.count);
     return tsdb_partition_reader_seek(reader, part->metric, part->series, start_ms,
                                       projection_reach(cursor, step_ms), err);
 }
@@ -265,7 +355,7 @@ static enum tw_code next_from_partitions(struct cursor *cursor, struct tw_err *e
             return TW_OK;
         const struct tsdb_part *part =
             &selection->parts[cursor->series->first_part + cursor->next_part++];
-        if (part->source >= selection->partition_count)
+        if (tsdb_part_is_head(selection, part))
             continue;
         struct tsdb_partition_reader **reader = &cursor->readers[part->source];
         if (!*reader) {

@@ -601,10 +601,15 @@ bool tsdb_head_replay_histogram(struct tsdb_head *head, uint32_t series, int64_t
 
 /* ---- views ---- */
 
-size_t tsdb_head_tail_bytes(const struct tsdb_head *head, uint32_t id)
+int64_t tsdb_head_last_ms(const struct tsdb_head *head, uint32_t id)
 {
     const struct series *series = find_series(head, id);
-    return series ? series->tail_bytes : 0;
+    if (!series)
+        return INT64_MIN;
+    if (!head->histograms)
+        return series->last_ms;
+    int64_t histograms_ms = tsdb_histogram_head_view(head->histograms, id).last_ms;
+    return series->last_ms > histograms_ms ? series->last_ms : histograms_ms;
 }
 
 struct tsdb_head_view tsdb_head_view(const struct tsdb_head *head, uint32_t id, void *room)

@@ -90,10 +90,10 @@ struct tsdb_head_view {
     int64_t last_ms; /* newest time of a number or histogram; INT64_MIN without samples */
     struct tsdb_histogram_view histograms;
 };
+/* The view's last_ms alone. */
+int64_t tsdb_head_last_ms(const struct tsdb_head *head, uint32_t series);
 /* room: TSDB_HEAD_TAIL_BYTES that live as long as the view. */
 struct tsdb_head_view tsdb_head_view(const struct tsdb_head *head, uint32_t series, void *room);
-/* How many bytes of room tsdb_head_view uses. */
-size_t tsdb_head_tail_bytes(const struct tsdb_head *head, uint32_t series);
 /* Settled numbers of the view in [start_ms, end_ms]; ret is overwritten. */
 void tsdb_head_view_points(const struct tsdb_head_view *view, int64_t start_ms, int64_t end_ms,
                            struct tsdb_points *ret);

@@ -19,6 +19,7 @@ endif
 	%D%/eraser.c %D%/eraser.h \
 	%D%/extras.c %D%/extras.h \
 	%D%/flusher.c %D%/flusher.h \
+	%D%/group.c \
 	%D%/head.c %D%/head.h \
 	%D%/histogram.c %D%/histogram.h \
 	%D%/histogram_chunk.c %D%/histogram_chunk.h \

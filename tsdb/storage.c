@@ -69,6 +69,11 @@ struct wire_labels tsdb_selection_labels(const struct tsdb_selection *selection,
     return selection->ops->selection_labels(selection, index);
 }
 
+bool tsdb_selection_groups(const struct tsdb_selection *selection, struct tsdb_groups *ret)
+{
+    return selection->ops->selection_groups && selection->ops->selection_groups(selection, ret);
+}
+
 enum tw_code tsdb_cursor_open(struct tsdb_selection *selection, struct tsdb_cursor **ret_cursor,
                               struct tw_err *err)
 {

@@ -91,6 +91,22 @@ struct tsdb_hints {
     int64_t range_ms;    /* of a range selector, 0 = instant selector */
     int64_t lookback_ms; /* of an instant selector, 0 = 5 minutes */
     struct tw_str function;
+    /* Which labels the series will be grouped by, and nothing else be done with their labels; NULL
+     * = they are wanted whole. Such a selection may make groups instead (tsdb_selection_groups). */
+    const struct tsdb_grouping *grouping;
+};
+
+/* by (names), or without (names), which drops the metric's name as well. */
+struct tsdb_grouping {
+    const struct tw_str *names;
+    size_t count;
+    bool without;
+};
+/* Of a selection, which owns them. */
+struct tsdb_groups {
+    const uint32_t *group_of;         /* by series */
+    const struct wire_labels *labels; /* by group, ordered by wire_labels_compare, each once */
+    size_t count;
 };
 
 struct tsdb_storage;
@@ -109,6 +125,10 @@ TW_MUST_CHECK enum tw_code tsdb_select(struct tsdb_storage *storage,
 struct tsdb_selection *tsdb_selection_close(struct tsdb_selection *selection); /* returns NULL */
 size_t tsdb_selection_count(const struct tsdb_selection *selection);
 struct wire_labels tsdb_selection_labels(const struct tsdb_selection *selection, size_t index);
+/* The groups that the hints asked for. False when the storage made none. A selection with groups
+ * has its series in any order, and no labels of theirs: nothing is copied for each of a million
+ * series. */
+bool tsdb_selection_groups(const struct tsdb_selection *selection, struct tsdb_groups *ret);
 
 /* A cursor is made once and pointed at one series after the other; ascending order is fastest. */
 TW_MUST_CHECK enum tw_code tsdb_cursor_open(struct tsdb_selection *selection,
@@ -260,6 +280,8 @@ struct tsdb_storage_ops {
                                      const struct tsdb_selector *, size_t, int64_t, int64_t,
                                      struct tw_arena *, struct tsdb_exemplars **, size_t *,
                                      struct tw_err *);
+    /* NULL: never any groups. */
+    bool (*selection_groups)(const struct tsdb_selection *, struct tsdb_groups *);
 };
 
 #endif

@@ -161,6 +161,83 @@ static bool is_written(int series, int64_t start_ms, int64_t end_ms)
     return false;
 }
 
+/* Of the samples of a series, in any order of series. */
+static uint64_t digest(struct tsdb_cursor *cursor, size_t index, int64_t start_ms, int64_t end_ms)
+{
+    struct tsdb_column column;
+    uint64_t sum = 1; /* a series without samples counts, too */
+    tsdb_cursor_seek(cursor, index, start_ms, end_ms);
+    for (;;) {
+        unit_assert_ok(tsdb_cursor_next(cursor, &column, &err), &err);
+        if (column.count == 0)
+            return sum;
+        for (size_t i = 0; i < column.count; i++)
+            sum += ((uint64_t)column.times_ms[i] ^ tw_double_bits(column.values[i]) * 31) *
+                   UINT64_C(0x9e3779b97f4a7c15);
+    }
+}
+
+static struct wire_labels group_labels(struct wire_labels labels,
+                                       const struct tsdb_grouping *grouping,
+                                       struct wire_label *items)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < labels.count; i++) {
+        struct tw_str name = labels.items[i].name;
+        bool named = grouping->without && tw_str_is(name, WIRE_METRIC_NAME);
+        for (size_t j = 0; j < grouping->count; j++)
+            named |= tw_str_equal(name, grouping->names[j]);
+        if (named != grouping->without)
+            items[count++] = labels.items[i];
+    }
+    return (struct wire_labels){items, count};
+}
+
+/* The same selection in groups: those of its labels, with the samples of their series. */
+static void check_groups(struct tsdb_selection *whole, const struct tsdb_matcher *matchers,
+                         size_t matcher_count, int64_t start_ms, int64_t end_ms)
+{
+    const struct tw_str names[] = {TW_STR("zone"), TW_STR("nothing"), TW_STR("host"),
+                                   TW_STR(WIRE_METRIC_NAME)};
+    size_t first = next_random(4);
+    struct tsdb_grouping grouping = {names + first, next_random(5 - first), next_random(2)};
+    struct tsdb_hints hints = {.grouping = &grouping};
+    struct tw_context context = store_context();
+    struct tsdb_selection *selection;
+    unit_assert_ok(tsdb_select(tsdb_db_storage(db), &context, matchers, matcher_count, start_ms,
+                               end_ms, &hints, &selection, &err),
+                   &err);
+    struct tsdb_groups groups;
+    ck_assert(tsdb_selection_groups(selection, &groups));
+    ck_assert(groups.count <= SERIES_COUNT);
+    size_t count = tsdb_selection_count(selection);
+    ck_assert_uint_eq(count, tsdb_selection_count(whole));
+    uint64_t wanted[SERIES_COUNT] = {0}, found[SERIES_COUNT] = {0};
+    struct tsdb_cursor *cursor, *whole_cursor;
+    unit_assert_ok(tsdb_cursor_open(selection, &cursor, &err), &err);
+    unit_assert_ok(tsdb_cursor_open(whole, &whole_cursor, &err), &err);
+    for (size_t g = 1; g < groups.count; g++)
+        ck_assert(wire_labels_compare(groups.labels[g - 1], groups.labels[g]) < 0);
+    for (size_t i = 0; i < count; i++) {
+        struct wire_label items[3];
+        struct wire_labels labels = group_labels(tsdb_selection_labels(whole, i), &grouping, items);
+        size_t group = 0;
+        while (group < groups.count && !wire_labels_equal(groups.labels[group], labels))
+            group++;
+        ck_assert_uint_lt(group, groups.count);
+        ck_assert_uint_lt(groups.group_of[i], groups.count);
+        wanted[group] += digest(whole_cursor, i, start_ms, end_ms);
+        found[groups.group_of[i]] += digest(cursor, i, start_ms, end_ms);
+    }
+    for (size_t g = 0; g < groups.count; g++) {
+        ck_assert_uint_ne(wanted[g], 0);
+        ck_assert_uint_eq(wanted[g], found[g]);
+    }
+    tsdb_cursor_close(cursor);
+    tsdb_cursor_close(whole_cursor);
+    tsdb_selection_close(selection);
+}
+
 static void read_some(void)
 {
     int64_t start_ms = random_time(), end_ms = random_time();
@@ -225,6 +302,7 @@ static void read_some(void)
             ck_assert_msg(!seen[series], "series %d does not match", series);
     }
     tsdb_cursor_close(cursor);
+    check_groups(selection, matchers, matcher_count, start_ms, end_ms);
     tsdb_selection_close(selection);
     for (size_t i = 0; i < matcher_count; i++)
         tsdb_matcher_fini(&matchers[i]);
