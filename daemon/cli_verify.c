@@ -53,8 +53,16 @@ static void describe(const struct tsdb_verify_file *file, char *ret_text, size_t
         snprintf(ret_text, size, "%" PRIu64 " records", file->values);
         return;
     }
+    if (file->kind == TSDB_VERIFY_EXEMPLARS) {
+        snprintf(ret_text, size, "%" PRIu64 " exemplars of %" PRIu64 " series", file->exemplars,
+                 file->series);
+        return;
+    }
     int used = snprintf(ret_text, size, "%" PRIu64 " series, %" PRIu64 " samples", file->series,
                         file->samples);
+    if (file->exemplars > 0 && used >= 0 && (size_t)used < size)
+        used += snprintf(ret_text + used, size - (size_t)used, ", %" PRIu64 " exemplars",
+                         file->exemplars);
     if (file->samples == 0 || used < 0 || (size_t)used >= size)
         return;
     tw_clock_format_rfc3339(file->first_ms, first);
@@ -79,8 +87,9 @@ static void print_text(const struct tsdb_verify_report *report)
             printf("           and %" PRIu64 " more\n",
                    file->finding_count - TSDB_VERIFY_FINDINGS_MAX);
     }
-    printf("%zu files, %zu damaged, %" PRIu64 " samples, %" PRIu64 " bytes\n", report->count,
-           report->damaged, report->samples, report->bytes);
+    printf("%zu files, %zu damaged, %" PRIu64 " samples, %" PRIu64 " exemplars, %" PRIu64
+           " bytes\n",
+           report->count, report->damaged, report->samples, report->exemplars, report->bytes);
 }
 
 static void write_file(struct tw_json_writer *json, const struct tsdb_verify_file *file)
@@ -93,6 +102,7 @@ static void write_file(struct tw_json_writer *json, const struct tsdb_verify_fil
     tw_json_member_int(json, "values", (int64_t)file->values);
     tw_json_member_int(json, "series", (int64_t)file->series);
     tw_json_member_int(json, "samples", (int64_t)file->samples);
+    tw_json_member_int(json, "exemplars", (int64_t)file->exemplars);
     if (file->samples > 0) {
         tw_json_member_int(json, "firstMs", file->first_ms);
         tw_json_member_int(json, "lastMs", file->last_ms);
@@ -116,6 +126,7 @@ static void print_json(const struct tsdb_verify_report *report)
     tw_json_member_int(&json, "fileCount", (int64_t)report->count);
     tw_json_member_int(&json, "damagedCount", (int64_t)report->damaged);
     tw_json_member_int(&json, "samples", (int64_t)report->samples);
+    tw_json_member_int(&json, "exemplars", (int64_t)report->exemplars);
     tw_json_member_int(&json, "bytes", (int64_t)report->bytes);
     tw_json_key(&json, TW_STR("files"));
     tw_json_begin_array(&json);

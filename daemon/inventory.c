@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/number.h"
+#include "tsdb/exemplar_ring.h"
 
 #define MINUTE_MS INT64_C(60000)
 #define HOUR_MS (60 * MINUTE_MS)
@@ -284,6 +285,14 @@ static void write_cardinality(struct tw_http_exchange *exchange, struct tsdb_db 
     tw_json_member_int(&writer, "numLabelPairs", (int64_t)cardinality->pairs.count);
     tw_json_member_int(&writer, "numSamples", (int64_t)status.head_samples);
     tw_json_member_int(&writer, "bytes", (int64_t)status.head_bytes);
+    tw_json_end_object(&writer);
+    struct tsdb_exemplar_counts exemplars;
+    tsdb_db_count_exemplars(db, &exemplars);
+    tw_json_key(&writer, TW_STR("exemplarStats"));
+    tw_json_begin_object(&writer);
+    tw_json_member_int(&writer, "numExemplars", (int64_t)exemplars.exemplars);
+    tw_json_member_int(&writer, "numSeries", (int64_t)exemplars.series);
+    tw_json_member_int(&writer, "maxExemplars", (int64_t)exemplars.exemplars_max);
     tw_json_end_object(&writer);
     tw_json_member_int(&writer, "partitions", (int64_t)status.partitions);
     write_top(&writer, "seriesCountByMetricName",

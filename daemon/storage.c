@@ -17,7 +17,8 @@ static void fini_matchers(const struct tsdb_matcher *matchers, size_t count)
 
 const char *const daemon_storage_keys[] = {
     "external",   "retention_size", "disk_reserve",          "retention_rules",
-    "series_max", "downsampling",   "series_max_per_source", NULL};
+    "series_max", "downsampling",   "series_max_per_source", "exemplars_max",
+    NULL};
 
 void daemon_storage_fini(struct daemon_storage *storage)
 {
@@ -172,6 +173,9 @@ static enum tw_code read_limits(const char *name, const struct tw_yaml *section,
     if (code == TW_OK)
         code = tw_yaml_get_int(name, section, "series_max_per_source", 0, DAEMON_SERIES_MAX,
                                &storage->series_max_per_source, err);
+    if (code == TW_OK)
+        code = tw_yaml_get_int(name, section, "exemplars_max", 0, DAEMON_EXEMPLARS_MAX,
+                               &storage->exemplars_max, err);
     return code;
 }
 
@@ -179,7 +183,8 @@ enum tw_code daemon_storage_read(const char *name, const struct tw_yaml *section
                                  struct daemon_storage *ret, struct tw_err *err)
 {
     *ret = (struct daemon_storage){.arena = tw_arena_new(1024),
-                                   .disk_reserve = TSDB_DISK_RESERVE_AUTO};
+                                   .disk_reserve = TSDB_DISK_RESERVE_AUTO,
+                                   .exemplars_max = TSDB_EXEMPLARS_MAX};
     enum tw_code code = section ? read_size(name, section, ret, err) : TW_OK;
     if (code == TW_OK && section)
         code = read_rules(name, section, ret, err);
@@ -198,6 +203,8 @@ void daemon_storage_fill(const struct daemon_storage *storage, struct tsdb_db_op
     options->disk_reserve = storage->disk_reserve;
     options->series_max = (size_t)storage->series_max;
     options->series_max_per_source = (size_t)storage->series_max_per_source;
+    options->exemplars_max = (size_t)storage->exemplars_max;
+    options->exemplars_off = storage->exemplars_max == 0;
     options->retention_rules = storage->rules;
     options->retention_rule_count = storage->rule_count;
     options->downsamplings = storage->downsamplings;

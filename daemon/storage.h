@@ -12,6 +12,7 @@
  *       - {match: '{__name__=~"slo:.*"}', keep: off}    # for ever
  *     series_max: 10000000         # active ones; beyond, new ones are refused
  *     series_max_per_source: 0     # of one job and instance; 0 = no limit
+ *     exemplars_max: 100000        # of all series together, the oldest go first; 0 = none are kept
  *
  * Threads: plain data.
  */
@@ -29,10 +30,13 @@
 /* Above, the ids of series do not go. */
 #define DAEMON_SERIES_MAX 100000000
 
+#define DAEMON_EXEMPLARS_MAX 10000000
+
 struct daemon_storage {
     struct tw_arena *arena;
     uint64_t size_max, disk_reserve;
     int64_t series_max, series_max_per_source; /* 0 = the store's default, no limit */
+    int64_t exemplars_max;                     /* 0 = none */
     struct tsdb_retention_rule *rules;
     size_t rule_count;
     struct tsdb_downsampling *downsamplings;

@@ -87,6 +87,7 @@ static void settle_locked(struct tsdb_db *db, struct tsdb_group *group, enum tw_
             tsdb_head_append_histogram(generation->head, group->histograms.items[i].series,
                                        group->histograms.items[i].time_ms,
                                        tsdb_blobs_bytes(&group->histograms, i));
+        generation->exemplar_count += tsdb_exemplars_keep(db, generation->head, &group->exemplars);
     } else if (!generation->failed) {
         fail_generation_locked(db, generation, code, err);
     }
@@ -128,6 +129,7 @@ static void recycle_locked(struct tsdb_db *db, struct tsdb_group *group)
     group->sample_count = 0;
     group->waiter_count = 0;
     tsdb_blobs_clear(&group->histograms);
+    tsdb_blobs_clear(&group->exemplars);
     tw_buf_clear(&group->records);
     db->spare = group;
 }

@@ -81,6 +81,7 @@ static void register_metrics(struct tsdb_db *db)
     to->histograms_appended =
         tw_metrics_counter(metrics, "tidewatch_tsdb_histograms_appended_total", "",
                            "Native histogram samples made durable in the log.");
+    tsdb_exemplars_register(db, metrics);
     for (int i = 0; i < TSDB_REFUSAL_COUNT; i++)
         to->refused[i] = tw_metrics_counter(metrics, "tidewatch_tsdb_samples_refused_total",
                                             reasons[i], "Samples that were not kept, by reason.");
@@ -276,6 +277,7 @@ static enum tw_code begin_replay(struct replay *replay, struct tw_str record, st
 static enum tw_code replay_group(void *user, struct tw_str group, struct tw_err *err)
 {
     struct replay *replay = user;
+    struct tsdb_db *db = replay->db;
     struct tsdb_generation *generation = replay->generation;
     struct tsdb_reader reader = tsdb_reader(group);
     while (tsdb_reader_left(&reader) > 0) {
@@ -287,6 +289,7 @@ static enum tw_code replay_group(void *user, struct tw_str group, struct tw_err 
             code = tsdb_record_replay(generation->head, &generation->record_state, record, err);
         if (code != TW_OK)
             return code;
+        tsdb_exemplars_replay(db, generation);
     }
     return TW_OK;
 }
@@ -307,7 +310,8 @@ static enum tw_code replay_segment(struct tsdb_db *db, uint64_t number, struct t
                         db->folder);
         return code;
     }
-    if (!generation->head || tsdb_head_sample_count(generation->head) == 0) {
+    if (!generation->head ||
+        (tsdb_head_sample_count(generation->head) == 0 && generation->exemplar_count == 0)) {
         tsdb_generation_free(generation);
         return tsdb_segment_remove(db->log_folder, number, err);
     }
@@ -346,6 +350,8 @@ static enum tw_code replay_log(struct tsdb_db *db, struct tw_err *err)
     db->next_number = count ? numbers[count - 1] + 1 : 1;
     if (db->next_number <= flushed)
         db->next_number = flushed + 1;
+    if (db->next_number <= tsdb_exemplar_store_segment(db->exemplar_store))
+        db->next_number = tsdb_exemplar_store_segment(db->exemplar_store) + 1;
     free(numbers);
     return code;
 }
@@ -411,6 +417,8 @@ static enum tw_code open_parts(struct tsdb_db *db, struct tw_err *err)
     if (code == TW_OK)
         code = open_tombstones(db, err);
     if (code == TW_OK)
+        code = tsdb_exemplars_open(db, err);
+    if (code == TW_OK)
         code = tsdb_partitions_open(db->partition_folder, &db->partitions, err);
     if (code == TW_OK)
         code = replay_log(db, err);
@@ -443,6 +451,7 @@ void tsdb_db_default_options(struct tsdb_db_options *options)
     OR_DEFAULT(options->series_max, SERIES_MAX);
     OR_DEFAULT(options->head_bytes_max, default_head_bytes());
     OR_DEFAULT(options->log_bytes_max, LOG_BYTES_MAX);
+    OR_DEFAULT(options->exemplars_max, TSDB_EXEMPLARS_MAX);
     OR_DEFAULT(options->pending_samples_max, PENDING_SAMPLES_MAX);
 }
 
@@ -532,7 +541,7 @@ struct tsdb_db *tsdb_db_close(struct tsdb_db *db)
     tw_lock_release(&db->lock);
     for (struct tsdb_generation *at = db->oldest, *newer; at; at = newer) {
         newer = at->newer;
-        bool empty = tsdb_head_sample_count(at->head) == 0;
+        bool empty = tsdb_head_sample_count(at->head) == 0 && at->exemplar_count == 0;
         uint64_t number = tsdb_head_number(at->head);
         tsdb_generation_free(at);
         struct tw_err ignored; /* an empty segment that stays is harmless */
@@ -548,6 +557,7 @@ struct tsdb_db *tsdb_db_close(struct tsdb_db *db)
     tsdb_steps_free(db->steps);
     tsdb_steps_free(db->steps_next);
     tsdb_catalog_close(db->catalog);
+    tsdb_exemplars_close(db);
     tw_buf_fini(&db->scratch);
     if (db->lock_fd >= 0)
         close(db->lock_fd);

@@ -6,6 +6,7 @@
  *   FOLDER/default/log/NUMBER.log        segments: acknowledged, not yet in partitions
  *   FOLDER/default/partitions/day-N.mdb one environment a day (UTC)
  *   FOLDER/default/catalog.mdb      metadata of metrics, deletions that are not yet carried out
+ *   FOLDER/default/exemplars.mdb    exemplars, as of the last flush
  *
  * Ways in: tsdb_append (waits), or tsdb_ingest_* for whoever must not wait (the HTTP receiver):
  * samples go into the group that the committer commits next; a callback says how it went.
@@ -73,6 +74,8 @@ struct tsdb_db_options {
     size_t head_bytes_max;        /* the head is flushed when it and the index are larger: a
                                      quarter of the machine's memory */
     size_t log_bytes_max;         /* or its segment: 256 MiB */
+    size_t exemplars_max;         /* of all series together: 100 000 (storage.exemplars_max) */
+    bool exemplars_off;           /* none are kept */
     size_t pending_samples_max;   /* not yet committed; beyond: TW_OVERLOAD: 2 million */
     bool manual; /* no keeper thread: the owner calls tsdb_db_keep (tests, tools) */
 };
@@ -148,8 +151,7 @@ void tsdb_db_status(struct tsdb_db *db, struct tsdb_db_status *ret);
     REFUSAL(BAD_LABELS, "bad_labels")                                                              \
     REFUSAL(SERIES_LIMIT, "series_limit")                                                          \
     REFUSAL(SOURCE_SERIES_LIMIT, "source_series_limit")                                            \
-    REFUSAL(HISTOGRAM, "bad_histogram")                                                            \
-    REFUSAL(EXEMPLAR, "exemplar")
+    REFUSAL(HISTOGRAM, "bad_histogram")
 
 enum tsdb_refusal {
 #define TSDB_REFUSAL_ENUM(name, text) TSDB_REFUSED_##name,
@@ -167,8 +169,10 @@ struct tsdb_ingest {
     int64_t oldest_ms, newest_ms; /* what is taken */
     uint32_t series, before;      /* current one, and the one before it */
     uint64_t stored, histograms_stored, refused;
-    struct tw_err first_refusal;            /* code TW_OK when there was none */
-    size_t group_samples, group_histograms; /* in the group before this request */
+    uint64_t exemplars_stored;   /* those that were there already included */
+    struct tw_err first_refusal; /* code TW_OK when there was none */
+    /* In the group before this request. */
+    size_t group_samples, group_histograms, group_exemplars;
 };
 
 /* Takes the store's lock until tsdb_ingest_end: no waiting in between. */
@@ -186,6 +190,10 @@ bool tsdb_ingest_known(struct tsdb_ingest *ingest, uint64_t fingerprint);
 void tsdb_ingest_sample(struct tsdb_ingest *ingest, int64_t time_ms, double value);
 /* A native histogram of the current series that wire_histogram_check accepts. */
 void tsdb_ingest_histogram(struct tsdb_ingest *ingest, const struct wire_histogram *histogram);
+/* An exemplar of the current series, which has these labels, that wire_exemplar_check accepts. One
+ * that is not taken is counted; it does not make the request a bad one, as with Prometheus. */
+void tsdb_ingest_exemplar(struct tsdb_ingest *ingest, struct wire_labels labels,
+                          const struct wire_exemplar *exemplar);
 /* Counts samples that the caller could not even hand over. */
 void tsdb_ingest_refuse(struct tsdb_ingest *ingest, enum tsdb_refusal reason, size_t count,
                         const struct tw_err *why);
@@ -194,7 +202,30 @@ void tsdb_ingest_refuse_of_series(struct tsdb_ingest *ingest, enum tsdb_refusal 
                                   struct wire_labels labels, struct tw_err *why);
 /* Releases the lock; done is called when the request is durable or failed. */
 void tsdb_ingest_end(struct tsdb_ingest *ingest, tsdb_done *done, void *user);
-/* Counts without a request at hand (histograms, exemplars). */
 void tsdb_db_count_refused(struct tsdb_db *db, enum tsdb_refusal reason, uint64_t count);
+
+/* ---- exemplars ---- */
+
+#define TSDB_EXEMPLARS_MAX 100000 /* the default */
+
+/* Why an exemplar was not taken; the label `reason` of
+ * tidewatch_tsdb_exemplar_exemplars_refused_total. Those out of order have a counter of their own.
+ */
+#define TSDB_EXEMPLAR_REFUSAL_TABLE(REFUSAL)                                                       \
+    REFUSAL(BAD, "bad_exemplar")                                                                   \
+    REFUSAL(SERIES, "series_refused")                                                              \
+    REFUSAL(FUTURE, "future")                                                                      \
+    REFUSAL(TOO_OLD, "too_old")                                                                    \
+    REFUSAL(OFF, "off")
+enum tsdb_exemplar_refusal {
+#define TSDB_EXEMPLAR_REFUSAL_ENUM(name, text) TSDB_EXEMPLAR_REFUSED_##name,
+    TSDB_EXEMPLAR_REFUSAL_TABLE(TSDB_EXEMPLAR_REFUSAL_ENUM)
+#undef TSDB_EXEMPLAR_REFUSAL_ENUM
+        TSDB_EXEMPLAR_REFUSAL_COUNT
+};
+void tsdb_db_refuse_exemplars(struct tsdb_db *db, enum tsdb_exemplar_refusal reason,
+                              uint64_t count);
+struct tsdb_exemplar_counts;
+void tsdb_db_count_exemplars(struct tsdb_db *db, struct tsdb_exemplar_counts *ret);
 
 #endif

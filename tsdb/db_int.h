@@ -19,6 +19,7 @@
  *   I5  A series is active when it was written to in the active generation or the one before. A
  *       limit refuses series that are not active, never one that is. (An index that begins knows
  *       of none: for one generation, only what comes in it is counted.)
+ *   I6  A segment leaves the log only after the exemplar ring was saved as of it.
  */
 #ifndef TW_TSDB_DB_INT_H
 #define TW_TSDB_DB_INT_H
@@ -29,6 +30,7 @@
 #include "base/thread.h"
 #include "tsdb/catalog.h"
 #include "tsdb/db.h"
+#include "tsdb/exemplar_store.h"
 #include "tsdb/head.h"
 #include "tsdb/log.h"
 #include "tsdb/partition.h"
@@ -43,8 +45,9 @@ struct tsdb_generation {
     struct tsdb_record_state record_state;
     int64_t born_ns;
     unsigned groups_pending;
-    uint64_t log_bytes;  /* committed */
-    uint64_t room_bytes; /* of the segment's file, as the room has counted them */
+    uint64_t log_bytes;      /* committed */
+    uint64_t room_bytes;     /* of the segment's file, as the room has counted them */
+    uint64_t exemplar_count; /* committed, and not saved yet */
     bool sealed, failed;
 };
 
@@ -59,6 +62,7 @@ struct tsdb_group {
     struct tsdb_record_sample *samples;
     size_t sample_count, sample_capacity;
     struct tsdb_blobs histograms; /* steps */
+    struct tsdb_blobs exemplars;
     struct tw_buf records;
     struct tsdb_waiter *waiters;
     size_t waiter_count, waiter_capacity;
@@ -79,6 +83,8 @@ enum tsdb_rewrite_cause {
 
 struct tsdb_db_metrics {
     struct tw_metric *histograms_appended;
+    struct tw_metric *exemplars_appended, *exemplars_duplicate, *exemplars_out_of_order,
+        *exemplars_refused[TSDB_EXEMPLAR_REFUSAL_COUNT];
     struct tw_metric *appended, *refused[TSDB_REFUSAL_COUNT], *commits, *commit_failures,
         *commit_seconds, *log_bytes, *flushes, *flush_failures, *flush_seconds, *blocks,
         *flushed_samples, *partitions_dropped, *series_created, *late, *duplicates, *overwritten;
@@ -116,8 +122,11 @@ struct tsdb_db {
     char *folder, *log_folder, *partition_folder;
     int lock_fd;
     struct tsdb_catalog *catalog;
-    struct tsdb_partitions *partitions; /* has a lock of its own */
-    struct tsdb_tombstones *tombstones; /* likewise */
+    struct tsdb_partitions *partitions;         /* has a lock of its own */
+    struct tsdb_tombstones *tombstones;         /* likewise */
+    struct tsdb_exemplar_ring *exemplars;       /* likewise */
+    struct tsdb_exemplar_store *exemplar_store; /* by who holds `keeping` */
+    int64_t exemplars_aged_ns; /* when those past their retention were dropped last; likewise */
     struct tsdb_db_metrics metrics;
 
     /* Guards what follows: generations with their heads, the queue of groups, the state. */
@@ -149,7 +158,7 @@ struct tsdb_db {
     struct tw_lock renewing;
     struct tsdb_steps *steps;      /* guarded by renewing */
     struct tsdb_steps *steps_next; /* guarded by lock: for the next round, or NULL */
-    struct tw_cond renew; /* with lock: something is due, or the end */
+    struct tw_cond renew;          /* with lock: something is due, or the end */
     atomic_bool renewal_ends;
     struct tsdb_room room;
     atomic_ullong rewriting_bytes; /* that the rewrite under way may write */
@@ -173,10 +182,14 @@ enum tw_code tsdb_db_append_histograms(struct tsdb_storage *storage,
                                        const struct tw_context *context,
                                        const struct tsdb_histogram_sample *samples, size_t count,
                                        struct tw_err *err);
+enum tw_code tsdb_db_append_exemplars(struct tsdb_storage *storage,
+                                      const struct tw_context *context,
+                                      const struct tsdb_exemplar_sample *samples, size_t count,
+                                      struct tw_err *err);
 /* What the group counts against the limit of pending samples. */
 static inline size_t tsdb_group_weight(const struct tsdb_group *group)
 {
-    return group->sample_count + group->histograms.count;
+    return group->sample_count + group->histograms.count + group->exemplars.count;
 }
 
 /* ---- settings.c ---- */
@@ -189,6 +202,29 @@ void tsdb_steps_turn(struct tsdb_db *db);
 void tsdb_db_count_sources_locked(struct tsdb_db *db);
 /* db.c: puts the defaults in place of zeros. */
 void tsdb_db_default_options(struct tsdb_db_options *options);
+
+/* ---- exemplars.c ---- */
+void tsdb_exemplars_register(struct tsdb_db *db, struct tw_metrics *metrics);
+enum tw_code tsdb_exemplars_open(struct tsdb_db *db, struct tw_err *err);
+void tsdb_exemplars_close(struct tsdb_db *db);
+/* Puts durable exemplars of the head's series into the ring; returns how many were kept. */
+size_t tsdb_exemplars_keep(struct tsdb_db *db, struct tsdb_head *head,
+                           const struct tsdb_blobs *exemplars);
+/* Those of a segment that is replayed, unless the ring was saved after it. */
+void tsdb_exemplars_replay(struct tsdb_db *db, struct tsdb_generation *generation);
+/* Before the segment goes; its groups, and those before it, are settled. keeping is held. */
+enum tw_code tsdb_exemplars_save(struct tsdb_db *db, uint64_t segment, struct tw_err *err);
+/* Durably; those of groups of segments up to this one. keeping is held. */
+enum tw_code tsdb_exemplars_delete(struct tsdb_db *db, const struct tsdb_selector *selectors,
+                                   size_t count, int64_t start_ms, int64_t end_ms, uint64_t segment,
+                                   struct tw_err *err);
+/* Drops those past their retention, now and then; keeping is held. */
+void tsdb_exemplars_age(struct tsdb_db *db);
+enum tw_code tsdb_exemplars_read(struct tsdb_storage *storage, const struct tw_context *context,
+                                 const struct tsdb_selector *selectors, size_t selector_count,
+                                 int64_t start_ms, int64_t end_ms, struct tw_arena *arena,
+                                 struct tsdb_exemplars **ret_items, size_t *ret_count,
+                                 struct tw_err *err);
 
 /* ---- committer.c ---- */
 void tsdb_committer_body(void *db);

@@ -133,6 +133,9 @@ static enum tw_code delete_held(struct tsdb_db *db, const struct tsdb_selector *
         code = tsdb_tombstones_add(db->tombstones, selectors, count,
                                    (struct tsdb_erasure){start_ms, end_ms, newest_sealed(db)},
                                    erased, err);
+    if (code == TW_OK)
+        code =
+            tsdb_exemplars_delete(db, selectors, count, start_ms, end_ms, newest_sealed(db), err);
     return code;
 }
 

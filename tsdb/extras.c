@@ -93,7 +93,7 @@ static void refuse(const struct tsdb_extra *extra, struct wire_labels labels,
     struct tw_err why = *extra->why;
     /* A bad exemplar is counted; it does not make the request a bad one, as with Prometheus. */
     if (extra->is_exemplar)
-        tsdb_db_count_refused(ingest->db, TSDB_REFUSED_EXEMPLAR, 1);
+        tsdb_db_refuse_exemplars(ingest->db, TSDB_EXEMPLAR_REFUSED_BAD, 1);
     else
         tsdb_ingest_refuse_of_series(ingest, TSDB_REFUSED_HISTOGRAM, labels, &why);
 }
@@ -111,6 +111,6 @@ void tsdb_extras_ingest(struct tsdb_extras *extras, uint32_t series, struct wire
         else if (!extra->is_exemplar)
             tsdb_ingest_histogram(ingest, &extra->histogram);
         else
-            tsdb_db_count_refused(ingest->db, TSDB_REFUSED_EXEMPLAR, 1);
+            tsdb_ingest_exemplar(ingest, labels, &extra->exemplar);
     }
 }

@@ -57,6 +57,7 @@ struct tsdb_group *tsdb_group_free(struct tsdb_group *group)
     if (!group)
         return NULL;
     tsdb_blobs_fini(&group->histograms);
+    tsdb_blobs_fini(&group->exemplars);
     tw_buf_fini(&group->records);
     free(group->samples);
     free(group->waiters);
@@ -119,7 +120,8 @@ enum tw_code tsdb_ingest_begin(struct tsdb_db *db, const struct tw_context *cont
                                    .series = TSDB_NO_SERIES,
                                    .before = TSDB_NO_SERIES,
                                    .group_samples = db->filling->sample_count,
-                                   .group_histograms = db->filling->histograms.count};
+                                   .group_histograms = db->filling->histograms.count,
+                                   .group_exemplars = db->filling->exemplars.count};
     return TW_OK;
 }
 
@@ -306,19 +308,21 @@ void tsdb_ingest_end(struct tsdb_ingest *ingest, tsdb_done *done, void *user)
     struct tsdb_db *db = ingest->db;
     tw_lock_assert_held(&db->lock);
     struct tsdb_group *group = db->filling;
-    bool pending = ingest->stored + ingest->histograms_stored > 0;
+    size_t exemplars = group->exemplars.count - ingest->group_exemplars;
+    bool pending = ingest->stored + ingest->histograms_stored + exemplars > 0;
     if (pending) {
         tw_buf_clear(&db->scratch);
         tsdb_record_encode(db->active->head, &db->active->record_state,
                            group->samples + ingest->group_samples,
                            group->sample_count - ingest->group_samples, &db->scratch);
         tsdb_record_encode_histograms(&group->histograms, ingest->group_histograms, &db->scratch);
+        tsdb_record_encode_exemplars(&group->exemplars, ingest->group_exemplars, &db->scratch);
         tsdb_varint_append(&group->records, db->scratch.size);
         tw_buf_append_str(&group->records, tw_buf_str(&db->scratch));
         TW_ASSERT(!db->scratch.overflow && !group->records.overflow);
         if (db->scratch.capacity > SPARE_BYTES_MAX)
             tw_buf_fini(&db->scratch);
-        db->pending_samples += ingest->stored + ingest->histograms_stored;
+        db->pending_samples += ingest->stored + ingest->histograms_stored + exemplars;
         if (group->waiter_count == 0)
             enqueue(db, group);
         group_add_waiter(group, done, user);
@@ -413,6 +417,31 @@ enum tw_code tsdb_db_append_histograms(struct tsdb_storage *storage,
             tsdb_ingest_refuse_of_series(&ingest, TSDB_REFUSED_HISTOGRAM, samples[i].labels, &why);
         else if (tsdb_ingest_series(&ingest, samples[i].labels, 0, 1))
             tsdb_ingest_histogram(&ingest, samples[i].histogram);
+    }
+    return end_and_wait(&ingest, err);
+}
+
+enum tw_code tsdb_db_append_exemplars(struct tsdb_storage *storage,
+                                      const struct tw_context *context,
+                                      const struct tsdb_exemplar_sample *samples, size_t count,
+                                      struct tw_err *err)
+{
+    struct tsdb_ingest ingest;
+    enum tw_code code = tsdb_ingest_begin((struct tsdb_db *)storage, context, &ingest, err);
+    if (code != TW_OK)
+        return code;
+    for (size_t i = 0; i < count; i++) {
+        struct tw_err why;
+        struct wire_labels labels = samples[i].labels;
+        if (wire_exemplar_check(&samples[i].exemplar, &why) != TW_OK) {
+            name_series(&why, labels);
+            tsdb_db_refuse_exemplars(ingest.db, TSDB_EXEMPLAR_REFUSED_BAD, 1);
+            ingest.refused++;
+            if (ingest.first_refusal.code == TW_OK)
+                ingest.first_refusal = why;
+        } else if (tsdb_ingest_series(&ingest, labels, 0, 1)) {
+            tsdb_ingest_exemplar(&ingest, labels, &samples[i].exemplar);
+        }
     }
     return end_and_wait(&ingest, err);
 }

@@ -95,6 +95,9 @@ static enum tw_code flush_generation(struct tsdb_db *db, struct tsdb_generation 
         tw_metric_add_double(db->metrics.flush_seconds,
                              (double)(tw_clock_mono_ns(tw_clock_system()) - start_ns) * 1e-9);
     }
+    enum tw_code saved = tsdb_exemplars_save(db, tsdb_head_number(generation->head), err);
+    if (saved != TW_OK)
+        return saved;
     tw_lock_take(&db->lock);
     TW_ASSERT(db->oldest == generation);
     db->oldest = generation->newer;
@@ -162,6 +165,7 @@ static enum tw_code enforce_retention(struct tsdb_db *db, struct tw_err *err)
 {
     size_t dropped = 0;
     enum tw_code code = TW_OK;
+    tsdb_exemplars_age(db);
     tw_lock_take(&db->lock);
     int64_t retention_ms = db->options.retention_ms;
     tw_lock_release(&db->lock);

@@ -17,6 +17,9 @@ endif
 	%D%/db.c %D%/db.h %D%/db_int.h \
 	%D%/deletion.c \
 	%D%/eraser.c %D%/eraser.h \
+	%D%/exemplar_ring.c %D%/exemplar_ring.h \
+	%D%/exemplar_store.c %D%/exemplar_store.h \
+	%D%/exemplars.c \
 	%D%/extras.c %D%/extras.h \
 	%D%/flusher.c %D%/flusher.h \
 	%D%/group.c \

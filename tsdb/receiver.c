@@ -62,13 +62,14 @@ static void add_count(struct request *request, const char *name, uint64_t count)
 }
 
 /* A sender of 2.0 learns what was written from every answer, also from a bad one. */
-static void add_written(struct request *request, uint64_t samples, uint64_t histograms)
+static void add_written(struct request *request, uint64_t samples, uint64_t histograms,
+                        uint64_t exemplars)
 {
     if (!request->is_v2)
         return;
     add_count(request, WIRE_WRITE2_SAMPLES_HEADER, samples);
     add_count(request, WIRE_WRITE2_HISTOGRAMS_HEADER, histograms);
-    add_count(request, WIRE_WRITE2_EXEMPLARS_HEADER, 0); /* they are counted as refused */
+    add_count(request, WIRE_WRITE2_EXEMPLARS_HEADER, exemplars);
 }
 
 static void count(const struct request *request, enum outcome outcome)
@@ -85,7 +86,7 @@ static void answer_error(struct request *request, const struct tw_err *err)
         tw_http_add_header(&exchange->response, "Retry-After",
                            err->code == TW_NO_SPACE ? RETRY_AFTER_ROOM : RETRY_AFTER);
     tw_http_error_text(exchange, err);
-    add_written(request, 0, 0);
+    add_written(request, 0, 0, 0);
 }
 
 /* Everything acceptable is durable; says what was not acceptable. */
@@ -95,7 +96,7 @@ static void answer_stored(struct request *request)
     if (ingest->refused == 0) {
         count(request, STORED);
         request->exchange->response.status = 204;
-        add_written(request, ingest->stored, ingest->histograms_stored);
+        add_written(request, ingest->stored, ingest->histograms_stored, ingest->exemplars_stored);
         return;
     }
     struct tw_err err;
@@ -104,7 +105,7 @@ static void answer_stored(struct request *request)
                ingest->first_refusal.message);
     count(request, PARTIAL);
     tw_http_error_text(request->exchange, &err);
-    add_written(request, ingest->stored, ingest->histograms_stored);
+    add_written(request, ingest->stored, ingest->histograms_stored, ingest->exemplars_stored);
 }
 
 static void finish(void *user, enum tw_code code, const struct tw_err *err)
@@ -271,8 +272,11 @@ static void ingest_series(struct request *request, const struct tsdb_survey *sur
     size_t label_count;
     bool has_extras = series->histogram_count + series->exemplar_count > 0;
     bool known = !has_extras && tsdb_ingest_known(&request->ingest, series->fingerprint);
-    if (!known && !resolve_series(request, survey, series, items, &label_count))
+    if (!known && !resolve_series(request, survey, series, items, &label_count)) {
+        tsdb_db_refuse_exemplars(request->receiver->db, TSDB_EXEMPLAR_REFUSED_SERIES,
+                                 series->exemplar_count);
         return;
+    }
     for (size_t i = 0; i < series->sample_count; i++)
         tsdb_ingest_sample(&request->ingest, samples[i].time_ms, samples[i].value);
     if (has_extras)

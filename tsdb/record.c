@@ -8,11 +8,18 @@
 
 #include "base/assert.h"
 #include "tsdb/codec.h"
+#include "tsdb/exemplar_ring.h"
 
 #define RECORD_VERSION 1
 
 /* Sections; a reader refuses those that it does not know. */
-enum section { SECTION_SERIES = 1, SECTION_FLOATS = 2, SECTION_HISTOGRAMS = 4, SECTION_INDEX = 16 };
+enum section {
+    SECTION_SERIES = 1,
+    SECTION_FLOATS = 2,
+    SECTION_HISTOGRAMS = 4,
+    SECTION_EXEMPLARS = 5,
+    SECTION_INDEX = 16
+};
 
 /* ---- what the segment knows ---- */
 
@@ -23,6 +30,7 @@ void tsdb_record_state_fini(struct tsdb_record_state *state)
     tsdb_bits_fini(&state->strings);
     tsdb_rows_fini(&state->values, sizeof(uint64_t));
     tsdb_ids_fini(&state->fresh);
+    tsdb_blobs_fini(&state->exemplars);
     *state = (struct tsdb_record_state){0};
 }
 
@@ -153,6 +161,12 @@ void tsdb_record_encode_histograms(const struct tsdb_blobs *histograms, size_t f
                                    struct tw_buf *ret)
 {
     tsdb_blobs_write(histograms, first, (char)SECTION_HISTOGRAMS, ret);
+}
+
+void tsdb_record_encode_exemplars(const struct tsdb_blobs *exemplars, size_t first,
+                                  struct tw_buf *ret)
+{
+    tsdb_blobs_write(exemplars, first, (char)SECTION_EXEMPLARS, ret);
 }
 
 /* ---- replaying ---- */
@@ -304,7 +318,7 @@ static enum tw_code replay_index(const struct tsdb_index *index, struct tsdb_rec
 
 struct replay {
     struct tsdb_head *head;
-    const struct tsdb_record_state *state;
+    struct tsdb_record_state *state;
 };
 
 static bool replay_histogram(void *user, uint64_t series, int64_t time_ms, struct tw_str step)
@@ -312,6 +326,20 @@ static bool replay_histogram(void *user, uint64_t series, int64_t time_ms, struc
     const struct replay *replay = user;
     return series < TSDB_NO_SERIES && tsdb_record_knows(replay->state, (uint32_t)series) &&
            tsdb_head_replay_histogram(replay->head, (uint32_t)series, time_ms, step);
+}
+
+static bool replay_exemplar(void *user, uint64_t series, int64_t time_ms, struct tw_str blob)
+{
+    const struct replay *replay = user;
+    struct tsdb_blobs *to = &replay->state->exemplars;
+    struct wire_label items[WIRE_EXEMPLAR_LABELS_MAX];
+    struct wire_exemplar exemplar;
+    if (series >= TSDB_NO_SERIES || !tsdb_record_knows(replay->state, (uint32_t)series) ||
+        !tsdb_exemplar_read(blob, time_ms, items, &exemplar))
+        return false;
+    tw_buf_append_str(tsdb_blobs_buf(to), blob);
+    tsdb_blobs_add(to, (uint32_t)series, time_ms);
+    return true;
 }
 
 enum tw_code tsdb_record_replay(struct tsdb_head *head, struct tsdb_record_state *state,
@@ -339,6 +367,11 @@ enum tw_code tsdb_record_replay(struct tsdb_head *head, struct tsdb_record_state
             code = tsdb_blobs_read(&reader, replay_histogram, &(struct replay){head, state})
                        ? TW_OK
                        : corrupt(err, "a histogram is damaged");
+            break;
+        case SECTION_EXEMPLARS:
+            code = tsdb_blobs_read(&reader, replay_exemplar, &(struct replay){head, state})
+                       ? TW_OK
+                       : corrupt(err, "an exemplar is damaged");
             break;
         default:
             code = corrupt(err, "unknown section");

@@ -31,6 +31,8 @@ struct tsdb_record_state {
     uint32_t next_series, next_pair, next_string; /* behind the last written out: the next guess */
     struct tsdb_rows values; /* u64 by series: bits that the segment had last */
     struct tsdb_ids fresh;   /* registered, and not yet written out */
+    /* Of the records replayed so far: whoever replays takes them from here. */
+    struct tsdb_blobs exemplars;
 };
 void tsdb_record_state_fini(struct tsdb_record_state *state);
 
@@ -48,6 +50,9 @@ void tsdb_record_encode(struct tsdb_head *head, struct tsdb_record_state *state,
 /* Appends the histograms from index `first` on to a record: their steps (head.h). */
 void tsdb_record_encode_histograms(const struct tsdb_blobs *histograms, size_t first,
                                    struct tw_buf *ret);
+/* The same for exemplars (exemplar_ring.h). */
+void tsdb_record_encode_exemplars(const struct tsdb_blobs *exemplars, size_t first,
+                                  struct tw_buf *ret);
 /* Applies a record to the head; TW_CORRUPT for what no encoder makes. Once all is replayed into the
  * heads of an index, tsdb_index_finish_restore makes it usable. */
 TW_MUST_CHECK enum tw_code tsdb_record_replay(struct tsdb_head *head,

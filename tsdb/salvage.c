@@ -21,6 +21,7 @@
 #include "tsdb/buckets.h"
 #include "tsdb/catalog.h"
 #include "tsdb/db.h"
+#include "tsdb/exemplar_store.h"
 #include "tsdb/log.h"
 #include "tsdb/pages.h"
 #include "tsdb/partition_int.h"
@@ -34,7 +35,8 @@
 #define SCRATCH_FOLDER "salvage.tmp"
 
 const struct tsdb_env_format *const tsdb_verify_formats[] = {
-    &tsdb_segment_format, &tsdb_partition_format, &tsdb_catalog_format, &tsdb_state_format};
+    &tsdb_segment_format, &tsdb_partition_format, &tsdb_catalog_format, &tsdb_state_format,
+    &tsdb_exemplars_format};
 
 /* The tables of a kind: what a value without its leaf's tree is tried for. */
 static const char *const segment_tables[] = {"groups", NULL};
@@ -44,7 +46,7 @@ static const char *const partition_tables[] = {
 /* Keys are removed from these, and must not come back from old pages: no scan. */
 static const char *const no_tables[] = {NULL};
 static const char *const *const tables_of[] = {segment_tables, partition_tables, no_tables,
-                                               no_tables};
+                                               no_tables, no_tables};
 
 /* ---- the good values of a file ---- */
 
@@ -303,6 +305,17 @@ static enum tw_code take_samples(void *user, struct wire_labels labels,
     return code;
 }
 
+static enum tw_code take_exemplar(void *user, struct wire_labels labels,
+                                  const struct wire_exemplar *exemplar, struct tw_err *err)
+{
+    struct target *target = user;
+    struct tw_context context;
+    tw_context_init(&context, tw_clock_system());
+    const struct tsdb_exemplar_sample sample = {labels, *exemplar};
+    target->since_flush++;
+    return tsdb_append_exemplars(tsdb_db_storage(target->db), &context, &sample, 1, err);
+}
+
 static enum tw_code copy_file(const char *from, const char *to, struct tw_err *err)
 {
     int in = open(from, O_RDONLY | O_CLOEXEC);
@@ -403,7 +416,8 @@ static enum tw_code copy_files(struct salvage *salvage, struct tw_err *err)
 static enum tw_code append_file(struct salvage *salvage, struct tsdb_verify_file *file,
                                 struct tw_err *err)
 {
-    struct tsdb_verify_sink sink = {.take = take_samples, .user = &salvage->target};
+    struct tsdb_verify_sink sink = {
+        .take = take_samples, .take_exemplar = take_exemplar, .user = &salvage->target};
     struct tsdb_verify_file read = {.kind = file->kind};
     char *from = tw_file_join(salvage->options->folder, file->path);
     char *scratch = tw_file_join(salvage->to, SCRATCH_FOLDER);
@@ -437,7 +451,8 @@ static enum tw_code append_files(struct salvage *salvage, struct tw_err *err)
 {
     /* No sample is too far in the future here. */
     struct tw_clock *clock = tw_clock_manual_new(INT64_MAX / 4);
-    struct tsdb_db_options options = {.folder = salvage->to, .clock = clock, .manual = true};
+    struct tsdb_db_options options = {
+        .folder = salvage->to, .clock = clock, .exemplars_max = SIZE_MAX, .manual = true};
     enum tw_code code = tsdb_db_open(&options, &salvage->target.db, err);
     salvage->target.samples = malloc(BATCH_SAMPLES * sizeof *salvage->target.samples);
     salvage->target.arena = tw_arena_new(1 << 16);

@@ -531,4 +531,6 @@ const struct tsdb_storage_ops tsdb_db_ops = {
     .append = tsdb_db_append,
     .append_metadata = tsdb_db_append_metadata,
     .append_histograms = tsdb_db_append_histograms,
+    .append_exemplars = tsdb_db_append_exemplars,
+    .exemplars_select = tsdb_exemplars_read,
 };

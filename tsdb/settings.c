@@ -103,6 +103,9 @@ static void take_limits_locked(struct tsdb_db *db, const struct tsdb_db_options 
     to->log_bytes_max = from->log_bytes_max;
     to->size_max = from->size_max;
     to->disk_reserve = from->disk_reserve;
+    to->exemplars_max = from->exemplars_max;
+    to->exemplars_off = from->exemplars_off;
+    tsdb_exemplar_ring_resize(db->exemplars, to->exemplars_off ? 0 : to->exemplars_max);
     if (to->series_max_per_source > 0 && !counted)
         tsdb_db_count_sources_locked(db);
 }

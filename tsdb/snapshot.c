@@ -92,11 +92,14 @@ static enum tw_code fill(struct tsdb_db *db, struct tsdb_state *state, const cha
 {
     char *tenant = tw_file_join(folder, "default");
     char *catalog = tw_file_join(tenant, "catalog.mdb");
+    char *exemplars = tw_file_join(tenant, "exemplars.mdb");
     char *partitions = tw_file_join(tenant, "partitions");
     char *states = tw_file_join(tenant, "state");
     enum tw_code code = tw_file_make_folder(tenant, 0750, err);
     if (code == TW_OK)
         code = tsdb_env_copy(tsdb_catalog_env(db->catalog), catalog, err);
+    if (code == TW_OK)
+        code = tsdb_env_copy(tsdb_exemplar_store_env(db->exemplar_store), exemplars, err);
     if (code == TW_OK)
         code = copy_days(db, partitions, err);
     if (code == TW_OK && state)
@@ -107,6 +110,7 @@ static enum tw_code fill(struct tsdb_db *db, struct tsdb_state *state, const cha
         code = tw_file_sync_folder(folder, err);
     free(states);
     free(partitions);
+    free(exemplars);
     free(catalog);
     free(tenant);
     return code;

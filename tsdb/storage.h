@@ -223,8 +223,9 @@ TW_MUST_CHECK enum tw_code tsdb_append_histograms(struct tsdb_storage *storage,
                                                   const struct tw_context *context,
                                                   const struct tsdb_histogram_sample *samples,
                                                   size_t count, struct tw_err *err);
-/* The series exists already or comes to exist. An exemplar that is there is no error; one that is
- * too long or older than the oldest that is kept is refused and counted. */
+/* The series exists already or comes to exist. Same contract as tsdb_append, but that an exemplar
+ * is out of order (wire_exemplar_follows), too old or in the future is counted and no error; nor is
+ * one that is there already. The oldest of all go when there are too many. */
 struct tsdb_exemplar_sample {
     struct wire_labels labels; /* of the series, canonical */
     struct wire_exemplar exemplar;

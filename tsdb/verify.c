@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "base/file.h"
 #include "tsdb/catalog.h"
+#include "tsdb/exemplar_store.h"
 #include "tsdb/log.h"
 #include "tsdb/pages.h"
 #include "tsdb/partition_int.h"
@@ -28,7 +29,7 @@
 
 const char *tsdb_verify_kind_text(enum tsdb_verify_kind kind)
 {
-    static const char *const texts[] = {"segment", "partition", "catalog", "state"};
+    static const char *const texts[] = {"segment", "partition", "catalog", "state", "exemplars"};
     return texts[kind];
 }
 
@@ -92,6 +93,21 @@ static void check_catalog(const char *path, struct tsdb_verify_file *file)
     tsdb_catalog_close(catalog);
 }
 
+static void check_exemplars(const char *path, struct tsdb_verify_file *file)
+{
+    struct tsdb_exemplar_ring *ring = tsdb_exemplar_ring_new(SIZE_MAX);
+    struct tsdb_exemplar_store *store = NULL;
+    struct tsdb_exemplar_counts counts;
+    struct tw_err err;
+    if (tsdb_exemplar_store_open(path, ring, &store, &err) != TW_OK)
+        tsdb_verify_find(file, "%s", err.message);
+    tsdb_exemplar_ring_count(ring, &counts);
+    file->exemplars = counts.exemplars;
+    file->series = counts.series;
+    tsdb_exemplar_store_close(store);
+    tsdb_exemplar_ring_free(ring);
+}
+
 /* The header, and what the sum of the keys says. */
 static bool opens(const char *path, const struct tsdb_env_format *format,
                   struct tsdb_verify_file *file)
@@ -120,11 +136,14 @@ static void read_rest(const char *path, struct tsdb_verify_file *file)
     if (tsdb_salvage_copy(path, file->kind, copy, &err) == TW_OK) {
         if (file->kind == TSDB_VERIFY_PARTITION)
             tsdb_verify_read_partition(copy, &rest, NULL);
+        else if (file->kind == TSDB_VERIFY_EXEMPLARS)
+            check_exemplars(copy, &rest);
         else
             tsdb_verify_read_segment(copy, &rest, NULL);
     }
     file->series = rest.series;
     file->samples = rest.samples;
+    file->exemplars = rest.exemplars;
     file->first_ms = rest.first_ms;
     file->last_ms = rest.last_ms;
     free(copy);
@@ -144,11 +163,13 @@ void tsdb_verify_file(const char *folder, struct tsdb_verify_file *file)
     bool whole = file->finding_count == 0 && opens(path, tsdb_verify_formats[file->kind], file);
     if (file->kind == TSDB_VERIFY_CATALOG && whole) {
         check_catalog(path, file);
+    } else if (file->kind == TSDB_VERIFY_EXEMPLARS && whole) {
+        check_exemplars(path, file);
     } else if (file->kind == TSDB_VERIFY_PARTITION && whole) {
         tsdb_verify_partition(path, file);
     } else if (file->kind == TSDB_VERIFY_SEGMENT && whole) {
         tsdb_verify_read_segment(path, file, NULL);
-    } else if (file->kind == TSDB_VERIFY_PARTITION || file->kind == TSDB_VERIFY_SEGMENT) {
+    } else if (file->kind != TSDB_VERIFY_CATALOG && file->kind != TSDB_VERIFY_STATE) {
         read_rest(path, file);
     }
     free(path);
@@ -225,10 +246,14 @@ static enum tw_code add_folder(struct tsdb_verify_report *report, const char *fo
 static enum tw_code list_files(const char *folder, struct tsdb_verify_report *report,
                                struct tw_err *err)
 {
-    static const char *const single[] = {"default/catalog.mdb", STATE_FOLDER "/state.mdb"};
+    static const char *const single[] = {"default/catalog.mdb", STATE_FOLDER "/state.mdb",
+                                         "default/exemplars.mdb"};
     char *catalog = tw_file_join(folder, single[0]), *state = tw_file_join(folder, single[1]);
+    char *exemplars = tw_file_join(folder, single[2]);
     if (tw_file_exists(catalog))
         add_file(report, folder, "default", "catalog.mdb", TSDB_VERIFY_CATALOG);
+    if (tw_file_exists(exemplars))
+        add_file(report, folder, "default", "exemplars.mdb", TSDB_VERIFY_EXEMPLARS);
     enum tw_code code =
         add_folder(report, folder, "default/partitions", ".mdb", TSDB_VERIFY_PARTITION, err);
     if (code == TW_OK)
@@ -238,6 +263,7 @@ static enum tw_code list_files(const char *folder, struct tsdb_verify_report *re
         code = add_folder(report, folder, "default/log", ".log", TSDB_VERIFY_SEGMENT, err);
     if (tw_file_exists(state))
         add_file(report, folder, STATE_FOLDER, "state.mdb", TSDB_VERIFY_STATE);
+    free(exemplars);
     free(catalog);
     free(state);
     return code;
@@ -287,6 +313,7 @@ void tsdb_verify_sum(struct tsdb_verify_report *report)
         report->bytes += report->files[i].bytes;
         report->series += report->files[i].series;
         report->samples += report->files[i].samples;
+        report->exemplars += report->files[i].exemplars;
     }
 }
 

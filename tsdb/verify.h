@@ -8,6 +8,7 @@
  *              what the series say; every block and column decodes, times ascend within their
  *              window; each run has as many samples and blocks as its row says
  *   catalog    every entry is read
+ *   exemplars  every one is read, and follows those of its series
  *   state      every record's checksum
  *
  * Each file is looked at by a child process, so that even a disk that fails under a map (SIGBUS)
@@ -33,6 +34,7 @@ enum tsdb_verify_kind {
     TSDB_VERIFY_PARTITION,
     TSDB_VERIFY_CATALOG,
     TSDB_VERIFY_STATE,
+    TSDB_VERIFY_EXEMPLARS,
 };
 const char *tsdb_verify_kind_text(enum tsdb_verify_kind kind);
 
@@ -42,7 +44,7 @@ struct tsdb_verify_file {
     enum tsdb_verify_kind kind;
     uint64_t bytes, values;
     /* What is readable: all of it, or what is left of a damaged file. */
-    uint64_t series, samples;
+    uint64_t series, samples, exemplars;
     int64_t first_ms, last_ms; /* when samples > 0 */
     uint64_t finding_count;    /* 0 = whole; the first ones are kept */
     char findings[TSDB_VERIFY_FINDINGS_MAX][TSDB_VERIFY_FINDING_BYTES];
@@ -51,7 +53,8 @@ struct tsdb_verify_file {
 struct tsdb_verify_report {
     struct tsdb_verify_file *files;
     size_t count, damaged;
-    uint64_t bytes, series, samples; /* series: of all files, so one of two days counts twice */
+    uint64_t bytes, series, samples,
+        exemplars; /* series: of all files, so one of two days counts twice */
 };
 
 /* Before each file. May be NULL. */

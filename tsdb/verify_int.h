@@ -14,6 +14,8 @@
 struct tsdb_verify_sink {
     enum tw_code (*take)(void *user, struct wire_labels labels, const struct tsdb_column *column,
                          struct tw_err *err);
+    enum tw_code (*take_exemplar)(void *user, struct wire_labels labels,
+                                  const struct wire_exemplar *exemplar, struct tw_err *err);
     void *user;
     enum tw_code code;
     struct tw_err err;

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "tsdb/codec.h"
+#include "tsdb/exemplar_ring.h"
 #include "tsdb/head.h"
 #include "tsdb/log.h"
 #include "tsdb/record.h"
@@ -107,6 +108,24 @@ static void give_head(struct tsdb_head *head, struct tsdb_verify_file *file,
     tsdb_points_fini(&points);
 }
 
+static void give_exemplars(const struct replay *replay, struct tsdb_verify_file *file,
+                           struct tsdb_verify_sink *sink)
+{
+    const struct tsdb_blobs *exemplars = &replay->state.exemplars;
+    struct wire_label series[WIRE_LABELS_COUNT_MAX], items[WIRE_EXEMPLAR_LABELS_MAX];
+    file->exemplars = exemplars->count;
+    for (size_t i = 0; sink && i < exemplars->count && sink->code == TW_OK; i++) {
+        const struct tsdb_blob *blob = &exemplars->items[i];
+        struct wire_exemplar exemplar;
+        bool good =
+            tsdb_exemplar_read(tsdb_blobs_bytes(exemplars, i), blob->time_ms, items, &exemplar);
+        TW_ASSERT(good); /* checked at the replay */
+        sink->code = sink->take_exemplar(
+            sink->user, tsdb_index_labels(tsdb_head_index(replay->head), blob->series, series),
+            &exemplar, &sink->err);
+    }
+}
+
 void tsdb_verify_read_segment(const char *path, struct tsdb_verify_file *file,
                               struct tsdb_verify_sink *sink)
 {
@@ -122,6 +141,8 @@ void tsdb_verify_read_segment(const char *path, struct tsdb_verify_file *file,
         tsdb_verify_find(file, "a series is registered twice");
     else if (replay.head)
         give_head(replay.head, file, sink);
+    if (replay.head)
+        give_exemplars(&replay, file, sink);
     tsdb_record_state_fini(&replay.state);
     if (replay.head)
         tsdb_head_unref(replay.head);

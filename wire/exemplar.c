@@ -3,6 +3,7 @@
 
 #include "wire/exemplar.h"
 
+#include "base/hash.h"
 #include "base/number.h"
 #include "base/utf8.h"
 #include "wire/protobuf.h"
@@ -28,6 +29,35 @@ bool wire_exemplar_equal(const struct wire_exemplar *a, const struct wire_exempl
 {
     return a->time_ms == b->time_ms && tw_double_bits(a->value) == tw_double_bits(b->value) &&
            wire_labels_equal(a->labels, b->labels);
+}
+
+/* Length and bytes of each name and value, as Prometheus keeps labels in memory: the length in one
+ * byte, or 255 and three more. */
+static uint64_t hash_labels(struct wire_labels labels)
+{
+    struct tw_buf key;
+    tw_buf_init(&key, WIRE_EXEMPLAR_LABELS_MAX * 2 * 4 + WIRE_EXEMPLAR_CHARACTERS_MAX * 4);
+    for (size_t i = 0; i < labels.count * 2; i++) {
+        const struct wire_label *label = &labels.items[i / 2];
+        struct tw_str text = i % 2 ? label->value : label->name;
+        const unsigned char length[4] = {255, text.size & 255, text.size >> 8 & 255,
+                                         text.size >> 16 & 255};
+        tw_buf_append(&key, text.size < 255 ? length + 1 : length, text.size < 255 ? 1 : 4);
+        tw_buf_append_str(&key, text);
+    }
+    uint64_t hash = tw_xxh64(key.data, key.size);
+    tw_buf_fini(&key);
+    return hash;
+}
+
+bool wire_exemplar_follows(const struct wire_exemplar *newest, const struct wire_exemplar *exemplar)
+{
+    if (newest->time_ms != exemplar->time_ms)
+        return newest->time_ms < exemplar->time_ms;
+    if (exemplar->value < newest->value)
+        return false;
+    return exemplar->value != newest->value ||
+           hash_labels(exemplar->labels) >= hash_labels(newest->labels);
 }
 
 /* ---- checking ---- */

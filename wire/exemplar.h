@@ -25,6 +25,9 @@ struct wire_exemplar {
 /* 0 for the same; else the order by time, value, labels. */
 int wire_exemplar_compare(const struct wire_exemplar *a, const struct wire_exemplar *b);
 bool wire_exemplar_equal(const struct wire_exemplar *a, const struct wire_exemplar *b);
+/* Whether it may come behind the newest one of its series: by time, then value, then the hash that
+ * Prometheus has of the labels, so that both keep the same ones of a series. */
+bool wire_exemplar_follows(const struct wire_exemplar *newest, const struct wire_exemplar *exemplar);
 /* OpenMetrics' limit, valid and unique label names; the message says which is broken. */
 TW_MUST_CHECK enum tw_code wire_exemplar_check(const struct wire_exemplar *exemplar,
                                                struct tw_err *err);

@@ -5,6 +5,7 @@ TSDB_UNIT_LDADD = $(UNIT_LIBS) tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/l
 if BUILD_SERVER
 UNIT_TESTS += %D%/codec_test %D%/damage_test %D%/db_test %D%/delete_test %D%/format_test %D%/generation_test %D%/head_test %D%/model_test %D%/receiver_test %D%/rewrite_test %D%/state_test %D%/threads_test
 UNIT_TESTS += %D%/page_test
+UNIT_TESTS += %D%/exemplar_test
 UNIT_TESTS += %D%/histogram_test %D%/histogram_store_test
 UNIT_TESTS += %D%/verify_test
 UNIT_TESTS += %D%/room_test
@@ -21,6 +22,9 @@ endif
 %C%_delete_test_SOURCES = %D%/delete_test.c %D%/store.h
 %C%_delete_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_delete_test_LDADD = $(TSDB_UNIT_LDADD)
+%C%_exemplar_test_SOURCES = %D%/exemplar_test.c %D%/store.h
+%C%_exemplar_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_exemplar_test_LDADD = $(TSDB_UNIT_LDADD)
 %C%_format_test_SOURCES = %D%/format_test.c %D%/store.h
 %C%_format_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_format_test_LDADD = $(TSDB_UNIT_LDADD)

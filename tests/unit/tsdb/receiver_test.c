@@ -197,7 +197,8 @@ START_TEST(histograms_are_stored)
     tw_buf_append(&series, "\x12\x0c\x09\0\0\0\0\0\0\xf0\x3f\x10\xe8\x07", 14);
     tw_buf_append(&series, "\x22\x05\x08\x00\x78\xd0\x0f", 7); /* an empty one at 2000 */
     tw_buf_append(&series, "\x22\x02\x08\x01", 4);             /* count without a bucket */
-    tw_buf_append(&series, "\x1a\x02\x10\x01", 4);             /* exemplars */
+    tw_buf_append(&series, "\x1a\x02\x18\x01", 4);             /* an exemplar at 1 */
+    tw_buf_append(&series, "\x1a\x02\x10\x01", 4);             /* its value is no double */
     tw_buf_append_char(&plain, 0x0a);
     tw_buf_append_char(&plain, (char)series.size);
     tw_buf_append_str(&plain, tw_buf_str(&series));
@@ -207,7 +208,9 @@ START_TEST(histograms_are_stored)
     store_assert(db, "h", 0, 5000, "h{a=\"b\"}: 1000=1 2000=histogram\n");
     ck_assert(metric("samples_refused_total{reason=\"bad_histogram\"} ") == 1);
     ck_assert(metric("\ntidewatch_tsdb_histograms_appended_total ") == 1);
-    ck_assert(metric("samples_refused_total{reason=\"exemplar\"} ") == 1);
+    ck_assert(metric("\ntidewatch_tsdb_exemplar_exemplars_appended_total ") == 1);
+    ck_assert(metric("\ntidewatch_tsdb_exemplar_exemplars_in_storage ") == 1);
+    ck_assert(metric("exemplars_refused_total{reason=\"bad_exemplar\"} ") == 1);
     tw_buf_fini(&series);
     tw_buf_fini(&plain);
     stop();
@@ -277,7 +280,7 @@ START_TEST(stores_version_2)
                                  "\x08\4\x08\3\x08\2\x08\1" SAMPLE "\x1a\x05\x08\x00\x78\xd0\x0f"
                                  "\x22\x00";
     ck_assert_int_eq(post_v2(turned, sizeof turned - 1), 204);
-    ck_assert_str_eq(written, "1 1 0 ");
+    ck_assert_str_eq(written, "1 1 1 ");
     store_assert(db, "h_count", 0, 5000, "h_count{job=\"a\"}: 1000=1 2000=histogram\n");
     ck_assert(metric("\ntidewatch_tsdb_head_series ") == 1);
     struct tw_context context = store_context();
