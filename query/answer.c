@@ -50,7 +50,15 @@ void query_answer_labels(struct tw_json_writer *writer, struct wire_labels label
     tw_json_end_object(writer);
 }
 
-/* [1435781430.781,"1.5"]; an exponent only for the very small and large, as Prometheus writes. */
+size_t query_answer_value(double value, char *ret_text)
+{
+    double magnitude = fabs(value);
+    bool exponent = magnitude != 0 && (magnitude < 1e-6 || magnitude >= 1e21);
+    return exponent ? tw_double_format_general(value, ret_text)
+                    : tw_double_format_fixed(value, ret_text);
+}
+
+/* [1435781430.781,"1.5"] */
 static void write_point(struct tw_json_writer *writer, const struct query_point *point)
 {
     char text[QUERY_ANSWER_TIME_BYTES + TW_DOUBLE_BYTES + 8];
@@ -59,10 +67,7 @@ static void write_point(struct tw_json_writer *writer, const struct query_point 
     size += query_answer_time(point->time_ms, text + size);
     text[size++] = ',';
     text[size++] = '"';
-    double magnitude = fabs(point->value);
-    bool exponent = magnitude != 0 && (magnitude < 1e-6 || magnitude >= 1e21);
-    size += exponent ? tw_double_format_general(point->value, text + size)
-                     : tw_double_format_fixed(point->value, text + size);
+    size += query_answer_value(point->value, text + size);
     text[size++] = '"';
     text[size++] = ']';
     tw_json_write_raw(writer, (struct tw_str){text, size});

@@ -36,5 +36,8 @@ void query_answer_labels(struct tw_json_writer *writer, struct wire_labels label
 /* 1435781430.781: seconds, three decimals when there is a fraction. Returns the length. */
 #define QUERY_ANSWER_TIME_BYTES 32
 size_t query_answer_time(int64_t time_ms, char *ret_text);
+/* A value without its quotes: an exponent only for the very small and large, as Prometheus writes.
+ * ret_text holds TW_DOUBLE_BYTES (base/number.h). Returns the length. */
+size_t query_answer_value(double value, char *ret_text);
 
 #endif

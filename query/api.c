@@ -24,6 +24,7 @@ bool query_api_time(struct tw_http_exchange *exchange, const char *name, int64_t
     struct tw_err err;
     if (tw_time_parse_parameter(text, ret_ms, &err) == TW_OK)
         return true;
+    (void)tw_err_wrap(&err, "invalid time value for '%s'", name);
     query_api_refuse(exchange, name, &err);
     return false;
 }
@@ -195,13 +196,6 @@ static enum tw_http_verdict handle_range(void *user, struct tw_http_exchange *ex
     return TW_HTTP_DONE;
 }
 
-static enum tw_http_verdict handle_exemplars(void *user, struct tw_http_exchange *exchange)
-{
-    (void)user;
-    tw_buf_append_cstr(&exchange->response.body, "{\"status\":\"success\",\"data\":[]}");
-    return TW_HTTP_DONE;
-}
-
 static enum tw_http_verdict handle_buildinfo(void *user, struct tw_http_exchange *exchange)
 {
     (void)user;
@@ -229,9 +223,9 @@ void query_api_route(struct tw_http_router *router, struct query_engine *engine)
     unsigned both = TW_HTTP_GET | TW_HTTP_POST;
     tw_http_route(router, both, "/api/v1/query", TW_HTTP_WORKER, handle_query, engine);
     tw_http_route(router, both, "/api/v1/query_range", TW_HTTP_WORKER, handle_range, engine);
-    tw_http_route(router, both, "/api/v1/query_exemplars", TW_HTTP_INLINE, handle_exemplars, NULL);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/status/buildinfo", TW_HTTP_INLINE, handle_buildinfo,
                   NULL);
     query_api_names_route(router, engine);
     query_api_running_route(router, engine);
+    query_api_exemplars_route(router, engine);
 }

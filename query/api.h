@@ -6,7 +6,7 @@
  *   GET, POST /api/v1/labels, series           names, label sets
  *   GET       /api/v1/label/:name/values       values; U__ escaped names
  *   GET       /api/v1/metadata                 types, helps and units, as pushed
- *   GET, POST /api/v1/query_exemplars          an empty list: exemplars are not kept
+ *   GET, POST /api/v1/query_exemplars          exemplars of the series that a query reads
  *   GET       /api/v1/status/buildinfo
  *   GET, POST /api/v1/query_cost               what a query would read and hold
  *   GET       /api/v1/queries                  those that run now, with their cost so far
@@ -29,6 +29,11 @@
 void query_api_route(struct tw_http_router *router, struct query_engine *engine);
 /* labels, label values, series and metadata; called by query_api_route (query/api_names.c). */
 void query_api_names_route(struct tw_http_router *router, struct query_engine *engine);
+/* query_exemplars; the same (query/api_exemplars.c). */
+void query_api_exemplars_route(struct tw_http_router *router, struct query_engine *engine);
+/* "No limit" of times: all time, with room for a reader's look-back on either side. */
+#define QUERY_API_TIME_MIN_MS (INT64_MIN / 4)
+#define QUERY_API_TIME_MAX_MS (INT64_MAX / 4)
 
 /* The list of running queries, cancelling and estimates; called by query_api_route
  * (query/api_running.c). */

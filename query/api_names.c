@@ -10,9 +10,6 @@
 #include "query/answer.h"
 #include "query/api.h"
 
-/* All time, with room for a reader's look-back on either side. */
-#define TIME_MIN_MS (INT64_MIN / 4)
-#define TIME_MAX_MS (INT64_MAX / 4)
 #define SELECTORS_MAX 256
 
 struct names_query {
@@ -53,8 +50,8 @@ static enum tw_code read_selectors(struct tw_http_exchange *exchange, struct nam
 static struct names_query *begin_query(struct tw_http_exchange *exchange)
 {
     struct names_query *query = TW_ARENA_NEW(exchange->arena, struct names_query);
-    query->start_ms = TIME_MIN_MS;
-    query->end_ms = TIME_MAX_MS;
+    query->start_ms = QUERY_API_TIME_MIN_MS;
+    query->end_ms = QUERY_API_TIME_MAX_MS;
     if (!query_api_time(exchange, "start", &query->start_ms) ||
         !query_api_time(exchange, "end", &query->end_ms) ||
         !query_api_limit(exchange, "limit", &query->limit))

@@ -10,6 +10,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/annotation.c %D%/annotation.h \
 	%D%/answer.c %D%/answer.h \
 	%D%/api.c %D%/api.h \
+	%D%/api_exemplars.c \
 	%D%/api_names.c \
 	%D%/api_running.c \
 	%D%/arithmetic.c %D%/arithmetic.h \
