@@ -47,6 +47,13 @@ struct query_modifiers {
     bool has_offset;
 };
 
+/* What a selector makes of the edges of its window, or of a time between two samples. */
+enum query_extension {
+    QUERY_EXTENSION_NONE,
+    QUERY_ANCHORED, /* the window begins at the newest sample before it */
+    QUERY_SMOOTHED, /* the edges' values are interpolated, with samples behind the end too */
+};
+
 enum query_card {
     QUERY_ONE_TO_ONE,
     QUERY_MANY_TO_ONE,  /* group_left */
@@ -82,6 +89,7 @@ struct query_node {
             struct tsdb_matcher *matchers; /* with the name's */
             size_t matcher_count;
             struct query_modifiers modifiers;
+            enum query_extension extension;
         } selector;
         struct {
             struct query_node *selector; /* holds the modifiers */
@@ -115,6 +123,7 @@ struct query_node {
             const struct query_function *function;
             struct query_node **arguments;
             size_t count;
+            struct query_node *info; /* of info(): the selector of the info series, else NULL */
         } call;
     };
 };
@@ -143,6 +152,8 @@ const struct query_node *query_node_unwrap(const struct query_node *node);
 struct tw_str query_selector_metric(const struct query_node *selector);
 bool query_token_is_comparison(enum query_token_type op);
 bool query_token_is_set(enum query_token_type op);
+/* @ and offset at which the info series of a call of info() are looked up; after resolving. */
+void query_info_reference(const struct query_node *call, struct query_modifiers *ret);
 /* "scalar", "instant vector", "range vector", "string" as errors say. */
 const char *query_value_type_name(enum query_value_type type);
 

@@ -140,7 +140,9 @@ static enum tw_code visit(struct walk *walk, const struct query_node *node, int6
         return code ? code : visit(walk, node->aggregate.inner, start_ms, end_ms, err);
     case QUERY_NODE_CALL:
         for (size_t i = 0; !code && i < node->call.count; i++)
-            code = visit(walk, node->call.arguments[i], start_ms, end_ms, err);
+            code =
+                visit(walk, node->call.info && i == 1 ? node->call.info : node->call.arguments[i],
+                      start_ms, end_ms, err);
         return code;
     }
     TW_UNREACHABLE("all types of nodes are named");

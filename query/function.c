@@ -67,7 +67,7 @@ static const struct query_function functions[] = {
     TIMED("hour", DATE, HOUR, V, 1, 1, V),
     FUNCTION("idelta", RANGE, IDELTA, V, 1, 0, M),
     FUNCTION("increase", RANGE, INCREASE, V, 1, 0, M),
-    EXPERIMENTAL("info", LATER, NONE, V, 2, 1, V, V),
+    EXPERIMENTAL("info", INFO, NONE, V, 2, 1, V, V),
     FUNCTION("irate", RANGE, IRATE, V, 1, 0, M),
     FUNCTION("label_join", LABEL_JOIN, NONE, V, 4, -1, V, T, T, T),
     FUNCTION("label_replace", LABEL_REPLACE, NONE, V, 5, 0, V, T, T, T, T),

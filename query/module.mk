@@ -25,6 +25,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/function.c %D%/function.h \
 	%D%/grouping.c %D%/grouping.h \
 	%D%/histogram.c \
+	%D%/info.c \
 	%D%/join.c \
 	%D%/labelling.c \
 	%D%/labelset.c %D%/labelset.h \
@@ -37,12 +38,14 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/ordering.c \
 	%D%/parser.c %D%/parser.h \
 	%D%/parser_duration.c \
+	%D%/parser_info.c \
 	%D%/parser_int.h \
 	%D%/parser_literal.c \
 	%D%/parser_selector.c \
 	%D%/plan.c %D%/plan.h \
 	%D%/range.c \
 	%D%/range_change.c \
+	%D%/range_extended.c \
 	%D%/range_kernel.c %D%/range_kernel.h \
 	%D%/range_regression.c \
 	%D%/range_statistics.c \

@@ -15,10 +15,14 @@ struct query_op *query_time_op(struct tw_arena *arena);
 struct query_op *query_broadcast_op(struct tw_arena *arena, struct query_op *inner);
 
 /* ---- selector.c ---- */
-/* Samples in [start_ms, end_ms] are all that any step of the run will ask for. timestamps: gives
- * the samples' times in seconds instead of their values (timestamp()). */
+enum query_selected {
+    QUERY_SELECT_VALUES,
+    QUERY_SELECT_TIMES,     /* of the samples, in seconds */
+    QUERY_SELECT_TIMESTAMP, /* the same of series without their name: timestamp() */
+};
+/* Samples in [start_ms, end_ms] are all that any step of the run will ask for. */
 struct query_op *query_selector_op(struct tw_arena *arena, const struct query_node *node,
-                                   int64_t start_ms, int64_t end_ms, bool timestamps);
+                                   int64_t start_ms, int64_t end_ms, enum query_selected selected);
 
 /* ---- range.c ---- */
 /* A function over a range selector (subquery NULL) or over the points of a subquery's inner
@@ -56,6 +60,11 @@ struct query_op *query_absent_op(struct tw_arena *arena, const struct query_node
 /* ---- labelling.c ---- */
 struct query_op *query_label_op(struct tw_arena *arena, const struct query_node *node,
                                 struct query_op *inner);
+
+/* ---- info.c ---- */
+/* side: gives the times of the info series' samples. */
+struct query_op *query_info_op(struct tw_arena *arena, const struct query_node *node,
+                               struct query_op *base, struct query_op *side);
 
 /* ---- ordering.c ---- */
 struct query_op *query_sort_op(struct tw_arena *arena, const struct query_node *node,

@@ -15,12 +15,7 @@ static enum tw_code parse_expression(struct query_parser *parser, int precedence
 
 /* Words of Prometheus's language that are not known here yet: whoever writes them is told so,
  * rather than that there is a mistake. */
-static const char *const later_words[] = {
-    "anchored",
-    "smoothed",
-    "histogram_quantiles",
-    "start_timestamp",
-};
+static const char *const later_words[] = {"histogram_quantiles", "start_timestamp"};
 
 static bool is_later(struct tw_str word)
 {
@@ -165,6 +160,8 @@ static enum tw_code parse_call(struct query_parser *parser, struct query_node **
     node->call.count = list.count;
     node->end = parser->previous_end;
     *ret_node = node;
+    if (!code && node->call.function->kind == QUERY_KIND_INFO && node->call.count > 0)
+        code = query_parser_info(parser, node, err);
     return code;
 }
 

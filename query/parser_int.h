@@ -57,7 +57,13 @@ TW_MUST_CHECK enum tw_code query_parser_place_duration(struct query_parser *pars
                                                        const struct query_duration **ret,
                                                        struct tw_err *err);
 
+/* parser_info.c: makes the selector of a call of info(). */
+TW_MUST_CHECK enum tw_code query_parser_info(struct query_parser *parser, struct query_node *call,
+                                             struct tw_err *err);
+
 /* parser_selector.c */
+/* Among those whose regexes are freed with the tree. */
+void query_parser_remember(struct query_parser *parser, struct query_node *selector);
 /* At a metric name or a left brace. */
 TW_MUST_CHECK enum tw_code query_parser_selector(struct query_parser *parser,
                                                  struct query_node **ret_node, struct tw_err *err);

@@ -146,7 +146,7 @@ static enum tw_code parse_matcher(struct query_parser *parser, struct matcher_li
     return code ? code : push_matcher(parser, list, op, name, value, start, err);
 }
 
-static void remember_selector(struct query_parser *parser, struct query_node *node)
+void query_parser_remember(struct query_parser *parser, struct query_node *node)
 {
     struct query_ast *ast = parser->ast;
     if (ast->selector_count == parser->selector_capacity) {
@@ -199,7 +199,7 @@ enum tw_code query_parser_selector(struct query_parser *parser, struct query_nod
     node->selector.matchers = list.items;
     node->selector.matcher_count = list.count;
     node->end = parser->previous_end;
-    remember_selector(parser, node); /* also after an error: its regexes are to be freed */
+    query_parser_remember(parser, node); /* also after an error: its regexes are to be freed */
     *ret_node = node;
     return code;
 }
@@ -317,6 +317,9 @@ static enum tw_code parse_matrix(struct query_parser *parser, struct query_node 
     if (inner->selector.modifiers.at != QUERY_AT_NONE)
         return SYNTAX(parser, inner->start, parser->previous_end, err,
                       "no @ modifiers allowed before range");
+    if (inner->selector.extension != QUERY_EXTENSION_NONE)
+        return SYNTAX(parser, inner->start, parser->previous_end, err,
+                      "no anchored or smoothed modifiers allowed before range");
     *node = matrix;
     return TW_OK;
 }
@@ -359,6 +362,37 @@ static enum tw_code parse_range(struct query_parser *parser, struct query_node *
                                                    : parse_matrix(parser, node, range, err);
 }
 
+/* anchored, smoothed */
+static enum tw_code parse_extension(struct query_parser *parser, struct query_node *node,
+                                    enum query_extension extension, struct tw_err *err)
+{
+    const char *word = extension == QUERY_ANCHORED ? "anchored" : "smoothed";
+    struct query_node *selector = node->type == QUERY_NODE_MATRIX ? node->matrix.selector : node;
+    uint32_t start = parser->token.start;
+    query_parser_advance(parser);
+    if (!(parser->features & QUERY_FEATURE_EXTENDED_RANGES))
+        return SYNTAX(parser, start, parser->previous_end, err,
+                      "%s modifier is experimental and must be enabled with "
+                      "--enable-feature=promql-extended-range-selectors",
+                      word);
+    if (node->type == QUERY_NODE_SUBQUERY)
+        return SYNTAX(parser, node->start, parser->previous_end, err,
+                      "%s modifier is not supported for subqueries", word);
+    if (selector->type != QUERY_NODE_SELECTOR ||
+        (extension == QUERY_ANCHORED && node->type != QUERY_NODE_MATRIX))
+        return SYNTAX(parser, node->start, parser->previous_end, err,
+                      extension == QUERY_ANCHORED
+                          ? "anchored modifier must be preceded by a range vector selector"
+                          : "smoothed modifier must be preceded by an instant vector selector or "
+                            "range vector selector");
+    if (selector->selector.extension != QUERY_EXTENSION_NONE)
+        return SYNTAX(parser, node->start, parser->previous_end, err,
+                      "anchored and smoothed modifiers may not be set multiple times");
+    selector->selector.extension = extension;
+    node->end = parser->previous_end;
+    return TW_OK;
+}
+
 enum tw_code query_parser_postfix(struct query_parser *parser, struct query_node **node,
                                   struct tw_err *err)
 {
@@ -373,6 +407,10 @@ enum tw_code query_parser_postfix(struct query_parser *parser, struct query_node
             code = parse_offset(parser, *node, err);
         else if (parser->token.type == QUERY_TOKEN_AT)
             code = parse_at(parser, *node, err);
+        else if (query_parser_at_word(parser, "anchored"))
+            code = parse_extension(parser, *node, QUERY_ANCHORED, err);
+        else if (query_parser_at_word(parser, "smoothed"))
+            code = parse_extension(parser, *node, QUERY_SMOOTHED, err);
         else
             return TW_OK;
         if (code)

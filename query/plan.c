@@ -78,12 +78,14 @@ void query_modifiers_apply(const struct query_modifiers *modifiers, const struct
 
 /* ---- nodes ---- */
 static struct query_op *build_selector(struct builder *builder, const struct query_node *node,
-                                       struct span span, bool timestamps)
+                                       struct span span, enum query_selected selected)
 {
     query_modifiers_apply(&node->selector.modifiers, builder->exec, &span.start_ms, &span.end_ms);
+    if (node->selector.extension == QUERY_SMOOTHED)
+        span.end_ms += builder->exec->lookback_ms;
     return own(builder, node,
                query_selector_op(builder->arena, node, span.start_ms - builder->exec->lookback_ms,
-                                 span.end_ms, timestamps));
+                                 span.end_ms, selected));
 }
 
 static struct query_op *merge(struct builder *builder, const struct query_node *node,
@@ -122,7 +124,12 @@ static struct query_op *build_range(struct builder *builder, const struct query_
     } else {
         query_modifiers_apply(&matrix->matrix.selector->selector.modifiers, builder->exec,
                               &inner.start_ms, &inner.end_ms);
+        enum query_extension extension = matrix->matrix.selector->selector.extension;
         inner.start_ms -= matrix->matrix.range_ms;
+        if (extension != QUERY_EXTENSION_NONE)
+            inner.start_ms -= builder->exec->lookback_ms;
+        if (extension == QUERY_SMOOTHED)
+            inner.end_ms += builder->exec->lookback_ms;
     }
     return own(builder, node,
                query_range_op(builder->arena, node, matrix, subquery, inner.start_ms, inner.end_ms,
@@ -160,7 +167,8 @@ static struct query_op *build_timestamp(struct builder *builder, const struct qu
     if (argument->type == QUERY_NODE_SELECTOR)
         return own(builder, node,
                    query_merge_op(builder->arena, node,
-                                  build_selector(builder, argument, span, true), false));
+                                  build_selector(builder, argument, span, QUERY_SELECT_TIMESTAMP),
+                                  false));
     return merge(builder, node,
                  query_timestamp_op(builder->arena, node, build_argument(builder, node, 0, span)),
                  false);
@@ -175,6 +183,18 @@ static struct query_op *build_evaluation(struct builder *builder, const struct q
                  : id == QUERY_FN_EVALUATION_STEP ? exec->step_ms
                                                   : exec->end_ms - exec->start_ms;
     return own(builder, node, query_number_op(builder->arena, (double)ms / 1000));
+}
+
+static struct query_op *build_info(struct builder *builder, const struct query_node *node,
+                                   struct span span)
+{
+    struct query_node *selector = node->call.info;
+    query_info_reference(node, &selector->selector.modifiers);
+    struct query_op *base = build_argument(builder, node, 0, span);
+    return merge(builder, node,
+                 query_info_op(builder->arena, node, base,
+                               build_selector(builder, selector, span, QUERY_SELECT_TIMES)),
+                 false);
 }
 
 static struct query_op *build_call(struct builder *builder, const struct query_node *node,
@@ -221,6 +241,8 @@ static struct query_op *build_call(struct builder *builder, const struct query_n
     case QUERY_KIND_SORT:
         return own(builder, node,
                    query_sort_op(arena, node, build_argument(builder, node, 0, span)));
+    case QUERY_KIND_INFO:
+        return build_info(builder, node, span);
     case QUERY_KIND_HISTOGRAM_QUANTILE:
     case QUERY_KIND_HISTOGRAM_FRACTION: {
         size_t last = node->call.count - 1;
@@ -293,7 +315,7 @@ static struct query_op *build_varying(struct builder *builder, const struct quer
     case QUERY_NODE_NUMBER:
         return own(builder, node, query_number_op(builder->arena, node->number));
     case QUERY_NODE_SELECTOR:
-        return build_selector(builder, node, span, false);
+        return build_selector(builder, node, span, QUERY_SELECT_VALUES);
     case QUERY_NODE_PAREN:
         return build(builder, node->paren, span);
     case QUERY_NODE_UNARY: {

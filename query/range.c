@@ -30,6 +30,8 @@ struct range {
     const double *parameter_rows[2];
     int64_t start_ms, end_ms; /* of everything the run will ask for */
     int64_t range_ms, first_end_ms, end_step_ms;
+    enum query_extension extension;
+    int64_t before_ms, behind_ms; /* how far beyond the window's edges samples count */
     query_range_kernel *kernel;
     struct query_windows windows;
     struct query_samples
@@ -92,9 +94,29 @@ static enum tw_code open_input(struct range *range, struct query_exec *exec, siz
     return code;
 }
 
-static bool extrapolates(enum query_function_id function)
+static bool extrapolates(const struct range *range)
 {
-    return function == QUERY_FN_RATE || function == QUERY_FN_INCREASE || function == QUERY_FN_DELTA;
+    enum query_function_id function = range->op.node->call.function->id;
+    bool change =
+        function == QUERY_FN_RATE || function == QUERY_FN_INCREASE || function == QUERY_FN_DELTA;
+    return change && range->extension == QUERY_EXTENSION_NONE;
+}
+
+/* Also looks up how far an extension reaches. */
+static enum tw_code check_extension(struct range *range, struct query_exec *exec,
+                                    struct tw_err *err)
+{
+    const struct query_function *function = range->op.node->call.function;
+    range->before_ms = range->extension == QUERY_EXTENSION_NONE ? 0 : exec->lookback_ms;
+    range->behind_ms = range->extension == QUERY_SMOOTHED ? exec->lookback_ms : 0;
+    if (query_range_extension_allowed(function->id, range->extension))
+        return TW_OK;
+    bool anchored = range->extension == QUERY_ANCHORED;
+    return query_exec_fail(
+        exec, range->op.node, err, "%s modifier can only be used with: %s - not with %s",
+        anchored ? "anchored" : "smoothed",
+        anchored ? "changes, delta, increase, rate, resets" : "delta, increase, rate",
+        function->name);
 }
 
 static enum tw_code range_open(struct query_op *op, struct query_exec *exec, struct query_grid grid,
@@ -104,12 +126,16 @@ static enum tw_code range_open(struct query_op *op, struct query_exec *exec, str
     enum query_function_id function = op->node->call.function->id;
     size_t count;
     place_windows(range, exec);
-    enum tw_code code = open_input(range, exec, &count, err);
+    enum tw_code code = check_extension(range, exec, err);
+    if (!code)
+        code = open_input(range, exec, &count, err);
     if (!code)
         code = query_op_begin(op, exec, count, true, err);
     if (!code)
         code = query_windows_begin(&range->windows, exec, range->first_end_ms, range->end_step_ms,
-                                   range->range_ms, grid.steps, extrapolates(function), err);
+                                   range->range_ms, grid.steps, extrapolates(range), err);
+    range->windows.extension = range->extension;
+    range->windows.reach_ms = range->before_ms;
     for (size_t p = 0; !code && p < 2; p++)
         if (range->parameters[p])
             code = query_op_row(range->parameters[p], exec, grid, &range->parameter_rows[p], err);
@@ -157,8 +183,9 @@ static enum tw_code read_series(struct range *range, struct query_exec *exec, si
         return read_subquery(range, exec, err);
     int64_t last_end_ms =
         range->first_end_ms + (int64_t)(range->op.grid.steps - 1) * range->end_step_ms;
-    return query_source_read(&range->source, exec, series, range->first_end_ms - range->range_ms,
-                             last_end_ms, false, err);
+    return query_source_read(&range->source, exec, series,
+                             range->first_end_ms - range->range_ms - range->before_ms,
+                             last_end_ms + range->behind_ms, false, err);
 }
 
 /* Prometheus's hint that a rate was taken of what is perhaps no counter. */
@@ -280,6 +307,8 @@ struct query_op *query_range_op(struct tw_arena *arena, const struct query_node 
         matrix->type == QUERY_NODE_SUBQUERY ? matrix->subquery.range_ms : matrix->matrix.range_ms;
     range->parameters[0] = first;
     range->parameters[1] = second;
-    range->kernel = query_range_kernel_find(node->call.function->id);
+    if (matrix->type == QUERY_NODE_MATRIX)
+        range->extension = matrix->matrix.selector->selector.extension;
+    range->kernel = query_range_kernel_find(node->call.function->id, range->extension);
     return &range->op;
 }

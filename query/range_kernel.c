@@ -133,8 +133,28 @@ static void kernel_ts_of_last(const struct query_range_row *row)
     pick_sample(row, PICK_LAST_TIME);
 }
 
-query_range_kernel *query_range_kernel_find(enum query_function_id function)
+bool query_range_extension_allowed(enum query_function_id function, enum query_extension extension)
 {
+    bool change =
+        function == QUERY_FN_RATE || function == QUERY_FN_INCREASE || function == QUERY_FN_DELTA;
+    bool events = function == QUERY_FN_RESETS || function == QUERY_FN_CHANGES;
+    return extension == QUERY_EXTENSION_NONE || change || (events && extension == QUERY_ANCHORED);
+}
+
+query_range_kernel *query_range_kernel_find(enum query_function_id function,
+                                            enum query_extension extension)
+{
+    static query_range_kernel *const anchored[] = {
+        [QUERY_FN_RATE] = query_kernel_anchored_rate,
+        [QUERY_FN_INCREASE] = query_kernel_anchored_increase,
+        [QUERY_FN_DELTA] = query_kernel_anchored_delta,
+    };
+    static query_range_kernel *const smoothed[] = {
+        [QUERY_FN_RATE] = query_kernel_smoothed_rate,
+        [QUERY_FN_INCREASE] = query_kernel_smoothed_increase,
+        [QUERY_FN_DELTA] = query_kernel_smoothed_delta,
+    };
+    _Static_assert(QUERY_FN_DELTA == 2, "rate, increase and delta come first");
     static query_range_kernel *const kernels[] = {
         [QUERY_FN_RATE] = query_kernel_rate,
         [QUERY_FN_INCREASE] = query_kernel_increase,
@@ -163,6 +183,8 @@ query_range_kernel *query_range_kernel_find(enum query_function_id function)
         [QUERY_FN_TS_OF_FIRST] = kernel_ts_of_first,
         [QUERY_FN_TS_OF_LAST] = kernel_ts_of_last,
     };
+    if (extension != QUERY_EXTENSION_NONE && function <= QUERY_FN_DELTA)
+        return extension == QUERY_ANCHORED ? anchored[function] : smoothed[function];
     TW_ASSERT(function < sizeof kernels / sizeof *kernels && kernels[function]);
     return kernels[function];
 }

@@ -33,8 +33,20 @@ struct query_range_row {
 
 typedef void query_range_kernel(const struct query_range_row *row);
 
-/* Never NULL for a function of QUERY_KIND_RANGE. */
-query_range_kernel *query_range_kernel_find(enum query_function_id function);
+/* Never NULL for a function of QUERY_KIND_RANGE, if the extension is allowed with it. */
+query_range_kernel *query_range_kernel_find(enum query_function_id function,
+                                            enum query_extension extension);
+/* rate, increase, delta, and with anchored also resets and changes. */
+bool query_range_extension_allowed(enum query_function_id function, enum query_extension extension);
+
+/* range_extended.c: change over windows that begin or end with what lies around them. With
+ * anchored, low is the anchor if there is one; with smoothed, the first and the last sample may lie
+ * outside. */
+query_range_kernel query_kernel_anchored_rate, query_kernel_anchored_increase,
+    query_kernel_anchored_delta, query_kernel_smoothed_rate, query_kernel_smoothed_increase,
+    query_kernel_smoothed_delta;
+/* The value at a time between two samples. */
+double query_interpolate(const int64_t times_ms[2], const double values[2], int64_t time_ms);
 
 /* range_change.c */
 query_range_kernel query_kernel_rate, query_kernel_increase, query_kernel_delta;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Instant vector selector: at each step the newest sample in (t - offset - look-back, t - offset],
- * unless it is a stale marker.
+ * unless it is a stale marker. Smoothed: what lies at t on the line between the samples around it;
+ * stale markers are no samples then.
  */
 #include "config.h"
 
@@ -10,13 +11,14 @@
 #include "base/number.h"
 #include "query/grouping.h"
 #include "query/labelset.h"
+#include "query/range_kernel.h"
 #include "query/samples.h"
 
 struct selector {
     struct query_op op;
     struct query_source source;
     int64_t start_ms, end_ms; /* of everything the run will ask for: (start, end] */
-    bool timestamps;
+    enum query_selected selected;
 };
 
 /* First reference time and the distance of the next: 0 when @ fixes it. */
@@ -55,7 +57,7 @@ static enum tw_code selector_open(struct query_op *op, struct query_exec *exec,
         return code;
     for (size_t i = 0; !code && i < count; i++)
         op->labels[i] = tsdb_selection_labels(selector->source.selection, i);
-    for (size_t i = 0; !code && selector->timestamps && i < count; i++)
+    for (size_t i = 0; !code && selector->selected == QUERY_SELECT_TIMESTAMP && i < count; i++)
         op->labels[i] = query_labels_without_name(exec->arena, op->labels[i]);
     return code;
 }
@@ -74,8 +76,32 @@ static void fill_row(const struct selector *selector, const struct query_exec *e
         if (at == 0 || samples->times_ms[at - 1] <= reference - exec->lookback_ms ||
             tw_double_is_stale(samples->values[at - 1]))
             continue;
-        values[s] = selector->timestamps ? (double)samples->times_ms[at - 1] / 1000
-                                         : samples->values[at - 1];
+        values[s] = selector->selected != QUERY_SELECT_VALUES
+                        ? (double)samples->times_ms[at - 1] / 1000
+                        : samples->values[at - 1];
+        query_bit_set(present, s);
+    }
+}
+
+/* Behind the last sample its value is kept for the look-back; before the first there is nothing. */
+static void fill_smoothed(const struct selector *selector, const struct query_exec *exec,
+                          int64_t first_ms, int64_t step_ms, double *values, uint64_t *present)
+{
+    const struct query_samples *samples = &selector->source.samples;
+    size_t steps = selector->op.grid.steps, at = 0;
+    for (size_t s = 0; s < steps; s++) {
+        int64_t reference = first_ms + (int64_t)s * step_ms;
+        while (at < samples->count && samples->times_ms[at] <= reference)
+            at++;
+        if (at == 0 || samples->times_ms[at - 1] <= reference - exec->lookback_ms)
+            continue;
+        bool carried = samples->times_ms[at - 1] == reference || at == samples->count ||
+                       samples->times_ms[at] > reference + exec->lookback_ms;
+        values[s] = carried ? samples->values[at - 1]
+                            : query_interpolate(samples->times_ms + at - 1,
+                                                samples->values + at - 1, reference);
+        if (selector->selected != QUERY_SELECT_VALUES)
+            values[s] = (double)reference / 1000;
         query_bit_set(present, s);
     }
 }
@@ -87,14 +113,19 @@ static enum tw_code selector_next(struct query_op *op, struct query_exec *exec,
     int64_t first_ms, step_ms;
     reference_of(op, exec, &first_ms, &step_ms);
     int64_t last_ms = first_ms + (int64_t)(op->grid.steps - 1) * step_ms;
+    bool smoothed = op->node->selector.extension == QUERY_SMOOTHED;
+    if (smoothed)
+        last_ms += exec->lookback_ms;
     *ret_tile = query_op_batch(op);
     for (size_t row = 0; row < ret_tile->count; row++) {
-        enum tw_code code = query_source_read(&selector->source, exec, ret_tile->first + row,
-                                              first_ms - exec->lookback_ms, last_ms, true, err);
+        enum tw_code code =
+            query_source_read(&selector->source, exec, ret_tile->first + row,
+                              first_ms - exec->lookback_ms, last_ms, !smoothed, err);
         if (code)
             return code;
-        fill_row(selector, exec, first_ms, step_ms, ret_tile->values + row * ret_tile->stride,
-                 ret_tile->present + row * ret_tile->words);
+        (smoothed ? fill_smoothed : fill_row)(selector, exec, first_ms, step_ms,
+                                              ret_tile->values + row * ret_tile->stride,
+                                              ret_tile->present + row * ret_tile->words);
     }
     return TW_OK;
 }
@@ -108,13 +139,13 @@ static const struct query_op_ops selector_ops = {"selector", selector_open, sele
                                                  selector_close};
 
 struct query_op *query_selector_op(struct tw_arena *arena, const struct query_node *node,
-                                   int64_t start_ms, int64_t end_ms, bool timestamps)
+                                   int64_t start_ms, int64_t end_ms, enum query_selected selected)
 {
     struct selector *selector = TW_ARENA_NEW(arena, struct selector);
     selector->op.ops = &selector_ops;
     selector->op.node = node;
     selector->start_ms = start_ms;
     selector->end_ms = end_ms;
-    selector->timestamps = timestamps;
+    selector->selected = selected;
     return &selector->op;
 }

@@ -58,6 +58,32 @@ void query_windows_fini(struct query_windows *windows)
     *windows = (struct query_windows){0};
 }
 
+/* An anchor, if there is one, is the first sample of a window that has any. */
+static void extend_anchored(struct query_windows *windows, size_t step, int64_t start_ms)
+{
+    uint32_t low = windows->low[step];
+    if (low < windows->high[step] && low > 0 &&
+        windows->times_ms[low - 1] > start_ms - windows->reach_ms)
+        windows->low[step]--;
+}
+
+/* The samples around both edges, unless all lie on one side of the window. */
+static void extend_smoothed(struct query_windows *windows, size_t step, int64_t start_ms,
+                            int64_t end_ms)
+{
+    const int64_t *times_ms = windows->times_ms;
+    size_t low = windows->low[step], high = windows->high[step];
+    if (low > 0 && times_ms[low - 1] > start_ms - windows->reach_ms)
+        low--;
+    if (high < windows->count && times_ms[high] <= end_ms + windows->reach_ms &&
+        (high == 0 || times_ms[high - 1] != end_ms))
+        high++;
+    if (high > low && (times_ms[high - 1] <= start_ms || times_ms[low] > end_ms))
+        high = low;
+    windows->low[step] = (uint32_t)low;
+    windows->high[step] = (uint32_t)high;
+}
+
 void query_windows_fit(struct query_windows *windows, const int64_t *times_ms, size_t count)
 {
     if (windows->fits && windows->count == count &&
@@ -81,6 +107,10 @@ void query_windows_fit(struct query_windows *windows, const int64_t *times_ms, s
             low++;
         windows->low[s] = (uint32_t)low;
         windows->high[s] = (uint32_t)high;
+        if (windows->extension == QUERY_ANCHORED)
+            extend_anchored(windows, s, end_ms - windows->range_ms);
+        else if (windows->extension == QUERY_SMOOTHED)
+            extend_smoothed(windows, s, end_ms - windows->range_ms, end_ms);
     }
 }
 

@@ -6,9 +6,10 @@
  *
  *   step s        window [low[s], high[s]): samples in (end - range, end], end = first + s x step
  *   pair          bits of the steps whose window has two samples or more; elsewhere the arrays
- * below hold numbers without meaning first, last   positions of the first and last sample of the
- * window, always within the samples sampled       seconds from the first to the last sample of the
- * window to_start      seconds by which the window is stretched to the left of its first sample
+ *                 below hold numbers without meaning
+ *   first, last   positions of the first and last sample of the window, always within the samples
+ *   sampled       seconds from the first to the last sample of the window
+ *   to_start      seconds by which the window is stretched to the left of its first sample
  *   to_end        the same to the right of the last
  *   factor        by what the change between first and last sample is stretched
  *
@@ -28,7 +29,11 @@ struct query_windows {
     int64_t first_end_ms, end_step_ms; /* end_step 0 = all at one place (@) */
     int64_t range_ms;
     size_t steps;
-    uint32_t *low, *high; /* both never decrease from step to step */
+    uint32_t *low, *high; /* both never decrease from step to step, unless extended */
+    /* Set by their owner behind that, when windows take in what lies around them (range_extended),
+     * and how far away it may be. */
+    enum query_extension extension;
+    int64_t reach_ms;
     uint64_t *pair;
     uint32_t *first, *last;
     double *sampled, *to_start, *to_end, *factor;
