@@ -3,6 +3,7 @@
 
 #include "wire/remote_write.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -312,12 +313,11 @@ static struct scan scan_of(struct tw_str message)
     return (struct scan){start, start + message.size, NULL};
 }
 
-static uint64_t load64(const uint8_t *at)
+static inline uint64_t load64(const uint8_t *at)
 {
-    uint64_t bits = 0;
-    for (int i = 0; i < 8; i++)
-        bits |= (uint64_t)at[i] << 8 * i;
-    return bits;
+    uint64_t bits;
+    memcpy(&bits, at, sizeof bits);
+    return le64toh(bits);
 }
 
 static bool scan_sample_slow(struct scan *scan, struct wire_sample *ret)
@@ -347,16 +347,14 @@ static bool scan_sample_slow(struct scan *scan, struct wire_sample *ret)
 
 /* Every sender in use writes the value (9 bytes), then the time: its last 8 bytes are read at once,
  * of which those of the time are the upper ones. */
-static inline bool read_common_sample(struct tw_str message, struct wire_sample *ret)
+static inline bool read_common_sample(const uint8_t *at, size_t size, struct wire_sample *ret)
 {
-    const uint8_t *at = (const uint8_t *)message.data;
-    if (message.size < COMMON_VALUE_BYTES + 2 ||
-        message.size > COMMON_VALUE_BYTES + 1 + COMMON_TIME_BYTES_MAX ||
+    if (size < COMMON_VALUE_BYTES + 2 || size > COMMON_VALUE_BYTES + 1 + COMMON_TIME_BYTES_MAX ||
         at[0] != TAG(SAMPLE_VALUE, WIRE_FIXED64) ||
         at[COMMON_VALUE_BYTES] != TAG(SAMPLE_TIME, WIRE_VARINT))
         return false;
-    unsigned surplus = 8 * (unsigned)(COMMON_VALUE_BYTES + 1 + 8 - message.size);
-    uint64_t time = load64(at + message.size - 8) >> surplus;
+    unsigned surplus = 8 * (unsigned)(COMMON_VALUE_BYTES + 1 + 8 - size);
+    uint64_t time = load64(at + size - 8) >> surplus;
     /* Each byte but the last says that one more follows. */
     if ((time & UINT64_C(0x8080808080808080)) != UINT64_C(0x0080808080808080) >> surplus)
         return false;
@@ -372,12 +370,12 @@ static inline bool read_common_sample(struct tw_str message, struct wire_sample 
 
 bool wire_write_common_sample(struct tw_str message, struct wire_sample *ret_sample)
 {
-    return read_common_sample(message, ret_sample);
+    return read_common_sample((const uint8_t *)message.data, message.size, ret_sample);
 }
 
 static inline bool scan_sample(struct scan *scan, struct tw_str message, struct wire_sample *ret)
 {
-    if (read_common_sample(message, ret))
+    if (read_common_sample((const uint8_t *)message.data, message.size, ret))
         return true;
     struct scan inner = scan_of(message);
     if (scan_sample_slow(&inner, ret))
@@ -386,15 +384,24 @@ static inline bool scan_sample(struct scan *scan, struct tw_str message, struct 
 }
 
 /* Skips the label fields at the start, of lengths below 128, as every sender writes them; what is
- * different is left to the loop behind, which also names what is wrong. */
+ * different is left to the loop behind, which also names what is wrong. Tag and length are looked
+ * at together: the next label waits for nothing else. */
 static inline const uint8_t *skip_labels(const uint8_t *at, const uint8_t *limit,
                                          uint32_t *ret_count)
 {
     uint32_t count = 0;
-    while (limit - at >= 2 && at[0] == TAG(SERIES_LABELS, WIRE_BYTES) && at[1] < 0x80 &&
-           at[1] <= limit - at - 2) {
-        at += 2 + at[1];
+    const uint8_t *before = at;
+    while (limit - at >= 2) {
+        unsigned head = at[0] | (unsigned)at[1] << 8;
+        if ((head & 0x80ff) != TAG(SERIES_LABELS, WIRE_BYTES))
+            break;
+        before = at;
+        at += 2 + (head >> 8);
         count++;
+    }
+    if (at > limit) { /* the last one is cut off */
+        at = before;
+        count--;
     }
     *ret_count = count;
     return at;
@@ -500,9 +507,53 @@ static enum tw_code reader_error(struct wire_write_reader *reader, const struct 
         scan->at - reader->start, reader->series_count, reader->metadata_count, scan->problem);
 }
 
+/* A series as nearly all are: labels and one sample, nothing else, of lengths below 16384. False
+ * for others; then nothing was read. */
+static inline bool take_common_series(struct wire_write_reader *reader,
+                                      struct wire_write_series *series)
+{
+    const uint8_t *at = reader->at;
+    if (reader->limit - at < 3 || at[0] != TAG(REQUEST_SERIES, WIRE_BYTES))
+        return false;
+    size_t size = at[1];
+    at += 2;
+    if (size >= 0x80) {
+        if (*at >= 0x80)
+            return false;
+        size = (size & 0x7f) | (size_t)*at++ << 7;
+    }
+    if (size > (size_t)(reader->limit - at))
+        return false;
+    const uint8_t *limit = at + size;
+    uint32_t label_count;
+    const uint8_t *labels_end = skip_labels(at, limit, &label_count);
+    struct wire_sample sample;
+    if (label_count == 0 || limit - labels_end < 2 ||
+        labels_end[0] != TAG(SERIES_SAMPLES, WIRE_BYTES) ||
+        labels_end[1] != limit - labels_end - 2 ||
+        !read_common_sample(labels_end + 2, labels_end[1], &sample))
+        return false;
+    series->raw_labels = (struct tw_str){(const char *)at, (size_t)(labels_end - at)};
+    series->message = (struct tw_str){(const char *)at, size};
+    series->message_offset = (size_t)(at - reader->start);
+    series->index = reader->series_count++;
+    series->label_count = label_count;
+    series->sample_count = series->samples_left = 1;
+    series->histogram_count = series->exemplar_count = 0;
+    series->sample_at = labels_end;
+    if (reader->samples)
+        wire_samples_add(reader->samples, sample);
+    reader->at = limit;
+    return true;
+}
+
 enum tw_code wire_write_reader_next(struct wire_write_reader *reader,
                                     struct wire_write_entry *ret_entry, struct tw_err *err)
 {
+    if (take_common_series(reader, &ret_entry->series)) {
+        ret_entry->kind = WIRE_WRITE_SERIES;
+        return TW_OK;
+    }
     struct scan scan = {reader->at, reader->limit, NULL};
     while (scan.at != scan.limit) {
         struct field field;

@@ -19,3 +19,8 @@ UNIT_TESTS += %D%/histogram_test %D%/labels_test %D%/snappy_test %D%/remote_writ
 	tests/fuzz/histogram_fuzz.c tests/fuzz/histogram_fuzz.h
 %C%_histogram_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_histogram_test_LDADD = $(WIRE_UNIT_LDADD)
+
+# Benchmark: built by hand (make tests/bench/wire_bench), run by hand.
+EXTRA_PROGRAMS += tests/bench/wire_bench
+tests_bench_wire_bench_SOURCES = tests/bench/wire_bench.c
+tests_bench_wire_bench_LDADD = wire/libwire.a $(WIRE_LIBS) base/libbase.a $(BASE_LIBS)
