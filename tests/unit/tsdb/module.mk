@@ -62,10 +62,13 @@ endif
 
 # Benchmarks: built by hand (make tests/bench/tsdb_bench), run by hand.
 if BUILD_SERVER
-EXTRA_PROGRAMS += tests/bench/tsdb_bench tests/bench/codec_bench
+EXTRA_PROGRAMS += tests/bench/tsdb_bench tests/bench/codec_bench tests/bench/head_bench
 endif
 tests_bench_codec_bench_SOURCES = tests/bench/codec_bench.c
 tests_bench_codec_bench_LDADD = tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/libbase.a \
+	$(TSDB_LIBS) $(BASE_LIBS)
+tests_bench_head_bench_SOURCES = tests/bench/head_bench.c
+tests_bench_head_bench_LDADD = tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/libbase.a \
 	$(TSDB_LIBS) $(BASE_LIBS)
 tests_bench_tsdb_bench_SOURCES = tests/bench/tsdb_bench.c
 tests_bench_tsdb_bench_LDADD = tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/libbase.a \
