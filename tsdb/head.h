@@ -5,13 +5,15 @@
  * partitions; then both go. So no sample is ever collected piece by piece. Which series an id
  * stands for, the index says, which a head may share with the one before it (index.h).
  *
- *   I1  A series' samples are a tail of at most TSDB_HEAD_TAIL_BYTES, each sample as its difference
- *       from the one before, byte by byte; and packed chunks (codec.h), each pointing to the one
- * packed before it. A packed chunk never changes; small ones are replaced by one larger now and
- * then, while nobody has a view. I2  Samples are kept in the order of arrival between chunks;
- * within a chunk they are settled (points.h). `ordered` says that all came in ascending time, so
- * that nothing overlaps. I3  A view (the tail copied, a pointer to the newest chunk) stays right
- * while samples are added: whoever takes one holds a reference to the head.
+ *   I1  A series' samples are a tail, as they came (head_tail.h), and packed chunks
+ *       (head_chunk.h), each pointing to the one packed before it.
+ *   I2  Samples are kept in the order of arrival between chunks; within a chunk they are settled
+ *       (points.h). `ordered` says that all came in ascending time, so that nothing overlaps.
+ *   I3  A view (the tail copied, a pointer to the newest chunk and how far that went) stays right
+ *       while samples are added: whoever takes one holds a reference to the head.
+ *   I4  Times are those of the scrape, once for its series (head_times.h), as long as a series has
+ *       no others; from the first other one on its tail has its own, and when that has happened a
+ *       few times, the series for good.
  *
  * Threads: all functions under the owner's lock, except those that take a view, for which a
  * reference to the head is enough. A sealed head (nothing is added any more) may be read by all.
@@ -23,17 +25,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tsdb/head_chunk.h"
+#include "tsdb/head_tail.h"
 #include "tsdb/histogram_head.h"
 #include "tsdb/index.h"
 #include "tsdb/points.h"
 
-/* Of a tail: what a series keeps as it comes, before it is packed. */
-#define TSDB_HEAD_TAIL_BYTES 128
-/* Samples of the largest packed chunk. */
-#define TSDB_HEAD_CHUNK_MAX 512
+/* What the copy of a tail takes. */
+#define TSDB_HEAD_TAIL_BYTES TSDB_HEAD_TAIL_BYTES_MAX
 
 struct tsdb_head;
-struct tsdb_head_chunk;
 
 /* number: of the head and its segment, ascending. One reference is the caller's. */
 struct tsdb_head *tsdb_head_new(uint64_t number);
@@ -84,8 +85,8 @@ bool tsdb_head_replay_histogram(struct tsdb_head *head, uint32_t series, int64_t
 /* ---- reading ---- */
 struct tsdb_head_view {
     const struct tsdb_head_chunk *newest;
-    const unsigned char *tail; /* the room given */
-    uint32_t tail_bytes;
+    struct tsdb_head_extent extent;  /* of the newest, then */
+    struct tsdb_head_tail_view tail; /* in the room given */
     bool ordered;
     int64_t last_ms; /* newest time of a number or histogram; INT64_MIN without samples */
     struct tsdb_histogram_view histograms;

@@ -24,6 +24,10 @@ endif
 	%D%/flusher.c %D%/flusher.h \
 	%D%/group.c \
 	%D%/head.c %D%/head.h \
+	%D%/head_chunk.c %D%/head_chunk.h \
+	%D%/head_memory.c %D%/head_memory.h \
+	%D%/head_tail.c %D%/head_tail.h \
+	%D%/head_times.c %D%/head_times.h \
 	%D%/histogram.c %D%/histogram.h \
 	%D%/histogram_chunk.c %D%/histogram_chunk.h \
 	%D%/histogram_head.c %D%/histogram_head.h \
