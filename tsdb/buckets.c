@@ -96,9 +96,26 @@ static void add_sum(double value, double *sum, double *error)
     *sum = total;
 }
 
-static int64_t bucket_of(int64_t time_ms, int64_t step_ms)
+int64_t tsdb_bucket_step(int64_t time_ms, int64_t step_ms)
 {
     return time_ms == INT64_MIN ? INT64_MIN : tw_floor_div(time_ms - 1, step_ms);
+}
+
+size_t tsdb_buckets_leave_open(const struct tsdb_buckets *buckets, struct tsdb_buckets *samples,
+                               int64_t step_ms)
+{
+    size_t kept = 0, at = 0, before = samples->count;
+    for (size_t i = 0; i < samples->count; i++) {
+        int64_t number = tsdb_bucket_step(samples->items[i].time_ms, step_ms);
+        while (at < buckets->count &&
+               (buckets->items[at].count == 0 ||
+                tsdb_bucket_step(buckets->items[at].time_ms, step_ms) < number))
+            at++;
+        if (at == buckets->count || tsdb_bucket_step(buckets->items[at].time_ms, step_ms) > number)
+            samples->items[kept++] = samples->items[i];
+    }
+    samples->count = kept;
+    return before - kept;
 }
 
 struct fold {
@@ -137,7 +154,7 @@ void tsdb_buckets_fold(const struct tsdb_bucket *items, size_t count, int64_t st
     struct fold fold = {.open = false};
     for (size_t i = 0; i < count; i++) {
         struct tsdb_bucket item = items[i];
-        int64_t number = bucket_of(item.time_ms, step_ms);
+        int64_t number = tsdb_bucket_step(item.time_ms, step_ms);
         if (item.count == 0) { /* a stale marker */
             close_bucket(&fold, ret);
             tsdb_buckets_append(ret, &item, 1);

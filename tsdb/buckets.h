@@ -37,6 +37,14 @@ void tsdb_buckets_append_samples(struct tsdb_buckets *buckets, const int64_t *ti
 void tsdb_buckets_merge(const struct tsdb_buckets *older, const struct tsdb_buckets *newer,
                         struct tsdb_buckets *ret);
 
+/* The number of the step that a time falls into. */
+int64_t tsdb_bucket_step(int64_t time_ms, int64_t step_ms);
+/* Leaves of the samples only those in steps without a bucket that holds any; how many are gone.
+ * What was downsampled is final: whether a sample that comes later is in a bucket already (sent
+ * again, or with another value) cannot be told any more, and nothing may count twice. */
+size_t tsdb_buckets_leave_open(const struct tsdb_buckets *buckets, struct tsdb_buckets *samples,
+                               int64_t step_ms);
+
 /* The value before, carried from one part of a series to the next. Zero at the start. */
 struct tsdb_bucket_carry {
     double last;

@@ -268,6 +268,44 @@ void tsdb_db_cursor_seek(struct tsdb_cursor *base, size_t series_index, int64_t 
     gather_histograms(cursor);
 }
 
+/* Whether a time's step has one of the buckets; *at moves on with ascending times. */
+static bool is_closed(const struct tsdb_column *column, int64_t step_ms, int64_t time_ms,
+                      size_t *at)
+{
+    int64_t step = tsdb_bucket_step(time_ms, step_ms);
+    while (*at < column->count && (column->buckets[*at].count == 0 ||
+                                   tsdb_bucket_step(column->buckets[*at].time_ms, step_ms) < step))
+        ++*at;
+    return *at < column->count && tsdb_bucket_step(column->buckets[*at].time_ms, step_ms) == step;
+}
+
+/* What the heads have of steps that have a bucket came too late for it (buckets.h); histograms do
+ * anywhere among buckets. */
+static void drop_closed(struct cursor *cursor, const struct tsdb_column *column)
+{
+    struct tsdb_points *head = &cursor->head;
+    struct tsdb_mixed *mixed = &cursor->mixed_head;
+    int64_t step_ms = cursor->projection.step_ms;
+    size_t kept = cursor->head_at, at = 0;
+    for (size_t i = cursor->head_at; i < head->count; i++)
+        if (!is_closed(column, step_ms, head->items[i].time_ms, &at))
+            head->items[kept++] = head->items[i];
+    head->count = kept;
+    if (!cursor->is_mixed)
+        return;
+    kept = cursor->mixed_head_at;
+    at = 0;
+    int64_t last_ms = column->times_ms[column->count - 1];
+    for (size_t i = cursor->mixed_head_at; i < mixed->count; i++) {
+        const struct tsdb_mixed_point *point = &mixed->items[i];
+        bool is_beside =
+            point->histogram && point->time_ms >= column->times_ms[0] && point->time_ms <= last_ms;
+        if (!is_closed(column, step_ms, point->time_ms, &at) && !is_beside)
+            mixed->items[kept++] = *point;
+    }
+    mixed->count = kept;
+}
+
 /* A partition with downsampled samples: the column as what is wanted of it. */
 static void project(struct cursor *cursor)
 {
@@ -276,6 +314,7 @@ static void project(struct cursor *cursor)
     if (column->count == 0) {
         tsdb_projection_end(projection);
     } else if (column->kind == TSDB_KIND_BUCKETS) {
+        drop_closed(cursor, column);
         tsdb_projection_add(projection, column->buckets, column->count);
     } else {
         cursor->samples.count = 0;
@@ -467,6 +506,8 @@ static void next_mixed_column(struct cursor *cursor, struct tsdb_column *ret_col
                          out);
         cursor->mixed_head_at += within;
         take_mixed(cursor, ret_column);
+        if (column->weights && ret_column->kind == TSDB_KIND_FLOAT)
+            ret_column->weights = weigh(cursor, column, ret_column);
     } else {
         out->count = 0;
         *ret_column = *column;

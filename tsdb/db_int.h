@@ -89,7 +89,7 @@ struct tsdb_db_metrics {
         *commit_seconds, *log_bytes, *flushes, *flush_failures, *flush_seconds, *blocks,
         *flushed_samples, *partitions_dropped, *series_created, *late, *duplicates, *overwritten;
     struct tw_metric *rewrites[TSDB_REWRITE_COUNT], *rewrite_failures, *rewrite_seconds,
-        *rewrite_read, *rewrite_written, *rewrite_samples, *rewriting, *deletions,
+        *rewrite_read, *rewrite_written, *rewrite_samples, *rewrite_closed, *rewriting, *deletions,
         *dropped_for_size;
 };
 

@@ -144,6 +144,9 @@ TW_MUST_CHECK enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_read
                                                       int64_t start_ms, int64_t end_ms,
                                                       struct tw_err *err);
 /* Of downsampled samples in it, 0 = there are none. Columns with some are of TSDB_KIND_BUCKETS. */
+/* How many samples were left out since the last call: they came for a step, or histograms for a
+ * window, that was downsampled before. */
+uint64_t tsdb_partition_reader_take_closed(struct tsdb_partition_reader *reader);
 int64_t tsdb_partition_reader_step(const struct tsdb_partition_reader *reader);
 /* What is gone of the series sought from now on; the items are borrowed. */
 void tsdb_partition_reader_erase(struct tsdb_partition_reader *reader,

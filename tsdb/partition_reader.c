@@ -55,6 +55,9 @@ struct tsdb_partition_reader {
     /* Downsampled windows. */
     int64_t step_ms;
     struct tsdb_buckets buckets, newer_buckets, merged_buckets;
+    struct tsdb_buckets late; /* samples beside downsampled ones */
+    bool lane_is_late;        /* newer_buckets are such */
+    uint64_t closed;          /* samples left out since it was asked */
     const struct tsdb_erasure *erasures;
     size_t erasure_count;
     int64_t *kept_times; /* of a lane of which some samples are gone */
@@ -147,6 +150,7 @@ struct tsdb_partition_reader *tsdb_partition_reader_close(struct tsdb_partition_
     tsdb_buckets_fini(&reader->buckets);
     tsdb_buckets_fini(&reader->newer_buckets);
     tsdb_buckets_fini(&reader->merged_buckets);
+    tsdb_buckets_fini(&reader->late);
     free(reader->merged_times);
     tsdb_points_fini(&reader->older);
     tsdb_points_fini(&reader->newer);
@@ -495,12 +499,29 @@ bool tsdb_partition_reader_is_mixed(const struct tsdb_partition_reader *reader)
 
 /* ---- windows with downsampled samples ---- */
 
-/* The lane's of the series in the range, in reader->newer_buckets. */
+/* Those of the points that are numbers; returns how many are not. */
+static size_t append_numbers(struct tsdb_buckets *to, const struct tsdb_mixed *points)
+{
+    size_t others = 0;
+    for (size_t i = 0; i < points->count; i++) {
+        const struct tsdb_mixed_point *point = &points->items[i];
+        double value = tw_double_from_bits(point->bits);
+        if (point->histogram)
+            others++;
+        else
+            tsdb_buckets_append_samples(to, &point->time_ms, &value, 1);
+    }
+    return others;
+}
+
+/* The lane's of the series in the range, in reader->newer_buckets. Histograms beside them came
+ * after the window was downsampled: of numbers, which they cannot join. */
 static enum tw_code read_bucket_lane(struct tsdb_partition_reader *reader, struct lane *lane,
                                      const struct tsdb_block_entry *entry, struct tw_err *err)
 {
     struct tsdb_buckets *to = &reader->newer_buckets;
     to->count = 0;
+    reader->lane_is_late = entry->kind != TSDB_KIND_BUCKETS;
     if (entry->kind == TSDB_KIND_FLOAT) {
         size_t first = 0, count = 0;
         enum tw_code code = read_lane(reader, lane, entry, &first, &count, err);
@@ -510,8 +531,12 @@ static enum tw_code read_bucket_lane(struct tsdb_partition_reader *reader, struc
                                         count);
         return code;
     }
-    if (entry->kind != TSDB_KIND_BUCKETS)
-        return TW_OK; /* histograms beside them: what is read of such a window are the numbers */
+    if (entry->kind != TSDB_KIND_BUCKETS) {
+        enum tw_code code = read_mixed_lane(reader, lane, entry, err);
+        if (code == TW_OK)
+            reader->closed += append_numbers(to, &reader->mixed_newer);
+        return code;
+    }
     enum tw_code code = load_times(reader, lane, entry, err);
     if (code != TW_OK)
         return code;
@@ -521,10 +546,11 @@ static enum tw_code read_bucket_lane(struct tsdb_partition_reader *reader, struc
 }
 
 /* What a lane gave, without what is outside of the range or gone, joins what the lanes before
- * gave. */
+ * gave: buckets the buckets, samples the samples. */
 static void join_buckets(struct tsdb_partition_reader *reader, uint64_t run)
 {
     struct tsdb_buckets *buckets = &reader->newer_buckets;
+    struct tsdb_buckets *to = reader->lane_is_late ? &reader->late : &reader->buckets;
     size_t kept = 0;
     for (size_t i = 0; i < buckets->count; i++) {
         int64_t time_ms = buckets->items[i].time_ms;
@@ -535,7 +561,19 @@ static void join_buckets(struct tsdb_partition_reader *reader, uint64_t run)
     buckets->count = kept;
     if (kept == 0)
         return;
-    tsdb_buckets_merge(&reader->buckets, buckets, &reader->merged_buckets);
+    tsdb_buckets_merge(to, buckets, &reader->merged_buckets);
+    struct tsdb_buckets swapped = *to;
+    *to = reader->merged_buckets;
+    reader->merged_buckets = swapped;
+}
+
+/* The samples beside the buckets join them, but for those of steps that have one. */
+static void join_late(struct tsdb_partition_reader *reader)
+{
+    if (reader->late.count == 0)
+        return;
+    reader->closed += tsdb_buckets_leave_open(&reader->buckets, &reader->late, reader->step_ms);
+    tsdb_buckets_merge(&reader->buckets, &reader->late, &reader->merged_buckets);
     struct tsdb_buckets swapped = reader->buckets;
     reader->buckets = reader->merged_buckets;
     reader->merged_buckets = swapped;
@@ -545,10 +583,14 @@ static void join_buckets(struct tsdb_partition_reader *reader, uint64_t run)
 static enum tw_code read_bucket_window(struct tsdb_partition_reader *reader,
                                        struct tsdb_column *ret_column, struct tw_err *err)
 {
-    reader->buckets.count = 0;
+    reader->buckets.count = reader->late.count = 0;
+    if (!reader->histograms)
+        reader->histograms = tw_arena_new(65536);
+    tw_arena_reset(reader->histograms);
     enum tw_code code = read_lanes(reader, read_bucket_lane, join_buckets, err);
     if (code != TW_OK)
         return code;
+    join_late(reader);
     size_t count = reader->buckets.count;
     reserve_kept_times(reader, count);
     for (size_t i = 0; i < count; i++)
@@ -558,6 +600,13 @@ static enum tw_code read_bucket_window(struct tsdb_partition_reader *reader,
                                        .times_ms = reader->kept_times,
                                        .buckets = reader->buckets.items};
     return TW_OK;
+}
+
+uint64_t tsdb_partition_reader_take_closed(struct tsdb_partition_reader *reader)
+{
+    uint64_t count = reader->closed;
+    reader->closed = 0;
+    return count;
 }
 
 int64_t tsdb_partition_reader_step(const struct tsdb_partition_reader *reader)

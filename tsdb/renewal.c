@@ -56,6 +56,10 @@ void tsdb_renewal_register(struct tsdb_db *db, struct tw_metrics *metrics)
                                              "", "Bytes of partitions after they were rewritten.");
     to->rewrite_samples = tw_metrics_counter(metrics, "tidewatch_tsdb_rewrite_samples_total", "",
                                              "Samples that rewritten partitions have.");
+    to->rewrite_closed = tw_metrics_counter(
+        metrics, "tidewatch_tsdb_samples_dropped_total", "reason=\"downsampled\"",
+        "Samples that were taken, but left out of partitions: downsampled = they came for a step "
+        "that had a bucket already.");
     to->rewriting = tw_metrics_gauge(metrics, "tidewatch_tsdb_rewrite_running", "",
                                      "1 while a partition is being rewritten.");
 }
@@ -258,6 +262,7 @@ static enum tw_code renew(struct tsdb_db *db, int64_t day, const struct tsdb_par
     tw_metric_add(db->metrics.rewrite_read, result.bytes_before);
     tw_metric_add(db->metrics.rewrite_written, result.bytes_after);
     tw_metric_add(db->metrics.rewrite_samples, result.samples);
+    tw_metric_add(db->metrics.rewrite_closed, result.closed);
     return TW_OK;
 }
 

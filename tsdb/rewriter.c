@@ -42,6 +42,7 @@ struct rewriter {
     struct tsdb_env *env;
     struct tsdb_run_builder *builder;
     uint64_t samples, blocks;
+    uint64_t closed; /* samples left out, of steps that were downsampled before they came */
 };
 
 static enum tw_code check_cancelled(const struct rewriter *rewriter, struct tw_err *err)
@@ -318,6 +319,7 @@ static enum tw_code move_window(struct rewriter *rewriter, int64_t window, struc
     }
     if (code == TW_OK)
         code = write_slice(rewriter, err);
+    rewriter->closed += tsdb_partition_reader_take_closed(rewriter->reader);
     tsdb_run_builder_clear(rewriter->builder);
     return code;
 }
@@ -521,6 +523,7 @@ static enum tw_code rewrite_parts(struct rewriter *rewriter, struct tsdb_rewrite
         code = write_runs(rewriter, err);
     rewriter->reader = tsdb_partition_reader_close(rewriter->reader);
     ret->samples = rewriter->samples;
+    ret->closed = rewriter->closed;
     if (code == TW_OK)
         code = take_place(rewriter, ret, err);
     return code;

@@ -43,6 +43,7 @@ struct tsdb_rewrite {
 struct tsdb_rewrite_result {
     size_t runs_before;
     uint64_t bytes_before, bytes_after, samples;
+    uint64_t closed; /* samples left out: their step was downsampled before they came */
 };
 
 /* Leaves out deleted samples and series that have none left. The partition as it was stays in place

@@ -24,6 +24,7 @@
 #define SAMPLES 7200 /* 30 hours: day 10 is downsampled, day 11 is not */
 
 static struct tw_clock *test_clock;
+static struct tw_metrics *test_metrics;
 static struct tw_err err;
 static struct tsdb_db *raw, *sampled;
 
@@ -34,6 +35,7 @@ static struct tsdb_db *open_db(const char *name, const struct tsdb_downsampling 
     snprintf(path, sizeof path, "%s/%s", unit_folder(), name);
     struct tsdb_db_options options = {.folder = path,
                                       .clock = test_clock,
+                                      .metrics = test_metrics,
                                       .manual = true,
                                       .downsamplings = levels,
                                       .downsampling_count = count};
@@ -194,30 +196,6 @@ START_TEST(two_levels)
 }
 END_TEST
 
-START_TEST(late_samples_join_their_bucket)
-{
-    const struct tsdb_downsampling levels[] = {{.after_ms = HOUR, .step_ms = 5 * MINUTE}};
-    setup(levels, 1);
-    struct tsdb_db *both[] = {raw, sampled};
-    struct wire_label name = {TW_STR(WIRE_METRIC_NAME), TW_STR("g")};
-    struct tw_context context;
-    tw_context_init(&context, tw_clock_system());
-    const struct tsdb_sample late = {{&name, 1}, FIRST + 9 * HOUR + 12 * MINUTE + 7, 5000};
-    for (int i = 0; i < 2; i++)
-        unit_assert_ok(tsdb_append(tsdb_db_storage(both[i]), &context, &late, 1, &err), &err);
-    assert_all_agree(5 * MINUTE); /* in the head */
-    for (int i = 0; i < 2; i++)
-        unit_assert_ok(tsdb_db_flush(both[i], &err), &err);
-    assert_all_agree(5 * MINUTE); /* in a run beside the buckets */
-    tw_clock_manual_advance(test_clock, 2 * DAY);
-    for (int i = 0; i < 2; i++)
-        unit_assert_ok(tsdb_db_keep(both[i], &err), &err);
-    assert_agrees("max_over_time(g[2h])", FIRST + 4 * HOUR, FIRST + 23 * HOUR, 5 * MINUTE, 0);
-    assert_agrees("count_over_time(g[2h])", FIRST + 4 * HOUR, FIRST + 23 * HOUR, 5 * MINUTE, 0);
-    teardown();
-}
-END_TEST
-
 /* The bytes come back; hostile ones are refused. */
 START_TEST(bytes)
 {
@@ -241,12 +219,80 @@ START_TEST(bytes)
 }
 END_TEST
 
+static void put(struct tsdb_db *db, const char *name, int64_t time_ms, double value)
+{
+    struct tw_context context;
+    tw_context_init(&context, tw_clock_system());
+    struct wire_label label = {TW_STR(WIRE_METRIC_NAME), tw_str(name)};
+    const struct tsdb_sample sample = {{&label, 1}, time_ms, value};
+    unit_assert_ok(tsdb_append(tsdb_db_storage(db), &context, &sample, 1, &err), &err);
+}
+
+static void put_histogram(struct tsdb_db *db, const char *name, int64_t time_ms)
+{
+    struct tw_context context;
+    tw_context_init(&context, tw_clock_system());
+    struct wire_label label = {TW_STR(WIRE_METRIC_NAME), tw_str(name)};
+    const struct wire_histogram histogram = {
+        .time_ms = time_ms, .zero_count = {.integer = 3}, .count = {.integer = 3}};
+    const struct tsdb_histogram_sample sample = {{&label, 1}, &histogram};
+    unit_assert_ok(tsdb_append_histograms(tsdb_db_storage(db), &context, &sample, 1, &err), &err);
+}
+
+static double one_value(struct tsdb_db *db, const char *text, int64_t time_ms)
+{
+    struct query_result *result = ask(db, text, time_ms, time_ms, 1);
+    ck_assert_uint_eq(result->count, 1);
+    double value = result->series[0].points[0].value;
+    query_result_free(result);
+    return value;
+}
+
+/* What comes after a step was downsampled: sent again, changed, new in the step, a histogram; and
+ * into a step where nothing was. */
+START_TEST(downsampled_steps_are_final)
+{
+    static const struct tsdb_downsampling levels[] = {{.after_ms = DAY, .step_ms = 5 * MINUTE}};
+    test_clock = tw_clock_manual_new(FIRST + 3 * DAY);
+    struct tw_metrics *metrics = tw_metrics_new();
+    test_metrics = metrics;
+    struct tsdb_db *db = open_db("final", levels, 1);
+    for (int i = 1; i <= 40; i++) /* ten minutes, then half an hour of nothing */
+        put(db, "g", FIRST + HOUR + i * INTERVAL, i);
+    put(db, "g", FIRST + 2 * HOUR - MINUTE, 100);
+    unit_assert_ok(tsdb_db_flush(db, &err), &err);
+    unit_assert_ok(tsdb_db_keep(db, &err), &err);
+    int64_t end_ms = FIRST + 2 * HOUR - 1;
+    ck_assert(one_value(db, "count_over_time(g[1h])", end_ms) == 41);
+    put(db, "g", FIRST + HOUR + 10 * INTERVAL, 10);      /* again */
+    put(db, "g", FIRST + HOUR + 11 * INTERVAL, 1000);    /* changed */
+    put(db, "g", FIRST + HOUR + 12 * INTERVAL + 7, 1e6); /* new */
+    put(db, "g", FIRST + HOUR + 30 * MINUTE, 7);         /* where nothing was */
+    put_histogram(db, "g", FIRST + HOUR + 40 * MINUTE);
+    for (int round = 0; round < 3; round++) { /* in the head, in a run, rewritten */
+        ck_assert(one_value(db, "count_over_time(g[1h])", end_ms) == 42);
+        ck_assert(one_value(db, "max_over_time(g[1h])", end_ms) == 100);
+        ck_assert(one_value(db, "sum_over_time(g[1h])", end_ms) == 41 * 20 + 100 + 7);
+        uint64_t before, after;
+        if (round == 0)
+            unit_assert_ok(tsdb_db_flush(db, &err), &err);
+        else if (round == 1)
+            unit_assert_ok(tsdb_db_compact(db, &before, &after, &err), &err);
+    }
+    ck_assert(tw_metric_value(tw_metrics_counter(metrics, "tidewatch_tsdb_samples_dropped_total",
+                                                 "reason=\"downsampled\"", "")) >= 4);
+    tsdb_db_close(db);
+    test_metrics = tw_metrics_free(metrics);
+    tw_clock_manual_free(test_clock);
+}
+END_TEST
+
 int main(void)
 {
     const struct unit_case cases[] = {UNIT_CASE_SLOW(five_minutes, 60),
                                       UNIT_CASE_SLOW(two_levels, 60),
-                                      UNIT_CASE_SLOW(late_samples_join_their_bucket, 60),
                                       UNIT_CASE(bytes),
+                                      UNIT_CASE(downsampled_steps_are_final),
                                       {0}};
     return unit_run("query/downsampling", cases);
 }
