@@ -15,6 +15,12 @@
 #endif
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
+#if defined __x86_64__ && defined __GNUC__
+#define TW_UNPACK_AVX2
+#define AVX2 __attribute__((target("avx2")))
+#include <immintrin.h>
+#endif
+
 /* Eight bytes from the byte in which an item begins hold all of it up to this width. */
 #define WIDTH_MAX_FAST 56
 
@@ -33,10 +39,24 @@ ALWAYS_INLINE uint64_t load(const unsigned char *bytes)
     return number;
 }
 
-/* Eight items fill `width` bytes exactly, so each of the eight has the same place in every group;
- * width is a constant here. */
-ALWAYS_INLINE void unpack_groups(const unsigned char *from, unsigned width, uint64_t *ret,
-                                 size_t groups)
+/* Eight items fill `width` bytes exactly, so each of the eight has the same place in every group.
+ * Loads end at most GROUP_SLACK bytes behind the group. */
+#define GROUP_SLACK 16
+
+typedef void unpack_groups(const unsigned char *from, uint64_t *ret, size_t groups);
+
+#define EACH_WIDTH(W)                                                                              \
+    W(1)                                                                                           \
+    W(2)                                                                                           \
+    W(3)                                                                                           \
+    W(4) W(5) W(6) W(7) W(8) W(9) W(10) W(11) W(12) W(13) W(14) W(15) W(16) W(17) W(18) W(19)      \
+        W(20) W(21) W(22) W(23) W(24) W(25) W(26) W(27) W(28) W(29) W(30) W(31) W(32) W(33) W(34)  \
+            W(35) W(36) W(37) W(38) W(39) W(40) W(41) W(42) W(43) W(44) W(45) W(46) W(47) W(48)    \
+                W(49) W(50) W(51) W(52) W(53) W(54) W(55) W(56)
+
+/* width is a constant where this is used. */
+ALWAYS_INLINE void unpack_words(const unsigned char *from, unsigned width, uint64_t *ret,
+                                size_t groups)
 {
     const uint64_t mask = (UINT64_C(1) << width) - 1;
     for (size_t i = 0; i < groups; i++, from += width, ret += 8)
@@ -44,35 +64,77 @@ ALWAYS_INLINE void unpack_groups(const unsigned char *from, unsigned width, uint
             ret[j] = load(from + j * width / 8) >> j * width % 8 & mask;
 }
 
-#define EACH_WIDTH(W)                                                                              \
-    W(1)                                                                                           \
-    W(2)                                                                                           \
-    W(3) W(4) W(5) W(6) W(7) W(8) W(9) W(10) W(11) W(12) W(13) W(14) W(15) W(16) W(17) W(18) W(19) \
-        W(20) W(21) W(22) W(23) W(24) W(25) W(26) W(27) W(28) W(29) W(30) W(31) W(32) W(33) W(34)  \
-            W(35) W(36) W(37) W(38) W(39) W(40) W(41) W(42) W(43) W(44) W(45) W(46) W(47) W(48)    \
-                W(49) W(50) W(51) W(52) W(53) W(54) W(55) W(56)
-
-CLONES void tsdb_unpack(const unsigned char *bytes, unsigned width, uint64_t *ret, size_t count)
-{
-    size_t size = (count * width + 7) / 8, groups = 0;
-    /* A group's loads end at most eight bytes behind it. */
-    if (width > 0 && width <= WIDTH_MAX_FAST && size > 8)
-        groups = (size - 8) / width;
-    switch (width) {
-#define CASE(number)                                                                               \
-    case number:                                                                                   \
-        unpack_groups(bytes, number, ret, groups);                                                 \
-        break;
-        EACH_WIDTH(CASE)
-#undef CASE
-    case 0:
-        memset(ret, 0, count * sizeof *ret);
-        return;
-    default:
-        break;
+#define DEFINE(width)                                                                              \
+    static void unpack_words_##width(const unsigned char *from, uint64_t *ret, size_t groups)      \
+    {                                                                                              \
+        unpack_words(from, width, ret, groups);                                                    \
     }
+EACH_WIDTH(DEFINE)
+#undef DEFINE
+
+#define NAME(width) [width] = unpack_words_##width,
+static unpack_groups *const by_words[WIDTH_MAX_FAST + 1] = {EACH_WIDTH(NAME)};
+#undef NAME
+
+#ifdef TW_UNPACK_AVX2
+
+/* The bytes of items 2 j and 2 j + 1 lie within 16: they are loaded into one lane, and shuffled to
+ * where each is eight bytes of its own. */
+#define LANE(j, width) ((j)*2 * (width) / 8)
+#define SECOND(j, width) (((j)*2 + 1) * (width) / 8 - LANE(j, width))
+#define SHIFT(i, width) ((i) * (width) % 8)
+
+AVX2 static inline __attribute__((always_inline)) void
+unpack_four(const unsigned char *from, unsigned j, unsigned width, uint64_t *ret)
+{
+    __m256i items = _mm256_set_m128i(_mm_loadu_si128((const __m128i *)(from + LANE(j + 1, width))),
+                                     _mm_loadu_si128((const __m128i *)(from + LANE(j, width))));
+    const int64_t first = 0x0706050403020100, each = 0x0101010101010101;
+    items = _mm256_shuffle_epi8(
+        items, _mm256_set_epi64x(first + (int64_t)SECOND(j + 1, width) * each, first,
+                                 first + (int64_t)SECOND(j, width) * each, first));
+    items =
+        _mm256_srlv_epi64(items, _mm256_set_epi64x(SHIFT(2 * j + 3, width), SHIFT(2 * j + 2, width),
+                                                   SHIFT(2 * j + 1, width), SHIFT(2 * j, width)));
+    items = _mm256_and_si256(items, _mm256_set1_epi64x((INT64_C(1) << width) - 1));
+    _mm256_storeu_si256((__m256i *)ret, items);
+}
+
+#define DEFINE(width)                                                                              \
+    AVX2 static void unpack_lanes_##width(const unsigned char *from, uint64_t *ret, size_t groups) \
+    {                                                                                              \
+        for (size_t i = 0; i < groups; i++, from += (width), ret += 8) {                           \
+            unpack_four(from, 0, width, ret);                                                      \
+            unpack_four(from, 2, width, ret + 4);                                                  \
+        }                                                                                          \
+    }
+EACH_WIDTH(DEFINE)
+#undef DEFINE
+
+#define NAME(width) [width] = unpack_lanes_##width,
+static unpack_groups *const by_lanes[WIDTH_MAX_FAST + 1] = {EACH_WIDTH(NAME)};
+#undef NAME
+
+static unpack_groups *choose(unsigned width)
+{
+    return __builtin_cpu_supports("avx2") ? by_lanes[width] : by_words[width];
+}
+
+#else
+
+static unpack_groups *choose(unsigned width)
+{
+    return by_words[width];
+}
+
+#endif
+
+/* Any width, any end: bytes holds size. */
+static void unpack_slowly(const unsigned char *bytes, size_t size, unsigned width, uint64_t *ret,
+                          size_t count)
+{
     const uint64_t mask = UINT64_MAX >> (64 - width);
-    for (size_t i = groups * 8; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         size_t bit = i * width, byte = bit / 8, shift = bit % 8;
         uint64_t number = 0;
         if (size - byte >= 8)
@@ -84,6 +146,35 @@ CLONES void tsdb_unpack(const unsigned char *bytes, unsigned width, uint64_t *re
         if (shift + width > 64)
             number |= (uint64_t)bytes[byte + 8] << (64 - shift);
         ret[i] = number & mask;
+    }
+}
+
+void tsdb_unpack(const unsigned char *bytes, unsigned width, uint64_t *ret, size_t count)
+{
+    size_t size = (count * width + 7) / 8;
+    if (width == 0) {
+        memset(ret, 0, count * sizeof *ret);
+        return;
+    }
+    if (width > WIDTH_MAX_FAST) {
+        unpack_slowly(bytes, size, width, ret, count);
+        return;
+    }
+    unpack_groups *unpack = choose(width);
+    /* Groups with so much behind them are read where they are, the last ones from a copy. */
+    size_t groups = size > GROUP_SLACK ? (size - GROUP_SLACK) / width : 0;
+    unpack(bytes, ret, groups);
+    unsigned char end[WIDTH_MAX_FAST + 2 * GROUP_SLACK + WIDTH_MAX_FAST];
+    size_t rest = size - groups * width;
+    memcpy(end, bytes + groups * width, rest);
+    memset(end + rest, 0, GROUP_SLACK + width);
+    count -= groups * 8;
+    ret += groups * 8;
+    unpack(end, ret, count / 8);
+    if (count % 8) {
+        uint64_t last[8];
+        unpack(end + count / 8 * width, last, 1);
+        memcpy(ret + count / 8 * 8, last, count % 8 * sizeof *last);
     }
 }
 
@@ -122,13 +213,21 @@ ALWAYS_INLINE quad load_quad(const uint64_t *items)
     return numbers;
 }
 
-/* Each number becomes the sum of those up to it, and of carry. */
-ALWAYS_INLINE quad add_up(quad numbers, uint64_t carry)
+/* Each number becomes the sum of those up to it, and of *carry, which goes on by their sum: so that
+ * one addition is all that each four wait for. */
+ALWAYS_INLINE quad add_up(quad numbers, quad *carry)
 {
-    const quad none = {0};
+    const quad none = {0}, last = {3, 3, 3, 3};
     numbers += __builtin_shuffle(none, numbers, (quad){0, 4, 5, 6});
     numbers += __builtin_shuffle(none, numbers, (quad){0, 1, 4, 5});
-    return numbers + carry;
+    quad sums = numbers + *carry;
+    *carry += __builtin_shuffle(numbers, last);
+    return sums;
+}
+
+ALWAYS_INLINE quad four_times(uint64_t number)
+{
+    return (quad){number, number, number, number};
 }
 
 ALWAYS_INLINE quad unzigzag_quad(quad numbers)
@@ -140,12 +239,12 @@ ALWAYS_INLINE void sum_rise(uint64_t *items, size_t count, uint64_t step, uint64
                             uint64_t base)
 {
     size_t i = 0;
+    quad sum = four_times(base);
     for (; i + 4 <= count; i += 4) {
-        quad numbers = add_up((load_quad(items + i) + step) * divisor, base);
+        quad numbers = add_up((load_quad(items + i) + step) * divisor, &sum);
         memcpy(items + i, &numbers, sizeof numbers);
-        base = numbers[3];
     }
-    for (; i < count; i++)
+    for (base = sum[0]; i < count; i++)
         items[i] = base += (items[i] + step) * divisor;
 }
 
@@ -162,12 +261,12 @@ CLONES void tsdb_unpack_rise(uint64_t *items, size_t count, uint64_t step, uint6
 ALWAYS_INLINE void sum_delta(uint64_t *items, size_t count, uint64_t divisor, uint64_t base)
 {
     size_t i = 0;
+    quad sum = four_times(base);
     for (; i + 4 <= count; i += 4) {
-        quad numbers = add_up(unzigzag_quad(load_quad(items + i)) * divisor, base);
+        quad numbers = add_up(unzigzag_quad(load_quad(items + i)) * divisor, &sum);
         memcpy(items + i, &numbers, sizeof numbers);
-        base = numbers[3];
     }
-    for (; i < count; i++)
+    for (base = sum[0]; i < count; i++)
         items[i] = base += tsdb_unzigzag(items[i]) * divisor;
 }
 
@@ -183,14 +282,14 @@ ALWAYS_INLINE void sum_delta2(uint64_t *items, size_t count, uint64_t step, uint
                               uint64_t base)
 {
     size_t i = 0;
-    step *= divisor;
+    quad step_sum = four_times(step * divisor), sum = four_times(base);
     for (; i + 4 <= count; i += 4) {
-        quad steps = add_up(unzigzag_quad(load_quad(items + i)) * divisor, step);
-        quad numbers = add_up(steps, base);
+        quad steps = add_up(unzigzag_quad(load_quad(items + i)) * divisor, &step_sum);
+        quad numbers = add_up(steps, &sum);
         memcpy(items + i, &numbers, sizeof numbers);
-        step = steps[3];
-        base = numbers[3];
     }
+    step = step_sum[0];
+    base = sum[0];
     for (; i < count; i++) {
         step += tsdb_unzigzag(items[i]) * divisor;
         items[i] = base += step;

@@ -9,6 +9,7 @@
 #include "base/number.h"
 #include "tests/lib/unit.h"
 #include "tsdb/codec.h"
+#include "tsdb/unpack.h"
 
 static uint64_t seed = 88172645463325252u;
 
@@ -291,6 +292,60 @@ START_TEST(truncation_is_seen)
 }
 END_TEST
 
+static uint64_t take_bits(const unsigned char *bytes, size_t bit, unsigned width)
+{
+    uint64_t number = 0;
+    for (unsigned i = 0; i < width; i++)
+        number |= (uint64_t)(bytes[(bit + i) / 8] >> (bit + i) % 8 & 1) << i;
+    return number;
+}
+
+/* Every width and count, from bytes that end where they end. */
+START_TEST(items_of_all_widths_are_unpacked)
+{
+    for (unsigned width = 0; width < 64; width++)
+        for (size_t count = 0; count < 100; count += 1 + count / 40) {
+            size_t size = (count * width + 7) / 8;
+            unsigned char *bytes = malloc(size ? size : 1);
+            uint64_t *items = malloc((count ? count : 1) * sizeof *items);
+            for (size_t i = 0; i < size; i++)
+                bytes[i] = (unsigned char)next_random();
+            tsdb_unpack(bytes, width, items, count);
+            for (size_t i = 0; i < count; i++)
+                ck_assert_uint_eq(items[i], take_bits(bytes, i * width, width));
+            free(bytes);
+            free(items);
+        }
+}
+END_TEST
+
+/* Sums of any items, by the definitions (unpack.h). */
+START_TEST(sums_are_what_they_are_said_to_be)
+{
+    enum { MAX = 23 };
+    for (size_t count = 0; count <= MAX; count++)
+        for (uint64_t divisor = 1; divisor < 8; divisor += 3) {
+            uint64_t items[MAX], rise[MAX], delta[MAX], delta2[MAX];
+            uint64_t step = next_random(), base = next_random();
+            for (size_t i = 0; i < count; i++)
+                items[i] = rise[i] = delta[i] = delta2[i] = next_random();
+            tsdb_unpack_rise(rise, count, step, divisor, base);
+            tsdb_unpack_delta(delta, count, divisor, base);
+            tsdb_unpack_delta2(delta2, count, step, divisor, base);
+            uint64_t risen = base, sum = base, sum2 = base, step2 = step * divisor;
+            for (size_t i = 0; i < count; i++) {
+                risen += (items[i] + step) * divisor;
+                sum += tsdb_unzigzag(items[i]) * divisor;
+                step2 += tsdb_unzigzag(items[i]) * divisor;
+                sum2 += step2;
+                ck_assert_uint_eq(rise[i], risen);
+                ck_assert_uint_eq(delta[i], sum);
+                ck_assert_uint_eq(delta2[i], sum2);
+            }
+        }
+}
+END_TEST
+
 int main(void)
 {
     const struct unit_case cases[] = {UNIT_CASE(values_come_back),
@@ -301,6 +356,8 @@ int main(void)
                                       UNIT_CASE(parts_come_back),
                                       UNIT_CASE(hostile_bytes_are_refused),
                                       UNIT_CASE(truncation_is_seen),
+                                      UNIT_CASE(items_of_all_widths_are_unpacked),
+                                      UNIT_CASE(sums_are_what_they_are_said_to_be),
                                       {0}};
     return unit_run("tsdb/codec", cases);
 }
