@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/number.h"
 #include "base/utf8.h"
+#include "query/histogram_value.h"
 
 #define TRY(expression)                                                                            \
     do {                                                                                           \
@@ -33,6 +34,8 @@ struct evaluation {
     struct tw_arena *arena;
     struct tsdb_sample *samples;
     size_t count;
+    struct tsdb_histogram_sample *histograms; /* of a recording rule */
+    size_t histogram_count;
     struct tw_err *err;
 };
 
@@ -52,6 +55,12 @@ static enum tw_code run_query(struct alert_evaluator *evaluator, struct tw_str t
     return TW_OK;
 }
 
+/* Of a native histogram 0, as in Prometheus. */
+static double number_of(const struct query_series *series)
+{
+    return series->count > 0 ? series->points[0].value : 0;
+}
+
 static enum tw_code template_query(void *user, struct tw_str text, struct tw_arena *arena,
                                    const struct alert_sample **ret_samples, size_t *ret_count,
                                    struct tw_err *err)
@@ -62,7 +71,7 @@ static enum tw_code template_query(void *user, struct tw_str text, struct tw_are
     struct alert_sample *samples = TW_ARENA_ARRAY(arena, struct alert_sample, result->count + 1);
     for (size_t i = 0; i < result->count; i++)
         samples[i] = (struct alert_sample){wire_labels_copy(arena, result->series[i].labels),
-                                           result->series[i].points[0].value};
+                                           number_of(&result->series[i])};
     *ret_samples = samples;
     *ret_count = result->count;
     query_result_free(result);
@@ -117,16 +126,22 @@ static void add_sample(struct evaluation *x, struct wire_labels labels, double v
     x->samples[x->count++] = (struct tsdb_sample){labels, x->data_ms, value};
 }
 
+/* Labels of what is written: the numbers, then the histograms. */
+static struct wire_labels written_labels(const struct evaluation *x, size_t index)
+{
+    return index < x->count ? x->samples[index].labels : x->histograms[index - x->count].labels;
+}
+
 /* Ends the series of the last evaluation that this one did not write; remembers this one's. Both
  * lists are sorted. x->samples has room for all of the last. */
 static void end_vanished(struct evaluation *x)
 {
     struct alert_rule_run *run = x->run;
-    size_t written = x->count, old = 0;
+    size_t written = x->count + x->histogram_count, old = 0;
     struct wire_labels *now = calloc(written + 1, sizeof *now);
     TW_ASSERT(now != NULL);
     for (size_t i = 0; i < written; i++)
-        now[i] = alert_labelset_dup(x->samples[i].labels);
+        now[i] = alert_labelset_dup(written_labels(x, i));
     qsort(now, written, sizeof *now, compare_labels);
     double stale = tw_double_from_bits(TW_STALE_BITS);
     for (size_t i = 0; i < written || old < run->written_count;) {
@@ -187,11 +202,12 @@ static enum tw_code check_limit(const struct evaluation *x, size_t count, const 
 
 static enum tw_code check_distinct(const struct evaluation *x)
 {
-    struct wire_labels *all = TW_ARENA_ARRAY(x->arena, struct wire_labels, x->count + 1);
-    for (size_t i = 0; i < x->count; i++)
-        all[i] = x->samples[i].labels;
-    qsort(all, x->count, sizeof *all, compare_labels);
-    for (size_t i = 1; i < x->count; i++)
+    size_t count = x->count + x->histogram_count;
+    struct wire_labels *all = TW_ARENA_ARRAY(x->arena, struct wire_labels, count + 1);
+    for (size_t i = 0; i < count; i++)
+        all[i] = written_labels(x, i);
+    qsort(all, count, sizeof *all, compare_labels);
+    for (size_t i = 1; i < count; i++)
         if (wire_labels_equal(all[i - 1], all[i]))
             return tw_err_set(
                 x->err, TW_EXECUTION,
@@ -205,16 +221,27 @@ static enum tw_code record(struct evaluation *x, const struct query_result *resu
     TRY(check_limit(x, result->count, "series"));
     x->samples =
         TW_ARENA_ARRAY(x->arena, struct tsdb_sample, result->count + x->run->written_count + 1);
+    x->histograms = TW_ARENA_ARRAY(x->arena, struct tsdb_histogram_sample, result->count + 1);
     for (size_t i = 0; i < result->count; i++) {
         struct builder b = builder_new(x->arena, result->series[i].labels, rule->label_count + 1);
         builder_set(&b, TW_STR(WIRE_METRIC_NAME), rule->name);
         for (size_t k = 0; k < rule->label_count; k++)
             builder_set(&b, rule->labels[k].name, rule->labels[k].text);
-        add_sample(x, builder_take(&b), result->series[i].points[0].value);
+        struct wire_labels labels = builder_take(&b);
+        if (result->series[i].count > 0)
+            add_sample(x, labels, result->series[i].points[0].value);
+        else
+            x->histograms[x->histogram_count++] = (struct tsdb_histogram_sample){
+                labels, query_histogram_to_wire(x->arena, result->series[i].histograms[0].histogram,
+                                                x->data_ms)};
     }
     TRY(check_distinct(x));
     end_vanished(x);
-    return alert_evaluation_append(x->evaluator, x->samples, x->count, x->err);
+    TRY(alert_evaluation_append(x->evaluator, x->samples, x->count, x->err));
+    if (x->histogram_count == 0)
+        return TW_OK;
+    return tsdb_append_histograms(x->evaluator->options.storage, &x->evaluator->context,
+                                  x->histograms, x->histogram_count, x->err);
 }
 
 /* ---- alerting rules ---- */
@@ -260,6 +287,19 @@ static enum tw_code check_labels(struct wire_labels labels, struct tw_err *err)
     return TW_OK;
 }
 
+/* A native histogram as $value prints it; empty for a number. */
+static struct tw_str histogram_text(struct evaluation *x, const struct query_series *series)
+{
+    struct tw_buf text;
+    if (series->count > 0)
+        return (struct tw_str){0};
+    tw_buf_init(&text, ALERT_TEMPLATE_OUTPUT_BYTES_MAX);
+    query_histogram_print(series->histograms[0].histogram, &text);
+    struct tw_str copy = tw_arena_str(x->arena, tw_buf_str(&text));
+    tw_buf_fini(&text);
+    return copy;
+}
+
 static enum tw_code find_candidate(struct evaluation *x, const struct query_series *series,
                                    struct alert_candidate *ret)
 {
@@ -267,7 +307,8 @@ static enum tw_code find_candidate(struct evaluation *x, const struct query_seri
     const struct alert_rule_set *set = x->evaluator->set;
     const struct alert_template_data data = {
         .labels = series->labels,
-        .value = series->points[0].value,
+        .value = number_of(series),
+        .histogram = histogram_text(x, series),
         .external_labels = set->external_labels,
         .external_url = set->external_url,
         .time_ms = x->time_ms,
@@ -281,7 +322,7 @@ static enum tw_code find_candidate(struct evaluation *x, const struct query_seri
     ret->labels = builder_take(&b);
     TRY(check_labels(ret->labels, x->err));
     ret->annotations = expand_annotations(x, &data);
-    ret->value = series->points[0].value;
+    ret->value = number_of(series);
     ret->fingerprint = alert_labelset_fingerprint(ret->labels);
     return TW_OK;
 }

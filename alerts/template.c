@@ -97,6 +97,12 @@ static struct alert_value *find(struct execution *x, struct tw_str name)
     TW_UNREACHABLE("the parser knows which variables there are");
 }
 
+static struct alert_value value_of(const struct alert_template_data *data)
+{
+    return data->histogram.size > 0 ? alert_value_string(data->histogram)
+                                    : alert_value_float(data->value);
+}
+
 static bool root_field(const struct alert_template_data *root, struct tw_str name,
                        struct alert_value *ret)
 {
@@ -107,7 +113,7 @@ static bool root_field(const struct alert_template_data *root, struct tw_str nam
     else if (tw_str_is(name, "ExternalURL"))
         *ret = alert_value_string(root->external_url);
     else if (tw_str_is(name, "Value"))
-        *ret = alert_value_float(root->value);
+        *ret = value_of(root);
     else
         return false;
     return true;
@@ -524,7 +530,7 @@ enum tw_code alert_template_expand(const struct alert_template *template,
         {TW_STR("$labels"), {.kind = ALERT_VALUE_LABELS, .labels = data->labels}},
         {TW_STR("$externalLabels"), {.kind = ALERT_VALUE_LABELS, .labels = data->external_labels}},
         {TW_STR("$externalURL"), alert_value_string(data->external_url)},
-        {TW_STR("$value"), alert_value_float(data->value)}};
+        {TW_STR("$value"), value_of(data)}};
     memcpy(x->variables, predefined, sizeof predefined);
     x->variable_count = sizeof predefined / sizeof *predefined;
     enum tw_code code = run_list(x, template->body, &root);

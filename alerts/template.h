@@ -48,6 +48,7 @@ typedef enum tw_code alert_template_query(void *user, struct tw_str text, struct
 struct alert_template_data {
     struct wire_labels labels; /* of the sample, before the rule's own labels */
     double value;
+    struct tw_str histogram; /* what $value prints when it is a native histogram; empty: a number */
     struct wire_labels external_labels;
     struct tw_str external_url;
     int64_t time_ms;             /* what `now` says */

@@ -240,7 +240,10 @@ static void print_root(const struct alert_template_data *root, struct tw_buf *ou
     tw_buf_append_char(out, ' ');
     tw_buf_append_str(out, root->external_url);
     tw_buf_append_char(out, ' ');
-    alert_float_format(root->value, 'g', -1, out);
+    if (root->histogram.size > 0)
+        tw_buf_append_str(out, root->histogram);
+    else
+        alert_float_format(root->value, 'g', -1, out);
     tw_buf_append_char(out, '}');
 }
 

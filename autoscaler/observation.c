@@ -34,6 +34,10 @@ static enum tw_code ask(struct query_engine *engine, struct tw_clock *clock, str
         code = tw_err_set(err, TW_EXECUTION,
                           "the query gives %zu series: put sum(...) around it, or max(...)",
                           result->count);
+    else if (result->count == 1 && result->series[0].histogram_count > 0)
+        code = tw_err_set(err, TW_EXECUTION,
+                          "the query gives a native histogram: put histogram_quantile(0.9, ...) "
+                          "around it, or histogram_count(...)");
     else if (result->count == 0 || result->series[0].count == 0 ||
              tw_double_is_stale(result->series[0].points[0].value))
         code = tw_err_set(err, TW_NOT_FOUND, "the query gives nothing");

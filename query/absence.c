@@ -89,6 +89,9 @@ static enum tw_code absent_next(struct query_op *op, struct query_exec *exec,
         code = query_op_next(absent->inner, exec, &tile, err);
         for (size_t i = 0; !code && i < tile.count * tile.words; i++)
             ret_tile->present[i % tile.words] &= ~tile.present[i];
+        for (size_t i = 0; !code && tile.histograms && i < tile.count * tile.stride; i++)
+            if (tile.histograms[i])
+                query_bit_clear(ret_tile->present, i % tile.stride);
     }
     for (size_t s = 0; s < op->grid.steps; s++)
         ret_tile->values[s] = 1;

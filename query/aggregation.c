@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/vector.h"
 #include "query/grouping.h"
+#include "query/histogram_aggregation.h"
 #include "query/range_kernel.h"
 
 struct aggregation {
@@ -24,6 +25,7 @@ struct aggregation {
     double *count;            /* avg, count, stddev, stdvar */
     double *mean;             /* stddev, stdvar; avg once its sum would overflow */
     uint64_t *incremental;    /* avg: bits where the mean is kept instead of the sum */
+    struct query_histogram_groups histograms; /* sum, avg */
     bool done;
 };
 
@@ -64,6 +66,7 @@ static enum tw_code aggregation_open(struct query_op *op, struct query_exec *exe
             aggregation->incremental = memory;
     }
     aggregation->done = false;
+    aggregation->histograms = (struct query_histogram_groups){0};
     op->labels = aggregation->grouping.labels;
     op->series_count = aggregation->grouping.count;
     return code;
@@ -207,6 +210,53 @@ static double *column_of(double *base, size_t group, size_t stride)
     return base ? base + group * stride : NULL;
 }
 
+/* For annotations. When the store made the groups, there are no labels; the metric's name stands in
+ * the selector. */
+static struct wire_labels labels_of(const struct aggregation *aggregation, struct query_exec *exec,
+                                    size_t series)
+{
+    const struct query_node *inner = query_node_unwrap(aggregation->op.node->aggregate.inner);
+    if (aggregation->inner->labels)
+        return aggregation->inner->labels[series];
+    if (inner->type != QUERY_NODE_SELECTOR || inner->selector.name.size == 0)
+        return (struct wire_labels){0};
+    struct wire_label *name = TW_ARENA_NEW(exec->arena, struct wire_label);
+    *name = (struct wire_label){TW_STR(WIRE_METRIC_NAME), inner->selector.name};
+    return (struct wire_labels){name, 1};
+}
+
+static enum tw_code take_histograms(struct aggregation *aggregation, struct query_exec *exec,
+                                    const struct query_tile *tile, struct tw_err *err)
+{
+    const struct query_node *node = aggregation->op.node;
+    const struct query_matrix *main = &aggregation->main;
+    enum tw_code code = TW_OK;
+    for (size_t row = 0; !code && row < tile->count; row++) {
+        size_t series = tile->first + row, group = aggregation->grouping.group_of[series];
+        const struct query_histogram *const *histograms = tile->histograms + row * tile->stride;
+        switch (node->aggregate.op) {
+        case QUERY_TOKEN_SUM:
+        case QUERY_TOKEN_AVG:
+            code =
+                query_histogram_groups_take(&aggregation->histograms, exec, node, main, group, tile,
+                                            row, labels_of(aggregation, exec, series), err);
+            break;
+        case QUERY_TOKEN_COUNT:
+            for (size_t s = 0; s < tile->stride; s++)
+                aggregation->count[group * main->stride + s] += histograms[s] != NULL;
+            __attribute__((fallthrough));
+        case QUERY_TOKEN_GROUP:
+            query_bits_add_histograms(main->present + group * main->words, histograms,
+                                      tile->stride);
+            break;
+        default:
+            query_histogram_annotate_ignored(exec, node, tile, row);
+            break;
+        }
+    }
+    return code;
+}
+
 static void take_tile(struct aggregation *aggregation, const struct query_tile *tile)
 {
     const struct query_matrix *main = &aggregation->main;
@@ -277,15 +327,16 @@ static enum tw_code aggregation_next(struct query_op *op, struct query_exec *exe
         if (code)
             return code;
         take_tile(aggregation, &tile);
+        code = tile.histograms ? take_histograms(aggregation, exec, &tile, err) : TW_OK;
+        if (code)
+            return code;
     }
     finish(aggregation);
     aggregation->done = true;
-    *ret_tile = (struct query_tile){.count = aggregation->main.count,
-                                    .stride = aggregation->main.stride,
-                                    .words = aggregation->main.words,
-                                    .values = aggregation->main.values,
-                                    .present = aggregation->main.present};
-    return TW_OK;
+    enum tw_code code = query_histogram_groups_finish(&aggregation->histograms, exec, op->node,
+                                                      &aggregation->main, err);
+    *ret_tile = query_matrix_tile(&aggregation->main);
+    return code;
 }
 
 static const struct query_op_ops aggregation_ops = {"aggregation", aggregation_open,

@@ -13,6 +13,7 @@
 
 #include "base/number.h"
 #include "query/grouping.h"
+#include "query/histogram_aggregation.h"
 
 struct ranked {
     double value;
@@ -28,6 +29,8 @@ struct rank {
     size_t limit_max;           /* the largest of them: room of a heap */
     uint32_t *sizes;            /* by group and step */
     struct ranked *heaps;
+    /* limitk: by slot of a heap; NULL until there is one. */
+    const struct query_histogram **histograms;
     struct query_matrix matrix;
     uint32_t *row_of; /* instant queries: series in the order of their rank */
     bool done;
@@ -210,9 +213,43 @@ static enum tw_code fail_limit(const struct rank *rank, struct query_exec *exec,
     return query_exec_fail(exec, rank->op.node, err, "Scalar value %s overflows int64", text);
 }
 
+/* limitk takes histograms as it takes numbers; the others only say that they ignore them. */
+static enum tw_code offer_histograms(struct rank *rank, struct query_exec *exec,
+                                     const struct query_tile *tile, size_t row, struct tw_err *err)
+{
+    size_t series = tile->first + row, group = rank->grouping.group_of[series];
+    if (rank->op.node->aggregate.op != QUERY_TOKEN_LIMITK) {
+        query_histogram_annotate_ignored(exec, rank->op.node, tile, row);
+        return TW_OK;
+    }
+    for (size_t s = 0; s < tile->stride; s++) {
+        const struct query_histogram *histogram = query_tile_histogram(tile, row, s);
+        size_t slot = group * rank->op.grid.steps + s;
+        if (!histogram)
+            continue;
+        if (!is_count(rank->limit_values[s]))
+            return fail_limit(rank, exec, rank->limit_values[s], err);
+        if (rank->sizes[slot] >= rank->limits[s])
+            continue;
+        if (!rank->histograms) {
+            void *memory;
+            enum tw_code code = query_exec_alloc(exec, rank->grouping.count * rank->op.grid.steps,
+                                                 rank->limit_max * sizeof memory, &memory, err);
+            if (code)
+                return code;
+            rank->histograms = memory;
+        }
+        rank->histograms[slot * rank->limit_max + rank->sizes[slot]] =
+            query_histogram_copy(exec->arena, histogram, NULL, NULL);
+        offer(rank, group, s, (struct ranked){0, (uint32_t)series});
+    }
+    return query_op_side_check(&rank->op, exec, err);
+}
+
 static enum tw_code fill_heaps(struct rank *rank, struct query_exec *exec, struct tw_err *err)
 {
     struct query_tile tile = {.count = 1};
+    rank->histograms = NULL;
     while (tile.count > 0) {
         enum tw_code code = query_op_next(rank->inner, exec, &tile, err);
         if (code)
@@ -226,6 +263,9 @@ static enum tw_code fill_heaps(struct rank *rank, struct query_exec *exec, struc
                 offer(rank, group, s,
                       (struct ranked){tile.values[row * tile.stride + s], (uint32_t)series});
             }
+            code = tile.histograms ? offer_histograms(rank, exec, &tile, row, err) : TW_OK;
+            if (code)
+                return code;
         }
     }
     rank->row_of = NULL;
@@ -242,6 +282,12 @@ static enum tw_code rank_next(struct query_op *op, struct query_exec *exec,
     rank->done = true;
     enum tw_code code =
         query_matrix_init(&rank->matrix, exec, op->series_count, op->grid.steps, err);
+    void *memory;
+    if (!code && rank->histograms) {
+        code =
+            query_exec_alloc(exec, op->series_count, op->grid.steps * sizeof memory, &memory, err);
+        rank->matrix.histograms = memory;
+    }
     if (code)
         return code;
     for (size_t slot = 0; slot < rank->grouping.count * op->grid.steps; slot++) {
@@ -249,15 +295,18 @@ static enum tw_code rank_next(struct query_op *op, struct query_exec *exec,
         const struct ranked *heap = rank->heaps + slot * rank->limit_max;
         for (size_t i = 0; i < rank->sizes[slot]; i++) {
             size_t row = rank->row_of ? rank->row_of[heap[i].series] : heap[i].series;
-            rank->matrix.values[row * rank->matrix.stride + step] = heap[i].value;
+            size_t at = row * rank->matrix.stride + step;
+            const struct query_histogram *histogram =
+                rank->histograms ? rank->histograms[slot * rank->limit_max + i] : NULL;
+            if (histogram) {
+                rank->matrix.histograms[at] = histogram;
+                continue;
+            }
+            rank->matrix.values[at] = heap[i].value;
             query_bit_set(rank->matrix.present + row * rank->matrix.words, step);
         }
     }
-    *ret_tile = (struct query_tile){.count = op->series_count,
-                                    .stride = rank->matrix.stride,
-                                    .words = rank->matrix.words,
-                                    .values = rank->matrix.values,
-                                    .present = rank->matrix.present};
+    *ret_tile = query_matrix_tile(&rank->matrix);
     return TW_OK;
 }
 

@@ -108,7 +108,9 @@ static enum tw_code ratio_next(struct query_op *op, struct query_exec *exec,
     struct ratio *ratio = (struct ratio *)op;
     enum tw_code code = query_op_next(ratio->inner, exec, ret_tile, err);
     /* A share that is none matters once there is anything to share. */
-    if (!code && ratio->nan && query_bits_any(ret_tile->present, ret_tile->count * ret_tile->words))
+    if (!code && ratio->nan &&
+        (query_bits_any(ret_tile->present, ret_tile->count * ret_tile->words) ||
+         query_tile_any_histogram(ret_tile)))
         return query_exec_fail(exec, op->node, err, "Ratio value is NaN");
     if (code)
         return code;
@@ -119,6 +121,9 @@ static enum tw_code ratio_next(struct query_op *op, struct query_exec *exec,
             if (!is_picked(ratio->shares[s], ratio->offsets[ret_tile->first + row]))
                 query_bit_clear(present, s);
         }
+        for (size_t s = 0; ret_tile->histograms && s < ret_tile->stride; s++)
+            if (!is_picked(ratio->shares[s], ratio->offsets[ret_tile->first + row]))
+                ret_tile->histograms[row * ret_tile->stride + s] = NULL;
     }
     return TW_OK;
 }

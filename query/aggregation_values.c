@@ -12,6 +12,7 @@
 #include "base/number.h"
 #include "base/utf8.h"
 #include "query/grouping.h"
+#include "query/histogram_aggregation.h"
 #include "query/labelset.h"
 #include "query/range_kernel.h"
 
@@ -85,6 +86,9 @@ static enum tw_code quantile_next(struct query_op *op, struct query_exec *exec,
         return code;
     double *values = memory;
     bool any = false;
+    const struct query_tile tile = query_matrix_tile(&source);
+    for (size_t i = 0; source.histograms && i < source.count; i++)
+        query_histogram_annotate_ignored(exec, op->node, &tile, i);
     for (size_t g = 0; g < out.count; g++) {
         for (size_t s = 0; s < out.stride; s++) {
             size_t count = 0;
@@ -133,13 +137,30 @@ struct count_values {
     bool done;
 };
 
+/* The output of a value that is written as text; room for one more is in the index. */
+static enum tw_code number_value(struct count_values *counter, struct query_exec *exec,
+                                 struct query_label_index *index, size_t series, struct tw_str text,
+                                 uint32_t *ret_output, struct tw_err *err)
+{
+    struct tw_str name = query_node_unwrap(counter->op.node->aggregate.parameter)->string;
+    struct wire_labels labels = query_labels_set(exec->arena, counter->inner->labels[series], name,
+                                                 tw_arena_str(exec->arena, text));
+    labels = query_group_labels(exec->arena, counter->op.node, labels);
+    *ret_output = (uint32_t)query_label_index_add(index, labels);
+    if (tw_arena_bytes(exec->arena) <= exec->bytes_max)
+        return TW_OK;
+    exec->out_of_bytes = true;
+    return tw_err_set(err, TW_LIMIT,
+                      "count_values finds more different values than the memory of a query holds");
+}
+
 /* Per series, the last value's output is remembered: values repeat from step to step. */
 static enum tw_code collect(struct count_values *counter, struct query_exec *exec,
                             const struct query_matrix *source, struct query_label_index *index,
                             uint32_t *outputs, struct tw_err *err)
 {
-    struct tw_str name = query_node_unwrap(counter->op.node->aggregate.parameter)->string;
-    for (size_t i = 0; i < source->count; i++) {
+    enum tw_code code = TW_OK;
+    for (size_t i = 0; !code && i < source->count; i++) {
         double last = 0;
         uint32_t output = UINT32_MAX;
         QUERY_EACH_STEP(s, source->present + i * source->words, source->stride)
@@ -148,23 +169,48 @@ static enum tw_code collect(struct count_values *counter, struct query_exec *exe
             if (output == UINT32_MAX || tw_double_bits(last) != tw_double_bits(value)) {
                 char text[TW_DOUBLE_BYTES];
                 size_t size = tw_double_format_fixed(value, text);
-                struct wire_labels labels =
-                    query_labels_set(exec->arena, counter->inner->labels[i], name,
-                                     tw_arena_str(exec->arena, (struct tw_str){text, size}));
-                labels = query_group_labels(exec->arena, counter->op.node, labels);
-                output = (uint32_t)query_label_index_add(index, labels);
+                code = number_value(counter, exec, index, i, (struct tw_str){text, size}, &output,
+                                    err);
+                if (code)
+                    return code;
                 last = value;
-                if (tw_arena_bytes(exec->arena) > exec->bytes_max) {
-                    exec->out_of_bytes = true;
-                    return tw_err_set(err, TW_LIMIT,
-                                      "count_values finds more different values than the memory of "
-                                      "a query holds");
-                }
             }
             outputs[i * source->stride + s] = output;
         }
     }
-    return TW_OK;
+    return code;
+}
+
+/* A histogram of many buckets is a long label. */
+#define HISTOGRAM_TEXT_BYTES_MAX ((size_t)32 << 20)
+
+static enum tw_code collect_histograms(struct count_values *counter, struct query_exec *exec,
+                                       const struct query_matrix *source,
+                                       struct query_label_index *index, uint32_t *outputs,
+                                       struct tw_err *err)
+{
+    enum tw_code code = TW_OK;
+    const struct query_histogram *last = NULL;
+    uint32_t output = UINT32_MAX;
+    struct tw_buf text;
+    if (!source->histograms)
+        return TW_OK;
+    tw_buf_init(&text, HISTOGRAM_TEXT_BYTES_MAX);
+    for (size_t i = 0; !code && i < source->count * source->stride; i++) {
+        const struct query_histogram *histogram = source->histograms[i];
+        if (!histogram)
+            continue;
+        if (histogram != last || i % source->stride == 0) {
+            tw_buf_clear(&text);
+            query_histogram_print(histogram, &text);
+            code = number_value(counter, exec, index, i / source->stride, tw_buf_str(&text),
+                                &output, err);
+        }
+        last = histogram;
+        outputs[i] = output;
+    }
+    tw_buf_fini(&text);
+    return code;
 }
 
 static size_t count_points(const struct query_matrix *matrix)
@@ -172,6 +218,8 @@ static size_t count_points(const struct query_matrix *matrix)
     size_t count = 0;
     for (size_t w = 0; w < matrix->count * matrix->words; w++)
         count += (size_t)__builtin_popcountll(matrix->present[w]);
+    for (size_t i = 0; matrix->histograms && i < matrix->count * matrix->stride; i++)
+        count += matrix->histograms[i] != NULL;
     return count;
 }
 
@@ -214,16 +262,23 @@ static enum tw_code count_values_open(struct query_op *op, struct query_exec *ex
     if (!code)
         code = collect(counter, exec, &source, &index, outputs, err);
     if (!code)
+        code = collect_histograms(counter, exec, &source, &index, outputs, err);
+    if (!code)
         code = query_matrix_init(&counter->matrix, exec, index.count, grid.steps, err);
     if (code)
         return code;
-    for (size_t i = 0; i < source.count; i++)
-        QUERY_EACH_STEP(s, source.present + i * source.words, source.stride)
+    for (size_t i = 0; i < source.count; i++) {
+        uint64_t *present = source.present + i * source.words;
+        if (source.histograms)
+            query_bits_add_histograms(present, source.histograms + i * source.stride,
+                                      source.stride);
+        QUERY_EACH_STEP(s, present, source.stride)
         {
             size_t output = outputs[i * source.stride + s];
             counter->matrix.values[output * source.stride + s] += 1;
             query_bit_set(counter->matrix.present + output * source.words, s);
         }
+    }
     counter->done = false;
     op->labels = index.labels;
     op->series_count = index.count;

@@ -10,11 +10,15 @@
 
 #include "base/assert.h"
 #include "base/number.h"
+#include "query/histogram_json.h"
 
 /* What is written in one go before the sender gets its turn. */
 #define PIECE_BYTES ((size_t)64 << 10)
 /* One series' labels can pass a piece: the largest set, each byte escaped as \u00XX. */
-#define BUFFER_BYTES_MAX (PIECE_BYTES + 8 * (size_t)WIRE_LABELS_BYTES_MAX + (1 << 20))
+/* A native histogram of as many buckets as one may have. */
+#define HISTOGRAM_BYTES_MAX ((size_t)2 * WIRE_HISTOGRAM_BUCKETS_MAX * 96)
+#define BUFFER_BYTES_MAX                                                                           \
+    (HISTOGRAM_BYTES_MAX + PIECE_BYTES + 8 * (size_t)WIRE_LABELS_BYTES_MAX + (1 << 20))
 
 enum phase { PHASE_HEAD, PHASE_SERIES, PHASE_POINTS, PHASE_TAIL, PHASE_DONE };
 
@@ -24,8 +28,10 @@ struct answer {
     struct tw_buf text;
     struct tw_json_writer writer;
     enum phase phase;
-    size_t series, series_count, point;
-    size_t sent; /* bytes of text that are with the sender already */
+    size_t series, series_count;
+    size_t point;    /* of the series: numbers, then histograms */
+    bool histograms; /* the array of histograms is begun */
+    size_t sent;     /* bytes of text that are with the sender already */
 };
 
 size_t query_answer_time(int64_t time_ms, char *ret_text)
@@ -127,14 +133,18 @@ static void begin_series(struct answer *answer)
     tw_json_key(writer, TW_STR("metric"));
     query_answer_labels(writer, series->labels);
     if (answer->result->type == QUERY_VECTOR) {
-        TW_ASSERT(series->count == 1);
-        tw_json_key(writer, TW_STR("value"));
-        write_point(writer, &series->points[0]);
+        TW_ASSERT(series->count + series->histogram_count == 1);
+        tw_json_key(writer, series->count ? TW_STR("value") : TW_STR("histogram"));
+        if (series->count)
+            write_point(writer, &series->points[0]);
+        else
+            query_histogram_write(writer, &series->histograms[0]);
         tw_json_end_object(writer);
         answer->series++;
         return;
     }
-    tw_json_key(writer, TW_STR("values"));
+    answer->histograms = series->count == 0 && series->histogram_count > 0;
+    tw_json_key(writer, answer->histograms ? TW_STR("histograms") : TW_STR("values"));
     tw_json_begin_array(writer);
     answer->point = 0;
     answer->phase = PHASE_POINTS;
@@ -144,11 +154,24 @@ static void begin_series(struct answer *answer)
 static void write_points(struct answer *answer, size_t bytes)
 {
     const struct query_series *series = &answer->result->series[answer->series];
-    while (answer->point < series->count && answer->text.size < bytes)
-        write_point(&answer->writer, &series->points[answer->point++]);
-    if (answer->point < series->count)
+    size_t count = answer->histograms ? series->histogram_count : series->count;
+    while (answer->point < count && answer->text.size < bytes) {
+        size_t point = answer->point++;
+        if (answer->histograms)
+            query_histogram_write(&answer->writer, &series->histograms[point]);
+        else
+            write_point(&answer->writer, &series->points[point]);
+    }
+    if (answer->point < count)
         return;
     tw_json_end_array(&answer->writer);
+    if (!answer->histograms && series->histogram_count > 0) {
+        tw_json_key(&answer->writer, TW_STR("histograms"));
+        tw_json_begin_array(&answer->writer);
+        answer->histograms = true;
+        answer->point = 0;
+        return;
+    }
     tw_json_end_object(&answer->writer);
     answer->series++;
     answer->phase = PHASE_SERIES;

@@ -7,6 +7,7 @@
 #include "query/operators.h"
 
 #include "query/arithmetic.h"
+#include "query/histogram_binary.h"
 #include "query/labelset.h"
 
 struct binary {
@@ -34,6 +35,37 @@ static enum tw_code binary_open(struct query_op *op, struct query_exec *exec,
     return code;
 }
 
+/* The vector's histograms, in place. */
+static enum tw_code compute_histograms(struct binary *binary, struct query_exec *exec,
+                                       struct query_tile *tile, struct tw_err *err)
+{
+    struct query_op *op = &binary->op;
+    query_op_side_reset(op);
+    for (size_t r = 0; r < tile->count; r++) {
+        const struct query_histogram **histograms = tile->histograms + r * tile->stride;
+        double *values = tile->values + r * tile->stride;
+        bool left = binary->scalar_left;
+        const struct query_histogram_row row = {
+            .left = left ? binary->scalar_row : values,
+            .right = left ? values : binary->scalar_row,
+            .left_present = left ? NULL : tile->present + r * tile->words,
+            .right_present = left ? tile->present + r * tile->words : NULL,
+            .left_histograms = left ? NULL : histograms,
+            .right_histograms = left ? histograms : NULL,
+            .keep_right = left,
+            .out = values,
+            .present = tile->present + r * tile->words,
+            .histograms = histograms,
+            .steps = tile->stride,
+        };
+        query_histogram_binary_row(exec, op->node, query_op_side(op), &row);
+        enum tw_code code = query_op_side_check(op, exec, err);
+        if (code)
+            return code;
+    }
+    return TW_OK;
+}
+
 static enum tw_code binary_next(struct query_op *op, struct query_exec *exec,
                                 struct query_tile *ret_tile, struct tw_err *err)
 {
@@ -55,7 +87,7 @@ static enum tw_code binary_next(struct query_op *op, struct query_exec *exec,
         };
         query_binary_apply(&row, exec, op->node);
     }
-    return TW_OK;
+    return ret_tile->histograms ? compute_histograms(binary, exec, ret_tile, err) : TW_OK;
 }
 
 static const struct query_op_ops binary_ops = {"binary", binary_open, binary_next, NULL};

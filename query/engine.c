@@ -171,15 +171,40 @@ static enum tw_code reserve_series(struct run *run, size_t more, struct tw_err *
     return TW_OK;
 }
 
+/* Steps that share a histogram share its copy, and neighbours of one layout their numbers. */
+static void collect_histograms(struct run *run, const struct query_op *op,
+                               const struct query_tile *tile, size_t row, size_t count,
+                               struct query_series *series)
+{
+    struct tw_arena *arena = run->owned->arena;
+    struct query_histogram_point *points = tw_arena_alloc(arena, count * sizeof *points);
+    const struct query_histogram *source = NULL, *copy = NULL;
+    size_t at = 0;
+    for (size_t s = 0; s < tile->stride; s++) {
+        const struct query_histogram *histogram = query_tile_histogram(tile, row, s);
+        if (!histogram)
+            continue;
+        if (histogram != source)
+            copy = query_histogram_copy(arena, histogram, source, copy);
+        source = histogram;
+        points[at++] = (struct query_histogram_point){query_grid_time(&op->grid, s), copy};
+    }
+    series->histograms = points;
+    series->histogram_count = count;
+}
+
 static enum tw_code collect_row(struct run *run, const struct query_op *op,
                                 const struct query_tile *tile, size_t row, struct tw_err *err)
 {
     const uint64_t *present = tile->present + row * tile->words;
     const double *values = tile->values + row * tile->stride;
     size_t count = 0;
+    size_t histograms = 0;
     for (size_t w = 0; w < tile->words; w++)
         count += (size_t)__builtin_popcountll(present[w]);
-    if (count == 0)
+    for (size_t s = 0; tile->histograms && s < tile->stride; s++)
+        histograms += query_tile_histogram(tile, row, s) != NULL;
+    if (count + histograms == 0)
         return TW_OK;
     enum tw_code code = reserve_series(run, 1, err);
     if (code)
@@ -188,8 +213,13 @@ static enum tw_code collect_row(struct run *run, const struct query_op *op,
     size_t at = 0;
     QUERY_EACH_STEP(s, present, tile->stride)
     points[at++] = (struct query_point){query_grid_time(&op->grid, s), values[s]};
-    run->series[run->count++] = (struct query_series){
-        wire_labels_copy(run->owned->arena, op->labels[tile->first + row]), points, count};
+    struct query_series *series = &run->series[run->count++];
+    *series = (struct query_series){
+        .labels = wire_labels_copy(run->owned->arena, op->labels[tile->first + row]),
+        .points = points,
+        .count = count};
+    if (histograms > 0)
+        collect_histograms(run, op, tile, row, histograms, series);
     return TW_OK;
 }
 
@@ -234,14 +264,51 @@ static enum tw_code run_plan(struct run *run, const struct query_node *node, str
 }
 
 /* ---- ordering ---- */
+static int64_t first_time(const struct query_series *series)
+{
+    if (series->histogram_count == 0)
+        return series->points[0].time_ms;
+    if (series->count == 0 || series->histograms[0].time_ms < series->points[0].time_ms)
+        return series->histograms[0].time_ms;
+    return series->points[0].time_ms;
+}
+
 static int compare_series(const void *left, const void *right)
 {
     const struct query_series *a = left, *b = right;
     int order = wire_labels_compare(a->labels, b->labels);
     if (order)
         return order;
-    return (a->points[0].time_ms > b->points[0].time_ms) -
-           (a->points[0].time_ms < b->points[0].time_ms);
+    int64_t first = first_time(a), second = first_time(b);
+    return (first > second) - (first < second);
+}
+
+/* The slices of one series as one. */
+static struct query_series join_slices(struct run *run, const struct query_series *slices,
+                                       size_t slice_count)
+{
+    struct query_series joined = slices[0];
+    joined.count = joined.histogram_count = 0;
+    for (size_t i = 0; i < slice_count; i++) {
+        joined.count += slices[i].count;
+        joined.histogram_count += slices[i].histogram_count;
+    }
+    struct query_point *points =
+        TW_ARENA_ARRAY(run->owned->arena, struct query_point, joined.count);
+    struct query_histogram_point *histograms =
+        TW_ARENA_ARRAY(run->owned->arena, struct query_histogram_point, joined.histogram_count);
+    joined.points = points;
+    joined.histograms = histograms;
+    for (size_t i = 0; i < slice_count; i++) {
+        if (slices[i].count)
+            memcpy(points, slices[i].points, slices[i].count * sizeof *points);
+        if (slices[i].histogram_count)
+            memcpy(histograms, slices[i].histograms,
+                   slices[i].histogram_count * sizeof *histograms);
+        points += slices[i].count;
+        histograms += slices[i].histogram_count;
+    }
+    return joined;
 }
 
 /* Sorts by labels and joins the slices of one series. */
@@ -252,33 +319,46 @@ static void order_matrix(struct run *run)
         return;
     qsort(run->series, run->count, sizeof *run->series, compare_series);
     for (size_t first = 0, limit; first < run->count; first = limit) {
-        size_t count = 0;
-        for (limit = first; limit < run->count &&
-                            wire_labels_equal(run->series[first].labels, run->series[limit].labels);
-             limit++)
-            count += run->series[limit].count;
-        struct query_series joined = run->series[first];
-        if (limit > first + 1) {
-            struct query_point *points = tw_arena_alloc(run->owned->arena, count * sizeof *points);
-            size_t at = 0;
-            for (size_t i = first; i < limit; i++) {
-                memcpy(points + at, run->series[i].points, run->series[i].count * sizeof *points);
-                at += run->series[i].count;
-            }
-            joined.points = points;
-            joined.count = count;
-        }
-        run->series[kept++] = joined;
+        for (limit = first + 1; limit < run->count && wire_labels_equal(run->series[first].labels,
+                                                                        run->series[limit].labels);)
+            limit++;
+        run->series[kept++] = limit > first + 1
+                                  ? join_slices(run, run->series + first, limit - first)
+                                  : run->series[first];
     }
     run->count = kept;
 }
 
 /* ---- ranges as results: a range selector or subquery asked for at one time ---- */
+static void collect_samples(struct run *run, const struct query_samples *samples,
+                            struct wire_labels labels)
+{
+    struct tw_arena *arena = run->owned->arena;
+    struct query_point *points = TW_ARENA_ARRAY(arena, struct query_point, samples->count);
+    struct query_histogram_point *histograms =
+        TW_ARENA_ARRAY(arena, struct query_histogram_point, samples->histogram_count);
+    const struct query_histogram *source = NULL, *copy = NULL;
+    for (size_t k = 0; k < samples->count; k++)
+        points[k] = (struct query_point){samples->times_ms[k], samples->values[k]};
+    for (size_t k = 0; k < samples->histogram_count; k++) {
+        copy = query_histogram_copy(arena, samples->histograms[k], source, copy);
+        source = samples->histograms[k];
+        histograms[k] = (struct query_histogram_point){samples->histogram_times_ms[k], copy};
+    }
+    run->series[run->count++] = (struct query_series){.labels = wire_labels_copy(arena, labels),
+                                                      .points = points,
+                                                      .count = samples->count,
+                                                      .histograms = histograms,
+                                                      .histogram_count = samples->histogram_count};
+}
+
 static enum tw_code run_raw(struct run *run, const struct query_node *node, int64_t time_ms,
                             struct tw_err *err)
 {
     const struct query_node *selector = node->matrix.selector;
     struct query_source source = {0};
+    struct query_op holder = {0}; /* of the histograms, series by series */
+    const struct query_samples *samples = &source.samples;
     int64_t start_ms = time_ms, end_ms = time_ms;
     query_modifiers_apply(&selector->selector.modifiers, &run->exec, &start_ms, &end_ms);
     start_ms = end_ms - node->matrix.range_ms;
@@ -287,20 +367,16 @@ static enum tw_code run_raw(struct run *run, const struct query_node *node, int6
         query_source_open(&source, &run->exec, selector, start_ms, end_ms, &hints, err);
     size_t count = code ? 0 : tsdb_selection_count(source.selection);
     for (size_t i = 0; !code && i < count; i++) {
-        code = query_source_read(&source, &run->exec, i, start_ms, end_ms, false, err);
-        if (!code && source.samples.count > 0)
-            code = reserve_series(run, 1, err);
-        if (code || source.samples.count == 0)
+        query_op_side_reset(&holder);
+        code = query_source_read(&source, &holder, &run->exec, i, start_ms, end_ms, false, err);
+        if (code || samples->count + samples->histogram_count == 0)
             continue;
-        struct query_point *points =
-            tw_arena_alloc(run->owned->arena, source.samples.count * sizeof *points);
-        for (size_t k = 0; k < source.samples.count; k++)
-            points[k] = (struct query_point){source.samples.times_ms[k], source.samples.values[k]};
-        run->series[run->count++] = (struct query_series){
-            wire_labels_copy(run->owned->arena, tsdb_selection_labels(source.selection, i)), points,
-            source.samples.count};
+        code = reserve_series(run, 1, err);
+        if (!code)
+            collect_samples(run, samples, tsdb_selection_labels(source.selection, i));
     }
     query_source_close(&source);
+    query_op_side_fini(&holder);
     return code;
 }
 

@@ -36,6 +36,7 @@ enum query_feature {
 unsigned query_features_parse(struct tw_str names);
 
 struct query_engine;
+struct query_histogram;
 
 struct query_options {
     int64_t lookback_ms;           /* 0 = 5 min */
@@ -64,10 +65,19 @@ struct query_point {
     double value;
 };
 
+struct query_histogram_point {
+    int64_t time_ms;
+    const struct query_histogram *histogram; /* query/histogram_value.h */
+};
+
+/* A series has numbers, or native histograms, or first the one and then the other. In a vector it
+ * has exactly one point of either kind. */
 struct query_series {
-    struct wire_labels labels;        /* with __name__ where the expression keeps it */
-    const struct query_point *points; /* exactly one in a vector */
+    struct wire_labels labels; /* with __name__ where the expression keeps it */
+    const struct query_point *points;
     size_t count;
+    const struct query_histogram_point *histograms;
+    size_t histogram_count;
 };
 
 struct query_result {

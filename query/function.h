@@ -39,7 +39,7 @@ enum query_function_kind {
     QUERY_KIND_INFO,
     QUERY_KIND_HISTOGRAM_QUANTILE,
     QUERY_KIND_HISTOGRAM_FRACTION,
-    QUERY_KIND_HISTOGRAM_NATIVE, /* gives nothing for floats */
+    QUERY_KIND_HISTOGRAM_NATIVE, /* of native histograms; nothing for floats */
     QUERY_KIND_LATER,            /* known, not supported yet */
 };
 
@@ -121,6 +121,12 @@ enum query_function_id {
     QUERY_FN_SORT_DESCENDING,
     QUERY_FN_SORT_LABEL,
     QUERY_FN_SORT_LABEL_DESCENDING,
+    /* of native histograms */
+    QUERY_FN_HISTOGRAM_AVG,
+    QUERY_FN_HISTOGRAM_COUNT,
+    QUERY_FN_HISTOGRAM_STDDEV,
+    QUERY_FN_HISTOGRAM_STDVAR,
+    QUERY_FN_HISTOGRAM_SUM,
     QUERY_FN_NONE,
 };
 

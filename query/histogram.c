@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * histogram_quantile() and histogram_fraction() over classic histograms: the series that differ in
- * `le` alone are the buckets of one.
+ * histogram_quantile() and histogram_fraction() over classic histograms (the series that differ in
+ * `le` alone are the buckets of one) and over native ones. Which series have native histograms is
+ * known when the operand is materialised, and so that is done when the operator opens.
+ *
+ *   output series   [classic histograms ...][series with native ones ...]
+ *
+ * Where a classic and a native histogram of the same labels meet, neither gives anything.
  */
 #include "config.h"
 
@@ -12,6 +17,8 @@
 
 #include "base/number.h"
 #include "query/bucket.h"
+#include "query/histogram_annotation.h"
+#include "query/histogram_statistics.h"
 #include "query/labelset.h"
 #include "wire/labels.h"
 
@@ -27,9 +34,17 @@ struct histogram {
     const double *parameter_rows[2];
     struct member *members; /* by histogram, then bound */
     size_t member_count;
-    struct wire_labels *whole; /* labels with the name, for annotations */
+    struct wire_labels *whole; /* labels of the classic ones with the name, for annotations */
+    size_t classic_count;
+    uint32_t *natives;  /* series with native histograms */
+    uint32_t *twins;    /* of each: the classic histogram of the same labels, or NONE */
+    uint64_t *conflict; /* by twin's number: steps at which both are there */
+    size_t native_count;
+    struct query_matrix source;
     bool done;
 };
+
+#define NONE UINT32_MAX
 
 static int compare_members(const void *left, const void *right)
 {
@@ -39,6 +54,44 @@ static int compare_members(const void *left, const void *right)
     if (a->upper_bound != b->upper_bound)
         return a->upper_bound < b->upper_bound ? -1 : a->upper_bound > b->upper_bound;
     return (a->series > b->series) - (a->series < b->series);
+}
+
+static bool has_histogram(const struct query_matrix *source, size_t series)
+{
+    const struct query_tile row = {.count = 1,
+                                   .stride = source->stride,
+                                   .histograms = source->histograms + series * source->stride};
+    return query_tile_any_histogram(&row);
+}
+
+static enum tw_code find_natives(struct histogram *histogram, struct query_exec *exec,
+                                 const struct query_label_index *index, struct tw_err *err)
+{
+    const struct query_matrix *source = &histogram->source;
+    void *natives, *twins, *conflict;
+    histogram->native_count = 0;
+    histogram->conflict = NULL;
+    if (!source->histograms)
+        return TW_OK;
+    enum tw_code code = query_exec_alloc(exec, source->count, sizeof(uint32_t), &natives, err);
+    if (!code)
+        code = query_exec_alloc(exec, source->count, sizeof(uint32_t), &twins, err);
+    if (!code)
+        code =
+            query_exec_alloc(exec, index->count, source->words * sizeof(uint64_t), &conflict, err);
+    if (code)
+        return code;
+    histogram->natives = natives;
+    histogram->twins = twins;
+    histogram->conflict = conflict;
+    for (uint32_t i = 0; i < source->count; i++) {
+        if (!has_histogram(source, i))
+            continue;
+        size_t twin = query_label_index_find(index, histogram->inner->labels[i]);
+        histogram->twins[histogram->native_count] = twin == SIZE_MAX ? NONE : (uint32_t)twin;
+        histogram->natives[histogram->native_count++] = i;
+    }
+    return TW_OK;
 }
 
 static enum tw_code histogram_open(struct query_op *op, struct query_exec *exec,
@@ -76,9 +129,17 @@ static enum tw_code histogram_open(struct query_op *op, struct query_exec *exec,
     }
     qsort(histogram->members, histogram->member_count, sizeof *histogram->members, compare_members);
     histogram->whole = index.labels;
-    code = query_op_begin(op, exec, index.count, false, err);
-    for (size_t i = 0; !code && i < index.count; i++)
-        op->labels[i] = query_labels_without_name(exec->arena, index.labels[i]);
+    histogram->classic_count = index.count;
+    code = query_op_materialise(histogram->inner, exec, &histogram->source, err);
+    if (!code)
+        code = find_natives(histogram, exec, &index, err);
+    if (!code)
+        code = query_op_begin(op, exec, index.count + histogram->native_count, false, err);
+    for (size_t i = 0; !code && i < op->series_count; i++)
+        op->labels[i] = query_labels_without_name(
+            exec->arena, i < index.count
+                             ? index.labels[i]
+                             : histogram->inner->labels[histogram->natives[i - index.count]]);
     return code;
 }
 
@@ -132,57 +193,131 @@ static void annotate_quantiles(struct histogram *histogram, struct query_exec *e
                                   histogram->parameter_rows[0][s]);
 }
 
+/* ---- native histograms ---- */
+
+/* Is a bucket of the classic histogram there at the step? */
+static bool twin_is_there(const struct histogram *histogram, uint32_t twin, size_t step)
+{
+    const struct query_matrix *source = &histogram->source;
+    size_t low = 0, high = histogram->member_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (histogram->members[middle].histogram < twin)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < histogram->member_count && histogram->members[low].histogram == twin; low++)
+        if (query_bit(source->present + histogram->members[low].series * source->words, step))
+            return true;
+    return false;
+}
+
+static double compute_native(const struct histogram *histogram, struct query_exec *exec,
+                             const struct query_histogram *value, struct wire_labels labels,
+                             size_t step)
+{
+    const struct query_node *node = histogram->op.node;
+    double first = histogram->parameter_rows[0][step];
+    if (node->call.function->kind == QUERY_KIND_HISTOGRAM_FRACTION) {
+        if (isnan(value->sum))
+            query_annotate_nan_fraction(exec, node->call.arguments[2], labels);
+        return query_histogram_fraction(value, first, histogram->parameter_rows[1][step]);
+    }
+    enum query_nan_effect effect;
+    double quantile = query_histogram_quantile(value, first, &effect);
+    if (effect == QUERY_NAN_RESULT)
+        query_annotate_nan_result(exec, node->call.arguments[1], labels);
+    else if (effect == QUERY_NAN_SKEW)
+        query_annotate_nan_skew(exec, node->call.arguments[1], labels);
+    return quantile;
+}
+
+static enum tw_code compute_natives(struct histogram *histogram, struct query_exec *exec,
+                                    struct query_matrix *out, struct tw_err *err)
+{
+    const struct query_matrix *source = &histogram->source;
+    const struct query_node *node = histogram->op.node;
+    enum tw_code code = TW_OK;
+    for (size_t n = 0; !code && n < histogram->native_count; n++) {
+        size_t series = histogram->natives[n], row = histogram->classic_count + n;
+        struct wire_labels labels = histogram->inner->labels[series];
+        uint32_t twin = histogram->twins[n];
+        for (size_t s = 0; s < source->stride; s++) {
+            const struct query_histogram *value = source->histograms[series * source->stride + s];
+            if (!value)
+                continue;
+            if (twin != NONE && twin_is_there(histogram, twin, s)) {
+                query_bit_set(histogram->conflict + twin * source->words, s);
+                query_annotate_classic_and_native(exec, node->call.arguments[node->call.count - 1],
+                                                  labels);
+                continue;
+            }
+            out->values[row * out->stride + s] = compute_native(histogram, exec, value, labels, s);
+            query_bit_set(out->present + row * out->words, s);
+        }
+        code = query_exec_worked(exec, source->stride, err);
+    }
+    return code;
+}
+
+/* ---- classic histograms ---- */
+static enum tw_code compute_classic(struct histogram *histogram, struct query_exec *exec,
+                                    struct query_matrix *out, struct query_bucket *buckets,
+                                    struct tw_err *err)
+{
+    const struct query_matrix *source = &histogram->source;
+    enum tw_code code = TW_OK;
+    for (size_t first = 0, limit; !code && first < histogram->member_count; first = limit) {
+        size_t number = histogram->members[first].histogram;
+        for (limit = first;
+             limit < histogram->member_count && histogram->members[limit].histogram == number;)
+            limit++;
+        for (size_t s = 0; s < out->stride; s++) {
+            size_t count = 0;
+            for (size_t m = first; m < limit; m++) {
+                size_t series = histogram->members[m].series;
+                if (query_bit(source->present + series * source->words, s))
+                    buckets[count++] =
+                        (struct query_bucket){histogram->members[m].upper_bound,
+                                              source->values[series * source->stride + s]};
+            }
+            if (count == 0 ||
+                (histogram->conflict && query_bit(histogram->conflict + number * source->words, s)))
+                continue;
+            out->values[number * out->stride + s] =
+                compute(histogram, exec, buckets, count, number, s);
+            query_bit_set(out->present + number * out->words, s);
+        }
+        code = query_exec_worked(exec, (limit - first) * out->stride, err);
+    }
+    return code;
+}
+
 static enum tw_code histogram_next(struct query_op *op, struct query_exec *exec,
                                    struct query_tile *ret_tile, struct tw_err *err)
 {
     struct histogram *histogram = (struct histogram *)op;
-    struct query_matrix source, out;
+    struct query_matrix out;
     void *memory;
     *ret_tile = (struct query_tile){0};
     if (histogram->done)
         return TW_OK;
     histogram->done = true;
-    enum tw_code code = query_op_materialise(histogram->inner, exec, &source, err);
-    if (!code)
-        code = query_matrix_init(&out, exec, op->series_count, op->grid.steps, err);
+    enum tw_code code = query_matrix_init(&out, exec, op->series_count, op->grid.steps, err);
     if (!code)
         code = query_exec_alloc(exec, histogram->member_count, sizeof(struct query_bucket), &memory,
                                 err);
     if (code)
         return code;
-    struct query_bucket *buckets = memory;
-    annotate_strangers(histogram, exec, &source);
+    annotate_strangers(histogram, exec, &histogram->source);
     annotate_quantiles(histogram, exec);
-    for (size_t first = 0, limit; first < histogram->member_count; first = limit) {
-        size_t number = histogram->members[first].histogram;
-        for (limit = first;
-             limit < histogram->member_count && histogram->members[limit].histogram == number;)
-            limit++;
-        for (size_t s = 0; s < op->grid.steps; s++) {
-            size_t count = 0;
-            for (size_t m = first; m < limit; m++) {
-                size_t series = histogram->members[m].series;
-                if (query_bit(source.present + series * source.words, s))
-                    buckets[count++] =
-                        (struct query_bucket){histogram->members[m].upper_bound,
-                                              source.values[series * source.stride + s]};
-            }
-            if (count == 0)
-                continue;
-            out.values[number * out.stride + s] =
-                compute(histogram, exec, buckets, count, number, s);
-            query_bit_set(out.present + number * out.words, s);
-        }
-        code = query_exec_worked(exec, (limit - first) * op->grid.steps, err);
-        if (code)
-            return code;
-    }
-    *ret_tile = (struct query_tile){.count = out.count,
-                                    .stride = out.stride,
-                                    .words = out.words,
-                                    .values = out.values,
-                                    .present = out.present};
-    return TW_OK;
+    code = compute_natives(histogram, exec, &out, err);
+    if (!code)
+        code = compute_classic(histogram, exec, &out, memory, err);
+    if (!code)
+        *ret_tile = query_matrix_tile(&out);
+    return code;
 }
 
 static const struct query_op_ops histogram_ops = {"histogram", histogram_open, histogram_next,

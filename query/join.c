@@ -21,6 +21,7 @@
 
 #include "base/assert.h"
 #include "query/arithmetic.h"
+#include "query/histogram_binary.h"
 #include "query/labelset.h"
 
 #define NONE UINT32_MAX
@@ -35,6 +36,9 @@ struct join {
     struct query_op *left, *right;
     struct query_op *many, *one;
     struct query_matrix side; /* the one side */
+    uint64_t *side_bits;      /* where it has a number or a histogram */
+    uint64_t *result_bits;    /* of one row, when there are histograms */
+    uint64_t *fill_bits;      /* steps at which one row is filled in */
     bool fills_many, fills_one, pulled_all;
     double *fill_many, *fill_one; /* rows of the number filled in */
     uint64_t *many_any, *one_any; /* by signature: steps at which the side has any point */
@@ -216,7 +220,7 @@ static enum tw_code find_duplicates(struct join *join, struct query_exec *exec, 
     join->duplicate[0] = join->duplicate[1] = NONE;
     for (uint32_t i = 0; i < join->side.count; i++) {
         uint64_t *bits = join->one_any + join->signature_of_one[i] * words;
-        const uint64_t *present = join->side.present + i * words;
+        const uint64_t *present = join->side_bits + i * words;
         for (size_t w = 0; w < words; w++) {
             uint64_t both = bits[w] & present[w];
             join->duplicate_steps[w] |= both;
@@ -225,7 +229,7 @@ static enum tw_code find_duplicates(struct join *join, struct query_exec *exec, 
                 continue;
             size_t step = w * 64 + (size_t)__builtin_ctzll(both);
             uint32_t other = join->next_one[i];
-            while (other != NONE && !query_bit(join->side.present + other * words, step))
+            while (other != NONE && !query_bit(join->side_bits + other * words, step))
                 other = join->next_one[other];
             join->duplicate[0] = i;
             join->duplicate[1] = other;
@@ -257,6 +261,23 @@ static enum tw_code prepare_fills(struct join *join, struct query_exec *exec, st
     return TW_OK;
 }
 
+/* With histograms on the one side, its presence is more than the bits of its numbers. */
+static enum tw_code note_side(struct join *join, struct query_exec *exec, struct tw_err *err)
+{
+    const struct query_matrix *side = &join->side;
+    join->side_bits = side->present;
+    if (!side->histograms)
+        return TW_OK;
+    enum tw_code code = alloc_bits(exec, side->count, side->words, &join->side_bits, err);
+    if (code)
+        return code;
+    memcpy(join->side_bits, side->present, side->count * side->words * sizeof *join->side_bits);
+    for (size_t i = 0; i < side->count; i++)
+        query_bits_add_histograms(join->side_bits + i * side->words,
+                                  side->histograms + i * side->stride, side->stride);
+    return TW_OK;
+}
+
 static enum tw_code join_open(struct query_op *op, struct query_exec *exec, struct query_grid grid,
                               struct tw_err *err)
 {
@@ -273,6 +294,12 @@ static enum tw_code join_open(struct query_op *op, struct query_exec *exec, stru
         code = make_pairs(join, exec, err);
     if (!code)
         code = query_op_materialise(join->one, exec, &join->side, err);
+    if (!code)
+        code = note_side(join, exec, err);
+    if (!code)
+        code = alloc_bits(exec, 1, query_words(grid.steps), &join->result_bits, err);
+    if (!code)
+        code = alloc_bits(exec, 1, query_words(grid.steps), &join->fill_bits, err);
     if (!code)
         code = find_duplicates(join, exec, err);
     if (!code && (join->fills_many || join->fills_one))
@@ -322,11 +349,18 @@ static enum tw_code pull(struct join *join, struct query_exec *exec, struct tw_e
     join->pulled_all = join->tile.count == 0;
     for (size_t i = 0; i < join->tile.count * join->tile.words; i++)
         join->many_seen[i % join->tile.words] |= join->tile.present[i];
+    for (size_t row = 0; join->tile.histograms && row < join->tile.count; row++)
+        query_bits_add_histograms(join->many_seen, join->tile.histograms + row * join->tile.stride,
+                                  join->tile.stride);
     for (size_t i = 0; join->fills_many && i < join->tile.count; i++) {
         uint32_t signature = join->signature_of_many[join->tile.first + i];
         for (size_t w = 0; signature != NONE && w < join->tile.words; w++)
             join->many_any[signature * join->tile.words + w] |=
                 join->tile.present[i * join->tile.words + w];
+        if (signature != NONE && join->tile.histograms)
+            query_bits_add_histograms(join->many_any + signature * join->tile.words,
+                                      join->tile.histograms + i * join->tile.stride,
+                                      join->tile.stride);
     }
     return check_duplicates(join, exec, err);
 }
@@ -360,38 +394,94 @@ static enum tw_code check_pair(struct join *join, struct query_exec *exec, const
     return TW_OK;
 }
 
+/* One side of a pair: a series, or the number that stands for a missing one. */
+struct pair_side {
+    const double *values;
+    const uint64_t *present;
+    const struct query_histogram *const *histograms;
+};
+
+static struct pair_side side_of(const struct join *join, const struct pair *pair, bool many)
+{
+    size_t words = query_words(join->op.grid.steps), stride = join->op.grid.steps;
+    uint32_t series = many ? pair->many : pair->one;
+    if (series == NONE) {
+        const uint64_t *any = (many ? join->many_any : join->one_any) + pair->signature * words;
+        for (size_t w = 0; w < words; w++)
+            join->fill_bits[w] = ~any[w];
+        return (struct pair_side){many ? join->fill_many : join->fill_one, join->fill_bits, NULL};
+    }
+    if (many) {
+        size_t row = series - join->tile.first;
+        return (struct pair_side){
+            join->tile.values + row * stride, join->tile.present + row * words,
+            join->tile.histograms ? join->tile.histograms + row * stride : NULL};
+    }
+    return (struct pair_side){
+        join->side.values + series * stride, join->side.present + series * words,
+        join->side.histograms ? join->side.histograms + series * stride : NULL};
+}
+
+/* The steps of a pair at which either side has a histogram. */
+static enum tw_code compute_histograms(struct join *join, struct query_exec *exec,
+                                       const struct pair_side *left, const struct pair_side *right,
+                                       struct query_tile *tile, size_t r, struct tw_err *err)
+{
+    struct query_op *op = &join->op;
+    enum tw_code code = tile->histograms ? TW_OK : query_op_add_histograms(op, exec, tile, err);
+    if (code)
+        return code;
+    const struct query_histogram_row row = {
+        .left = left->values,
+        .right = right->values,
+        .left_present = left->present,
+        .right_present = right->present,
+        .left_histograms = left->histograms,
+        .right_histograms = right->histograms,
+        .out = tile->values + r * tile->stride,
+        .present = tile->present + r * tile->words,
+        .histograms = tile->histograms + r * tile->stride,
+        .steps = tile->stride,
+    };
+    query_histogram_binary_row(exec, op->node, query_op_side(op), &row);
+    /* What a comparison keeps may belong to a tile of the many side that is gone before this one.
+     */
+    for (size_t s = 0; query_token_is_comparison(op->node->binary.op) && s < tile->stride; s++)
+        if (row.histograms[s])
+            row.histograms[s] =
+                query_histogram_copy(query_op_side(op), row.histograms[s], NULL, NULL);
+    return query_op_side_check(op, exec, err);
+}
+
 static enum tw_code compute_pair(struct join *join, struct query_exec *exec,
-                                 const struct pair *pair, double *values, uint64_t *present,
+                                 const struct pair *pair, struct query_tile *tile, size_t r,
                                  struct tw_err *err)
 {
-    size_t words = query_words(join->op.grid.steps);
-    const double *many = join->fill_many, *one = join->fill_one;
-    const uint64_t *many_present = NULL, *one_present = NULL;
+    size_t words = tile->words;
+    uint64_t *present = tile->present + r * words;
+    const struct pair_side many = side_of(join, pair, true), one = side_of(join, pair, false);
     bool swapped = join->many == join->right;
-    if (pair->many != NONE) {
-        size_t row = pair->many - join->tile.first;
-        many = join->tile.values + row * join->tile.stride;
-        many_present = join->tile.present + row * words;
-    }
-    if (pair->one != NONE) {
-        one = join->side.values + pair->one * join->side.stride;
-        one_present = join->side.present + pair->one * words;
-    }
     for (size_t w = 0; w < words; w++)
-        present[w] =
-            (many_present ? many_present[w] : ~join->many_any[pair->signature * words + w]) &
-            (one_present ? one_present[w] : ~join->one_any[pair->signature * words + w]);
+        present[w] = many.present[w] & one.present[w];
     const struct query_binary_row operation = {
         .op = join->op.node->binary.op,
         .return_bool = join->op.node->binary.return_bool,
-        .left = swapped ? one : many,
-        .right = swapped ? many : one,
-        .out = values,
+        .left = swapped ? one.values : many.values,
+        .right = swapped ? many.values : one.values,
+        .out = tile->values + r * tile->stride,
         .present = present,
-        .steps = join->op.grid.steps,
+        .steps = tile->stride,
     };
     query_binary_apply(&operation, exec, join->op.node);
-    return check_pair(join, exec, pair, present, words, err);
+    if (!many.histograms && !one.histograms)
+        return check_pair(join, exec, pair, present, words, err);
+    enum tw_code code = compute_histograms(join, exec, swapped ? &one : &many,
+                                           swapped ? &many : &one, tile, r, err);
+    if (code)
+        return code;
+    memcpy(join->result_bits, present, words * sizeof *present);
+    query_bits_add_histograms(join->result_bits, tile->histograms + r * tile->stride, tile->stride);
+    return check_pair(join, exec, pair, join->result_bits, words, err);
 }
 
 static enum tw_code join_next(struct query_op *op, struct query_exec *exec,
@@ -408,8 +498,11 @@ static enum tw_code join_next(struct query_op *op, struct query_exec *exec,
             TW_ASSERT(code || pair->many == NONE || join->tile.count > 0);
         }
         if (!code)
-            code = compute_pair(join, exec, pair, ret_tile->values + r * ret_tile->stride,
-                                ret_tile->present + r * ret_tile->words, err);
+            code = compute_pair(join, exec, pair, ret_tile, r, err);
+        if (!code && query_op_side_is_full(op)) {
+            query_op_cut(op, ret_tile, r + 1);
+            break;
+        }
     }
     if (code || ret_tile->count > 0)
         return code;

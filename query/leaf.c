@@ -76,6 +76,20 @@ static enum tw_code broadcast_open(struct query_op *op, struct query_exec *exec,
     return code;
 }
 
+static enum tw_code repeat_histogram(struct query_op *op, struct query_exec *exec,
+                                     struct query_tile *tile, size_t row,
+                                     const struct query_histogram *histogram, struct tw_err *err)
+{
+    enum tw_code code = tile->histograms ? TW_OK : query_op_add_histograms(op, exec, tile, err);
+    if (code)
+        return code;
+    /* The inner tile may be gone before this one is full. */
+    histogram = query_histogram_copy(query_op_side(op), histogram, NULL, NULL);
+    for (size_t s = 0; s < tile->stride; s++)
+        tile->histograms[row * tile->stride + s] = histogram;
+    return query_op_side_check(op, exec, err);
+}
+
 static enum tw_code broadcast_next(struct query_op *op, struct query_exec *exec,
                                    struct query_tile *ret_tile, struct tw_err *err)
 {
@@ -89,6 +103,14 @@ static enum tw_code broadcast_next(struct query_op *op, struct query_exec *exec,
             broadcast->at = 0;
         }
         size_t source = broadcast->at++;
+        const struct query_histogram *histogram =
+            query_tile_histogram(&broadcast->source, source, 0);
+        if (histogram) {
+            enum tw_code code = repeat_histogram(op, exec, ret_tile, row, histogram, err);
+            if (code)
+                return code;
+            continue;
+        }
         if (!query_bit(broadcast->source.present + source * broadcast->source.words, 0))
             continue;
         double *values = ret_tile->values + row * ret_tile->stride;

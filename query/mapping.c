@@ -149,15 +149,6 @@ static void apply_timestamp(const struct mapping *mapping, double *values, uint6
     values[s] = (double)query_grid_time(&mapping->op.grid, s) / 1000;
 }
 
-static void apply_nothing(const struct mapping *mapping, double *values, uint64_t *present,
-                          size_t steps)
-{
-    (void)mapping;
-    (void)values;
-    for (size_t w = 0; w < query_words(steps); w++)
-        present[w] = 0;
-}
-
 /* ---- the operator ---- */
 static enum tw_code mapping_open(struct query_op *op, struct query_exec *exec,
                                  struct query_grid grid, struct tw_err *err)
@@ -177,6 +168,26 @@ static enum tw_code mapping_open(struct query_op *op, struct query_exec *exec,
     return code;
 }
 
+/* Most functions leave histograms out; timestamp() and the unary minus take them too. */
+static enum tw_code map_histograms(struct mapping *mapping, struct query_exec *exec,
+                                   struct query_tile *tile, struct tw_err *err)
+{
+    struct query_op *op = &mapping->op;
+    query_op_side_reset(op);
+    for (size_t i = 0; mapping->apply == apply_negate && i < tile->count * tile->stride; i++)
+        if (tile->histograms[i])
+            tile->histograms[i] =
+                query_histogram_multiplied(query_op_side(op), tile->histograms[i], -1, false);
+    for (size_t row = 0; mapping->apply == apply_timestamp && row < tile->count; row++) {
+        uint64_t *present = tile->present + row * tile->words;
+        query_bits_add_histograms(present, tile->histograms + row * tile->stride, tile->stride);
+        apply_timestamp(mapping, tile->values + row * tile->stride, present, tile->stride);
+    }
+    if (mapping->apply != apply_negate)
+        tile->histograms = NULL;
+    return query_op_side_check(op, exec, err);
+}
+
 static enum tw_code mapping_next(struct query_op *op, struct query_exec *exec,
                                  struct query_tile *ret_tile, struct tw_err *err)
 {
@@ -185,6 +196,8 @@ static enum tw_code mapping_next(struct query_op *op, struct query_exec *exec,
     for (size_t row = 0; !code && row < ret_tile->count; row++)
         mapping->apply(mapping, ret_tile->values + row * ret_tile->stride,
                        ret_tile->present + row * ret_tile->words, ret_tile->stride);
+    if (!code && ret_tile->histograms)
+        code = map_histograms(mapping, exec, ret_tile, err);
     return code;
 }
 
@@ -234,13 +247,6 @@ struct query_op *query_timestamp_op(struct tw_arena *arena, const struct query_n
 {
     struct mapping *mapping = new_mapping(arena, node, inner);
     mapping->apply = apply_timestamp;
-    return &mapping->op;
-}
-
-struct query_op *query_nothing_op(struct tw_arena *arena, struct query_op *inner)
-{
-    struct mapping *mapping = new_mapping(arena, inner->node, inner);
-    mapping->apply = apply_nothing;
     return &mapping->op;
 }
 

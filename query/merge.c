@@ -17,6 +17,8 @@ struct merge {
     bool strict, passes;
     size_t *target; /* of each inner series */
     struct query_matrix matrix;
+    uint64_t *seen, *row_seen; /* steps with a float or a histogram; NULL until there are any of
+                                  those, which are not in the matrix's presence bits */
     bool done;
 };
 
@@ -31,6 +33,7 @@ static enum tw_code merge_open(struct query_op *op, struct query_exec *exec, str
     struct query_label_index index;
     void *target;
     merge->done = false;
+    merge->seen = NULL;
     code = query_label_index_init(&index, exec, count, err);
     if (!code)
         code = query_exec_alloc(exec, count, sizeof *merge->target, &target, err);
@@ -45,25 +48,61 @@ static enum tw_code merge_open(struct query_op *op, struct query_exec *exec, str
     return TW_OK;
 }
 
+/* With histograms, what is there is more than the presence bits say. */
+static enum tw_code note_histograms(struct merge *merge, struct query_exec *exec,
+                                    const struct query_tile *tile, size_t row,
+                                    const uint64_t **source, uint64_t **ret_seen,
+                                    struct tw_err *err)
+{
+    size_t words = tile->words, target = merge->target[tile->first + row];
+    if (!merge->seen) {
+        void *seen, *row_seen;
+        enum tw_code code =
+            query_exec_alloc(exec, merge->matrix.count, words * sizeof(uint64_t), &seen, err);
+        if (!code)
+            code = query_exec_alloc(exec, words, sizeof(uint64_t), &row_seen, err);
+        if (code)
+            return code;
+        merge->seen = seen;
+        merge->row_seen = row_seen;
+        memcpy(merge->seen, merge->matrix.present,
+               merge->matrix.count * words * sizeof *merge->seen);
+    }
+    memcpy(merge->row_seen, *source, words * sizeof *merge->row_seen);
+    query_bits_add_histograms(merge->row_seen, tile->histograms + row * tile->stride, tile->stride);
+    *source = merge->row_seen;
+    *ret_seen = merge->seen + target * words;
+    return TW_OK;
+}
+
 /* Lays one row over its target. */
 static enum tw_code lay(struct merge *merge, struct query_exec *exec, const struct query_tile *tile,
                         size_t row, struct tw_err *err)
 {
     size_t target = merge->target[tile->first + row];
     const uint64_t *source = tile->present + row * tile->words;
+    const uint64_t *floats = source;
     uint64_t *present = merge->matrix.present + target * merge->matrix.words;
-    bool met = merge->strict && query_bits_any(present, tile->words) &&
-               query_bits_any(source, tile->words);
+    uint64_t *seen = merge->seen ? merge->seen + target * merge->matrix.words : present;
+    if (tile->histograms) {
+        enum tw_code code = note_histograms(merge, exec, tile, row, &source, &seen, err);
+        if (code)
+            return code;
+    }
+    bool met =
+        merge->strict && query_bits_any(seen, tile->words) && query_bits_any(source, tile->words);
     for (size_t w = 0; w < tile->words; w++)
-        met = met || (present[w] & source[w]);
+        met = met || (seen[w] & source[w]);
     if (met)
         return query_exec_same_labels(exec, merge->op.node, err);
     double *values = merge->matrix.values + target * merge->matrix.stride;
-    QUERY_EACH_STEP(s, source, tile->stride)
+    QUERY_EACH_STEP(s, floats, tile->stride)
     values[s] = tile->values[row * tile->stride + s];
     for (size_t w = 0; w < tile->words; w++)
-        present[w] |= source[w];
-    return TW_OK;
+        seen[w] |= source[w];
+    for (size_t w = 0; merge->seen && w < tile->words; w++)
+        present[w] |= floats[w];
+    return query_matrix_take_histograms(&merge->matrix, exec, target, tile, row, err);
 }
 
 static enum tw_code merge_next(struct query_op *op, struct query_exec *exec,
@@ -84,11 +123,8 @@ static enum tw_code merge_next(struct query_op *op, struct query_exec *exec,
             code = lay(merge, exec, &tile, row, err);
     }
     merge->done = true;
-    *ret_tile = (struct query_tile){.count = op->series_count,
-                                    .stride = merge->matrix.stride,
-                                    .words = merge->matrix.words,
-                                    .values = merge->matrix.values,
-                                    .present = merge->matrix.present};
+    if (!code)
+        *ret_tile = query_matrix_tile(&merge->matrix);
     return code;
 }
 

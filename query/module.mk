@@ -25,6 +25,15 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/function.c %D%/function.h \
 	%D%/grouping.c %D%/grouping.h \
 	%D%/histogram.c \
+	%D%/histogram_aggregation.c %D%/histogram_aggregation.h \
+	%D%/histogram_annotation.c %D%/histogram_annotation.h \
+	%D%/histogram_binary.c %D%/histogram_binary.h \
+	%D%/histogram_bound.c \
+	%D%/histogram_function.c \
+	%D%/histogram_json.c %D%/histogram_json.h \
+	%D%/histogram_statistics.c %D%/histogram_statistics.h \
+	%D%/histogram_sum.c %D%/histogram_sum.h \
+	%D%/histogram_value.c %D%/histogram_value.h \
 	%D%/info.c \
 	%D%/join.c \
 	%D%/labelling.c \

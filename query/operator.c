@@ -17,25 +17,35 @@
 
 static enum tw_code report(struct query_exec *exec, struct tw_err *err)
 {
-    return query_ticket_report(exec->ticket, exec->samples_read,
-                               tw_arena_bytes(exec->arena) + tw_arena_bytes(exec->result_arena),
-                               err);
+    return query_ticket_report(
+        exec->ticket, exec->samples_read,
+        tw_arena_bytes(exec->arena) + exec->side_bytes + tw_arena_bytes(exec->result_arena), err);
+}
+
+static enum tw_code fail_bytes(struct query_exec *exec, struct tw_err *err)
+{
+    exec->out_of_bytes = true;
+    return tw_err_set(err, TW_LIMIT,
+                      "the query needs more than its limit of %llu bytes of memory; ask for "
+                      "fewer series, a shorter range or larger steps",
+                      (unsigned long long)exec->bytes_max);
+}
+
+static enum tw_code check_bytes(struct query_exec *exec, struct tw_err *err)
+{
+    if (tw_arena_bytes(exec->arena) + exec->side_bytes > exec->bytes_max)
+        return fail_bytes(exec, err);
+    return TW_OK;
 }
 
 enum tw_code query_exec_alloc(struct query_exec *exec, size_t count, size_t item_bytes, void **ret,
                               struct tw_err *err)
 {
     size_t bytes;
+    uint64_t used = tw_arena_bytes(exec->arena) + exec->side_bytes;
     if (__builtin_mul_overflow(count, item_bytes, &bytes) ||
-        bytes > exec->bytes_max - (tw_arena_bytes(exec->arena) < exec->bytes_max
-                                       ? tw_arena_bytes(exec->arena)
-                                       : exec->bytes_max)) {
-        exec->out_of_bytes = true;
-        return tw_err_set(err, TW_LIMIT,
-                          "the query needs more than its limit of %llu bytes of memory; ask for "
-                          "fewer series, a shorter range or larger steps",
-                          (unsigned long long)exec->bytes_max);
-    }
+        bytes > exec->bytes_max - (used < exec->bytes_max ? used : exec->bytes_max))
+        return fail_bytes(exec, err);
     *ret = tw_arena_alloc_zero(exec->arena, bytes);
     return bytes < BYTES_PER_REPORT ? TW_OK : report(exec, err);
 }
@@ -107,6 +117,7 @@ enum tw_code query_op_open(struct query_op *op, struct query_exec *exec, struct 
     op->groups = (struct tsdb_groups){0};
     op->series_count = op->given = 0;
     op->tile = (struct query_tile){0};
+    query_op_side_reset(op);
     return op->ops->open(op, exec, grid, err);
 }
 
@@ -155,12 +166,130 @@ struct query_tile query_op_batch(struct query_op *op)
 {
     struct query_tile tile = op->tile;
     size_t left = op->series_count - op->given;
+    tile.histograms = NULL;
+    query_op_side_reset(op);
     tile.first = op->given;
     tile.count = tile.count < left ? tile.count : left;
     op->given += tile.count;
     if (tile.count > 0)
         memset(tile.present, 0, tile.count * tile.words * sizeof *tile.present);
     return tile;
+}
+
+/* ---- histograms ---- */
+
+/* A tile ends when its histograms have more than this. */
+#define SIDE_BYTES_PER_TILE ((size_t)8 << 20)
+
+struct tw_arena *query_op_side(struct query_op *op)
+{
+    if (!op->side)
+        op->side = tw_arena_new(4096);
+    return op->side;
+}
+
+void query_op_side_reset(struct query_op *op)
+{
+    if (op->side)
+        tw_arena_reset(op->side);
+}
+
+void query_op_side_fini(struct query_op *op)
+{
+    op->side = tw_arena_free(op->side);
+}
+
+enum tw_code query_op_side_check(struct query_op *op, struct query_exec *exec, struct tw_err *err)
+{
+    uint64_t bytes = op->side ? tw_arena_bytes(op->side) : 0;
+    exec->side_bytes += bytes - op->side_bytes;
+    op->side_bytes = bytes;
+    return check_bytes(exec, err);
+}
+
+bool query_op_side_is_full(const struct query_op *op)
+{
+    return op->side && tw_arena_bytes(op->side) > SIDE_BYTES_PER_TILE;
+}
+
+void query_op_cut(struct query_op *op, struct query_tile *tile, size_t rows)
+{
+    TW_ASSERT(rows >= 1 && rows <= tile->count);
+    op->given -= tile->count - rows;
+    tile->count = rows;
+}
+
+enum tw_code query_op_add_histograms(struct query_op *op, struct query_exec *exec,
+                                     struct query_tile *tile, struct tw_err *err)
+{
+    size_t bytes = tile->stride * sizeof(const struct query_histogram *);
+    TW_ASSERT(!tile->histograms);
+    if (!op->tile.histograms || op->tile.count < tile->count) {
+        void *memory;
+        size_t rows = op->tile.count > tile->count ? op->tile.count : tile->count;
+        enum tw_code code = query_exec_alloc(exec, rows, bytes, &memory, err);
+        if (code)
+            return code;
+        op->tile.histograms = memory;
+        op->tile.count = rows;
+    }
+    tile->histograms = op->tile.histograms;
+    memset(tile->histograms, 0, tile->count * bytes);
+    return TW_OK;
+}
+
+bool query_tile_any_histogram(const struct query_tile *tile)
+{
+    for (size_t i = 0; tile->histograms && i < tile->count * tile->stride; i++)
+        if (tile->histograms[i])
+            return true;
+    return false;
+}
+
+void query_bits_add_histograms(uint64_t *bits, const struct query_histogram *const *row,
+                               size_t steps)
+{
+    for (size_t s = 0; row && s < steps; s++)
+        if (row[s])
+            query_bit_set(bits, s);
+}
+
+enum tw_code query_matrix_take_histograms(struct query_matrix *matrix, struct query_exec *exec,
+                                          size_t to, const struct query_tile *tile, size_t row,
+                                          struct tw_err *err)
+{
+    const struct query_histogram *source = NULL, *copy = NULL;
+    if (!tile->histograms)
+        return TW_OK;
+    for (size_t s = 0; s < tile->stride; s++) {
+        const struct query_histogram *histogram = tile->histograms[row * tile->stride + s];
+        void *memory;
+        if (!histogram)
+            continue;
+        if (!matrix->histograms) {
+            enum tw_code code = query_exec_alloc(exec, matrix->count,
+                                                 matrix->stride * sizeof histogram, &memory, err);
+            if (code)
+                return code;
+            matrix->histograms = memory;
+        }
+        if (histogram != source) {
+            copy = query_histogram_copy(exec->arena, histogram, source, copy);
+            source = histogram;
+        }
+        matrix->histograms[to * matrix->stride + s] = copy;
+    }
+    return check_bytes(exec, err); /* passed by a row at most */
+}
+
+struct query_tile query_matrix_tile(const struct query_matrix *matrix)
+{
+    return (struct query_tile){.count = matrix->count,
+                               .stride = matrix->stride,
+                               .words = matrix->words,
+                               .values = matrix->values,
+                               .present = matrix->present,
+                               .histograms = matrix->histograms};
 }
 
 enum tw_code query_matrix_init(struct query_matrix *matrix, struct query_exec *exec, size_t count,
@@ -192,6 +321,8 @@ enum tw_code query_op_materialise(struct query_op *op, struct query_exec *exec,
                tile.count * tile.stride * sizeof(double));
         memcpy(matrix.present + tile.first * matrix.words, tile.present,
                tile.count * tile.words * sizeof(uint64_t));
+        for (size_t row = 0; tile.histograms && !code && row < tile.count; row++)
+            code = query_matrix_take_histograms(&matrix, exec, tile.first + row, &tile, row, err);
     }
     if (!code)
         *ret = matrix;

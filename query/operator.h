@@ -10,6 +10,18 @@
  *          values   [series 0: step 0 1 2 ...][series 1: ...]...     stride = steps
  *          present  [series 0: bits of 64 steps a word][series 1 ...]  words = (steps + 63) / 64
  *
+ * A series may have native histograms, at all steps or at some: a tile with any has pointers to
+ * them beside its floats. What knows floats only sees nothing at those steps, and leaves the
+ * histograms out by giving a tile without them.
+ *
+ *          histograms  NULL, or a pointer for each value: NULL where there is none    stride =
+ * steps
+ *
+ *   I1  At a step a series has a float or a histogram, not both: where a histogram is, the presence
+ *       bit is not set.
+ *   I2  Histograms live as long as their tile: in the side arena of the operator that gives it,
+ *       which is emptied when the next batch begins. They are never changed.
+ *
  * Life: open(grid) learns the series (their labels, in order), next() gives their tiles in that
  * order until count is 0, close() gives back what is not memory of the run. open() may be called
  * again, with the next slice of steps; the memory of the slice before is gone by then.
@@ -18,7 +30,8 @@
  * so that functions of single values need no buffer of their own. Values at absent steps are
  * meaningless but defined. Bits behind the last step are zero.
  *
- * Memory comes from the run's arena by query_exec_alloc, which keeps the budget.
+ * Memory comes from the run's arena by query_exec_alloc, which keeps the budget; that of histograms
+ * in side arenas counts against the same budget (query_op_side_check).
  *
  * Threads: one run, one thread.
  */
@@ -32,6 +45,7 @@
 #include "base/context.h"
 #include "query/annotation.h"
 #include "query/ast.h"
+#include "query/histogram_value.h"
 #include "query/running.h"
 #include "tsdb/storage.h"
 
@@ -54,7 +68,14 @@ struct query_tile {
     size_t stride, words;
     double *values;
     uint64_t *present;
+    const struct query_histogram **histograms; /* NULL: there are none */
 };
+
+static inline const struct query_histogram *query_tile_histogram(const struct query_tile *tile,
+                                                                 size_t row, size_t step)
+{
+    return tile->histograms ? tile->histograms[row * tile->stride + step] : NULL;
+}
 
 /* What one run shares. */
 struct query_exec {
@@ -70,8 +91,9 @@ struct query_exec {
     int64_t deadline_mono_ns; /* the engine's own; the context may have an earlier one */
     int64_t lookback_ms, subquery_step_ms;
     uint64_t samples_read, samples_max;
-    uint64_t bytes_max; /* of the arena */
-    uint64_t work;      /* samples since the context was asked last */
+    uint64_t bytes_max;  /* of the arena and the side arenas */
+    uint64_t side_bytes; /* of the side arenas */
+    uint64_t work;       /* samples since the context was asked last */
     bool instant;
     bool out_of_bytes; /* a smaller slice may do */
 };
@@ -119,6 +141,8 @@ struct query_op {
     size_t series_count;
     size_t given; /* series given out so far */
     struct query_tile tile;
+    struct tw_arena *side; /* of the tile's histograms; NULL until the first one */
+    uint64_t side_bytes;   /* as counted in exec */
 };
 
 TW_MUST_CHECK enum tw_code query_op_open(struct query_op *op, struct query_exec *exec,
@@ -134,20 +158,51 @@ TW_MUST_CHECK enum tw_code query_op_begin(struct query_op *op, struct query_exec
  * the end. */
 struct query_tile query_op_batch(struct query_op *op);
 
+/* ---- histograms of an operator's tile ---- */
+
+/* Where they are made. */
+struct tw_arena *query_op_side(struct query_op *op);
+/* The histograms of the tile before are gone. query_op_batch calls it; operators that change other
+ * operators' tiles do so themselves, before each tile. */
+void query_op_side_reset(struct query_op *op);
+/* After some were made: does the run still keep its budget? */
+TW_MUST_CHECK enum tw_code query_op_side_check(struct query_op *op, struct query_exec *exec,
+                                               struct tw_err *err);
+/* Is the side arena so full that the tile had better end with this row? */
+bool query_op_side_is_full(const struct query_op *op);
+/* Ends a batch after so many of its rows. */
+void query_op_cut(struct query_op *op, struct query_tile *tile, size_t rows);
+/* Gives a tile, which has none yet, room for histograms: pointers that are NULL. */
+TW_MUST_CHECK enum tw_code query_op_add_histograms(struct query_op *op, struct query_exec *exec,
+                                                   struct query_tile *tile, struct tw_err *err);
+/* Frees the side arena; for the plan. */
+void query_op_side_fini(struct query_op *op);
+
 /* Room for rows x steps, and the same filled with all that an opened operator gives. */
 struct query_matrix {
     size_t count, stride, words;
     double *values;
     uint64_t *present;
+    const struct query_histogram **histograms; /* as in a tile, but all are the run's */
 };
 TW_MUST_CHECK enum tw_code query_matrix_init(struct query_matrix *matrix, struct query_exec *exec,
                                              size_t count, size_t steps, struct tw_err *err);
+/* Copies a tile's row of histograms to a row of the matrix, for the steps that have one. */
+TW_MUST_CHECK enum tw_code query_matrix_take_histograms(struct query_matrix *matrix,
+                                                        struct query_exec *exec, size_t to,
+                                                        const struct query_tile *tile, size_t row,
+                                                        struct tw_err *err);
+/* All of a matrix as one tile. */
+struct query_tile query_matrix_tile(const struct query_matrix *matrix);
 TW_MUST_CHECK enum tw_code query_op_materialise(struct query_op *op, struct query_exec *exec,
                                                 struct query_matrix *ret, struct tw_err *err);
 /* Opens a scalar operator and gives its one row. */
 TW_MUST_CHECK enum tw_code query_op_row(struct query_op *op, struct query_exec *exec,
                                         struct query_grid grid, const double **ret_row,
                                         struct tw_err *err);
+
+/* Does the tile have any histogram? */
+bool query_tile_any_histogram(const struct query_tile *tile);
 
 /* ---- presence bits ---- */
 static inline size_t query_words(size_t steps)
@@ -171,6 +226,9 @@ static inline void query_bit_clear(uint64_t *present, size_t step)
 }
 
 bool query_bits_any(const uint64_t *present, size_t words);
+/* Sets the bits of the steps at which the row has a histogram; row NULL: none. */
+void query_bits_add_histograms(uint64_t *bits, const struct query_histogram *const *row,
+                               size_t steps);
 /* All steps present; bits behind the last stay zero. */
 void query_bits_fill(uint64_t *present, size_t steps);
 

@@ -49,8 +49,6 @@ struct query_op *query_timestamp_op(struct tw_arena *arena, const struct query_n
                                     struct query_op *inner);
 struct query_op *query_scalar_op(struct tw_arena *arena, const struct query_node *node,
                                  struct query_op *inner);
-/* Gives nothing: functions of native histograms over floats. */
-struct query_op *query_nothing_op(struct tw_arena *arena, struct query_op *inner);
 
 /* ---- absence.c ---- */
 /* argument: of absent() or absent_over_time(), for its labels. */
@@ -98,6 +96,10 @@ struct query_op *query_quantile_op(struct tw_arena *arena, const struct query_no
                                    struct query_op *inner, struct query_op *parameter);
 struct query_op *query_count_values_op(struct tw_arena *arena, const struct query_node *node,
                                        struct query_op *inner);
+
+/* ---- histogram_function.c ---- */
+struct query_op *query_histogram_function_op(struct tw_arena *arena, const struct query_node *node,
+                                             struct query_op *inner);
 
 /* ---- histogram.c ---- */
 struct query_op *query_histogram_op(struct tw_arena *arena, const struct query_node *node,

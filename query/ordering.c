@@ -98,6 +98,13 @@ static int compare_entries(const void *left, const void *right)
     return order ? order : (a->index > b->index) - (a->index < b->index);
 }
 
+/* sort() and sort_desc() leave them out: they have no order. */
+static bool sort_takes_histograms(const struct sort *sort)
+{
+    enum query_function_id function = sort->op.node->call.function->id;
+    return function == QUERY_FN_SORT_LABEL || function == QUERY_FN_SORT_LABEL_DESCENDING;
+}
+
 static enum tw_code order_series(struct sort *sort, struct query_exec *exec, struct tw_err *err)
 {
     size_t count = sort->inner->series_count;
@@ -111,18 +118,27 @@ static enum tw_code order_series(struct sort *sort, struct query_exec *exec, str
     if (code)
         return code;
     struct entry *entries = entries_memory;
+    bool takes_histograms = sort_takes_histograms(sort);
+    if (takes_histograms)
+        sort->matrix.histograms =
+            source.histograms ? TW_ARENA_ARRAY(exec->arena, const struct query_histogram *, count)
+                              : NULL;
     for (size_t i = 0; i < count; i++)
-        entries[i] = (struct entry){.node = sort->op.node,
-                                    .function = sort->op.node->call.function->id,
-                                    .labels = sort->inner->labels[i],
-                                    .value = source.values[i],
-                                    .present = query_bit(source.present + i * source.words, 0),
-                                    .index = i};
+        entries[i] = (struct entry){
+            .node = sort->op.node,
+            .function = sort->op.node->call.function->id,
+            .labels = sort->inner->labels[i],
+            .value = source.values[i],
+            .present = query_bit(source.present + i * source.words, 0) ||
+                       (takes_histograms && source.histograms && source.histograms[i]),
+            .index = i};
     qsort(entries, count, sizeof *entries, compare_entries);
     for (size_t i = 0; i < count; i++) {
         sort->op.labels[i] = entries[i].labels;
         sort->matrix.values[i] = entries[i].value;
-        sort->matrix.present[i] = entries[i].present;
+        sort->matrix.present[i] = source.present[entries[i].index];
+        if (sort->matrix.histograms)
+            sort->matrix.histograms[i] = source.histograms[entries[i].index];
     }
     return TW_OK;
 }
@@ -149,13 +165,15 @@ static enum tw_code sort_next(struct query_op *op, struct query_exec *exec,
                               struct query_tile *ret_tile, struct tw_err *err)
 {
     struct sort *sort = (struct sort *)op;
-    if (!sort->sorts)
-        return query_op_next(sort->inner, exec, ret_tile, err);
-    *ret_tile = (struct query_tile){.count = sort->done ? 0 : sort->matrix.count,
-                                    .stride = 1,
-                                    .words = 1,
-                                    .values = sort->matrix.values,
-                                    .present = sort->matrix.present};
+    if (!sort->sorts) {
+        enum tw_code code = query_op_next(sort->inner, exec, ret_tile, err);
+        if (!code && !sort_takes_histograms(sort))
+            ret_tile->histograms = NULL;
+        return code;
+    }
+    *ret_tile = query_matrix_tile(&sort->matrix);
+    if (sort->done)
+        ret_tile->count = 0;
     sort->done = true;
     return TW_OK;
 }

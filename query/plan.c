@@ -253,7 +253,10 @@ static struct query_op *build_call(struct builder *builder, const struct query_n
                      false);
     }
     case QUERY_KIND_HISTOGRAM_NATIVE:
-        return own(builder, node, query_nothing_op(arena, build_argument(builder, node, 0, span)));
+        return merge(
+            builder, node,
+            query_histogram_function_op(arena, node, build_argument(builder, node, 0, span)),
+            false);
     case QUERY_KIND_LATER:
         break;
     }
@@ -357,8 +360,10 @@ void query_plan_init(struct query_plan *plan, struct tw_arena *arena, const stru
 
 void query_plan_fini(struct query_plan *plan)
 {
-    for (struct query_op *op = plan->newest; op; op = op->sibling)
+    for (struct query_op *op = plan->newest; op; op = op->sibling) {
         if (op->ops->close)
             op->ops->close(op);
+        query_op_side_fini(op);
+    }
     plan->newest = plan->root = NULL;
 }

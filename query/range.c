@@ -165,8 +165,7 @@ static enum tw_code read_subquery(struct range *range, struct query_exec *exec, 
     const double *values = range->tile.values + range->tile_at * range->tile.stride;
     const uint64_t *present = range->tile.present + range->tile_at * range->tile.words;
     range->tile_at++;
-    samples->count = 0;
-    samples->has_weights = false;
+    query_samples_clear(samples);
     query_samples_reserve(samples, range->inner_grid.steps);
     QUERY_EACH_STEP(s, present, range->inner_grid.steps)
     {
@@ -183,7 +182,7 @@ static enum tw_code read_series(struct range *range, struct query_exec *exec, si
         return read_subquery(range, exec, err);
     int64_t last_end_ms =
         range->first_end_ms + (int64_t)(range->op.grid.steps - 1) * range->end_step_ms;
-    return query_source_read(&range->source, exec, series,
+    return query_source_read(&range->source, &range->op, exec, series,
                              range->first_end_ms - range->range_ms - range->before_ms,
                              last_end_ms + range->behind_ms, false, err);
 }

@@ -15,6 +15,8 @@ void query_samples_fini(struct query_samples *samples)
     free(samples->times_ms);
     free(samples->values);
     free(samples->weights);
+    free(samples->histogram_times_ms);
+    free(samples->histograms);
     *samples = (struct query_samples){0};
 }
 
@@ -31,6 +33,27 @@ void query_samples_reserve(struct query_samples *samples, size_t count)
         samples->weights = realloc(samples->weights, capacity * sizeof *samples->weights);
     TW_ASSERT(samples->times_ms && samples->values); /* bounded by the limit on samples */
     samples->capacity = capacity;
+}
+
+void query_samples_clear(struct query_samples *samples)
+{
+    samples->count = samples->histogram_count = 0;
+    samples->has_weights = false;
+}
+
+void query_samples_add_histogram(struct query_samples *samples, int64_t time_ms,
+                                 const struct query_histogram *histogram)
+{
+    if (samples->histogram_count == samples->histogram_capacity) {
+        size_t capacity = samples->histogram_capacity ? 2 * samples->histogram_capacity : 64;
+        samples->histogram_times_ms =
+            realloc(samples->histogram_times_ms, capacity * sizeof *samples->histogram_times_ms);
+        samples->histograms = realloc(samples->histograms, capacity * sizeof *samples->histograms);
+        TW_ASSERT(samples->histogram_times_ms && samples->histograms);
+        samples->histogram_capacity = capacity;
+    }
+    samples->histogram_times_ms[samples->histogram_count] = time_ms;
+    samples->histograms[samples->histogram_count++] = histogram;
 }
 
 enum tw_code query_source_open(struct query_source *source, struct query_exec *exec,
@@ -114,13 +137,36 @@ static void append_fresh(struct query_samples *samples, const struct tsdb_column
     samples->count = count;
 }
 
-enum tw_code query_source_read(struct query_source *source, struct query_exec *exec, size_t series,
-                               int64_t start_ms, int64_t end_ms, bool keep_stale,
-                               struct tw_err *err)
+/* Appends a column of histograms. */
+static enum tw_code append_histograms(struct query_source *source, struct query_op *op,
+                                      struct query_exec *exec, const struct tsdb_column *column,
+                                      bool keep_stale, struct tw_err *err)
 {
     struct query_samples *samples = &source->samples;
-    samples->count = 0;
-    samples->has_weights = false;
+    const struct query_histogram *before = NULL;
+    enum tw_code code = TW_OK;
+    if (source->last_only)
+        samples->histogram_count = 0;
+    for (size_t i = source->last_only ? column->count - 1 : 0; !code && i < column->count; i++) {
+        const struct wire_histogram *stored = column->histograms[i];
+        if (wire_histogram_is_stale(stored)) {
+            if (keep_stale)
+                query_samples_add_histogram(samples, column->times_ms[i], NULL);
+            continue;
+        }
+        before = query_histogram_from_wire(query_op_side(op), stored, before);
+        query_samples_add_histogram(samples, column->times_ms[i], before);
+        code = query_exec_read(exec, query_histogram_weight(before), err);
+    }
+    return code ? code : query_op_side_check(op, exec, err);
+}
+
+enum tw_code query_source_read(struct query_source *source, struct query_op *op,
+                               struct query_exec *exec, size_t series, int64_t start_ms,
+                               int64_t end_ms, bool keep_stale, struct tw_err *err)
+{
+    struct query_samples *samples = &source->samples;
+    query_samples_clear(samples);
     if (end_ms <= start_ms)
         return TW_OK;
     tsdb_cursor_seek(source->cursor, series, start_ms + 1, end_ms);
@@ -129,8 +175,12 @@ enum tw_code query_source_read(struct query_source *source, struct query_exec *e
         enum tw_code code = tsdb_cursor_next(source->cursor, &column, err);
         if (code || column.count == 0)
             return code;
-        if (column.kind != TSDB_KIND_FLOAT)
-            continue; /* counted by the store when they were received */
+        if (column.kind != TSDB_KIND_FLOAT) {
+            code = append_histograms(source, op, exec, &column, keep_stale, err);
+            if (code)
+                return code;
+            continue;
+        }
         code = query_exec_read(exec, column.count, err);
         if (code)
             return code;

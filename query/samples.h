@@ -2,6 +2,7 @@
  *
  * samples: the samples of one series that selectors and range functions work on, gathered from the
  * store's columns into one run; and the selection they come from, which lives as long as the plan.
+ * Native histograms among them are gathered apart, so that floats stay plain columns.
  *
  * Threads: one run, one thread.
  */
@@ -16,16 +17,24 @@ struct query_samples {
     double *weights; /* how many samples each stands for, when has_weights: of downsampled data */
     size_t count, capacity;
     bool has_weights;
+    /* The series' histograms, which have times of their own; NULL marks the end (stale). */
+    int64_t *histogram_times_ms;
+    const struct query_histogram **histograms;
+    size_t histogram_count, histogram_capacity;
 };
 
 void query_samples_fini(struct query_samples *samples);
 void query_samples_reserve(struct query_samples *samples, size_t count);
+void query_samples_clear(struct query_samples *samples);
+void query_samples_add_histogram(struct query_samples *samples, int64_t time_ms,
+                                 const struct query_histogram *histogram);
 
 /* Store side of a selector: opened once, read slice by slice. */
 struct query_source {
     struct tsdb_selection *selection;
     struct tsdb_cursor *cursor;
     struct query_samples samples;
+    bool last_only; /* of histograms the newest is enough: one step */
 };
 
 /* Selects what lies in (start_ms, end_ms], unless that was done already. */
@@ -35,9 +44,10 @@ TW_MUST_CHECK enum tw_code query_source_open(struct query_source *source, struct
                                              struct tw_err *err);
 void query_source_close(struct query_source *source);
 /* Fills source->samples with those of a series in (start_ms, end_ms]; stale markers are left out
- * unless kept. */
-TW_MUST_CHECK enum tw_code query_source_read(struct query_source *source, struct query_exec *exec,
-                                             size_t series, int64_t start_ms, int64_t end_ms,
-                                             bool keep_stale, struct tw_err *err);
+ * unless kept. Histograms are made in the side arena of op. */
+TW_MUST_CHECK enum tw_code query_source_read(struct query_source *source, struct query_op *op,
+                                             struct query_exec *exec, size_t series,
+                                             int64_t start_ms, int64_t end_ms, bool keep_stale,
+                                             struct tw_err *err);
 
 #endif

@@ -106,6 +106,43 @@ static void fill_smoothed(const struct selector *selector, const struct query_ex
     }
 }
 
+/* Where the newest sample is a histogram, or the stale marker of one. */
+static enum tw_code fill_histograms(struct selector *selector, struct query_exec *exec,
+                                    int64_t first_ms, int64_t step_ms, struct query_tile *tile,
+                                    size_t row, struct tw_err *err)
+{
+    const struct query_samples *samples = &selector->source.samples;
+    size_t steps = selector->op.grid.steps, at = 0, number = 0;
+    if (!tile->histograms && selector->selected == QUERY_SELECT_VALUES) {
+        enum tw_code code = query_op_add_histograms(&selector->op, exec, tile, err);
+        if (code)
+            return code;
+    }
+    double *values = tile->values + row * tile->stride;
+    uint64_t *present = tile->present + row * tile->words;
+    for (size_t s = 0; s < steps; s++) {
+        int64_t reference = first_ms + (int64_t)s * step_ms;
+        while (at < samples->histogram_count && samples->histogram_times_ms[at] <= reference)
+            at++;
+        while (number < samples->count && samples->times_ms[number] <= reference)
+            number++;
+        if (at == 0 || samples->histogram_times_ms[at - 1] <= reference - exec->lookback_ms ||
+            (number > 0 && samples->times_ms[number - 1] > samples->histogram_times_ms[at - 1]))
+            continue;
+        const struct query_histogram *histogram = samples->histograms[at - 1];
+        query_bit_clear(present, s);
+        if (!histogram)
+            continue;
+        if (selector->selected != QUERY_SELECT_VALUES) {
+            values[s] = (double)samples->histogram_times_ms[at - 1] / 1000;
+            query_bit_set(present, s);
+        } else {
+            tile->histograms[row * tile->stride + s] = histogram;
+        }
+    }
+    return TW_OK;
+}
+
 static enum tw_code selector_next(struct query_op *op, struct query_exec *exec,
                                   struct query_tile *ret_tile, struct tw_err *err)
 {
@@ -117,15 +154,23 @@ static enum tw_code selector_next(struct query_op *op, struct query_exec *exec,
     if (smoothed)
         last_ms += exec->lookback_ms;
     *ret_tile = query_op_batch(op);
+    selector->source.last_only = first_ms == last_ms;
     for (size_t row = 0; row < ret_tile->count; row++) {
         enum tw_code code =
-            query_source_read(&selector->source, exec, ret_tile->first + row,
+            query_source_read(&selector->source, op, exec, ret_tile->first + row,
                               first_ms - exec->lookback_ms, last_ms, !smoothed, err);
         if (code)
             return code;
         (smoothed ? fill_smoothed : fill_row)(selector, exec, first_ms, step_ms,
                                               ret_tile->values + row * ret_tile->stride,
                                               ret_tile->present + row * ret_tile->words);
+        if (selector->source.samples.histogram_count == 0 || smoothed)
+            continue;
+        code = fill_histograms(selector, exec, first_ms, step_ms, ret_tile, row, err);
+        if (code)
+            return code;
+        if (query_op_side_is_full(op))
+            query_op_cut(op, ret_tile, row + 1);
     }
     return TW_OK;
 }

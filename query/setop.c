@@ -43,6 +43,8 @@ static void reduce(struct setop *setop, const struct query_tile *tile, const uin
         uint64_t *seen = setop->seen + signatures[tile->first + row] * tile->words;
         for (size_t w = 0; w < tile->words; w++)
             seen[w] |= tile->present[row * tile->words + w];
+        if (tile->histograms)
+            query_bits_add_histograms(seen, tile->histograms + row * tile->stride, tile->stride);
     }
 }
 
@@ -53,6 +55,9 @@ static void mask(const struct setop *setop, const struct query_tile *tile,
         const uint64_t *seen = setop->seen + signatures[tile->first + row] * tile->words;
         for (size_t w = 0; w < tile->words; w++)
             tile->present[row * tile->words + w] &= keep_seen ? seen[w] : ~seen[w];
+        for (size_t s = 0; tile->histograms && s < tile->stride; s++)
+            if (query_bit(seen, s) != keep_seen)
+                tile->histograms[row * tile->stride + s] = NULL;
     }
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-ALERTS_UNIT_LDADD = alerts/libalerts.a $(UNIT_LIBS) tests/lib/libmemory_storage.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+ALERTS_UNIT_LDADD = alerts/libalerts.a $(UNIT_LIBS) tests/lib/libmemory_storage.a query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
 	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 # The query engine of these answers what a test says.
 ALERTS_WORLD = %D%/world.c %D%/world.h

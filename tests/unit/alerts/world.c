@@ -51,7 +51,7 @@ static void add_series(struct answer *answer, struct query_series *series, struc
     labels[0] = (struct wire_label){TW_STR(WIRE_METRIC_NAME), TW_STR("m")};
     labels[1] = (struct wire_label){TW_STR("name"), tw_arena_str(answer->arena, name)};
     *point = (struct query_point){time_ms, value};
-    series[answer->result.count++] = (struct query_series){{labels, 2}, point, 1};
+    series[answer->result.count++] = (struct query_series){.labels = {labels, 2}, .points = point, .count = 1};
 }
 
 enum tw_code query_instant(struct query_engine *engine, const struct tw_context *context,
