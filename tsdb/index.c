@@ -9,12 +9,16 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "base/thread.h"
 #include "tsdb/index_int.h"
 
 #define INDEX_MAGIC 0x7e5d1d01u
 #define TABLE_SLOTS_MIN 64
 /* Rows whose slots are fetched ahead while a table is built. */
 #define BATCH 32
+/* A restored index of so many series is finished by two threads. */
+#define PARALLEL_SERIES_MIN 20000
+#define TAG_SHIFT 56 /* the bits of a hash that no table is so wide to use */
 
 static_assert(sizeof(struct tsdb_index_pair) == 20 && sizeof(struct tsdb_index_series) == 24 &&
                   sizeof(struct tsdb_index_entry) == 8 && sizeof(struct tsdb_index_string) == 8,
@@ -112,29 +116,38 @@ static bool hash_series(const struct tsdb_index *index, uint32_t id, uint64_t *r
 /* Whether two rows of equal hash are the same; NULL when no row can be there twice. */
 typedef bool same_row(const struct tsdb_index *index, uint32_t a, uint32_t b);
 
-/* False when a row is there twice. */
+/* False when a row is there twice. Beside the slots stand some bits of each row's hash, so that
+ * only rows that are likely to be the same are looked at: they lie anywhere in memory. */
 static bool fill_slots(struct tsdb_index_slots *slots, const struct tsdb_index *index,
                        uint32_t row_count, hash_row *hash, same_row *same)
 {
-    for (uint32_t first = 0; first < row_count; first += BATCH) {
+    uint8_t *tags = same ? malloc(slots->mask + 1) : NULL;
+    bool unique = true;
+    TW_ASSERT(tags != NULL || !same);
+    for (uint32_t first = 0; first < row_count && unique; first += BATCH) {
         uint32_t ids[BATCH];
         uint64_t hashes[BATCH];
         size_t count = 0;
         for (uint32_t id = first; id < row_count && id < first + BATCH; id++)
             if (hash(index, id, &hashes[count])) {
                 __builtin_prefetch(&slots->items[hashes[count] & slots->mask], 1);
+                if (tags)
+                    __builtin_prefetch(&tags[hashes[count] & slots->mask], 1);
                 ids[count++] = id;
             }
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count && unique; i++) {
             size_t at = hashes[i] & slots->mask;
-            for (; slots->items[at]; at = (at + 1) & slots->mask)
-                if (same && same(index, slots->items[at] - 1, ids[i]))
-                    return false;
+            uint8_t tag = (uint8_t)(hashes[i] >> TAG_SHIFT);
+            for (; slots->items[at] && unique; at = (at + 1) & slots->mask)
+                unique = !tags || tags[at] != tag || !same(index, slots->items[at] - 1, ids[i]);
             slots->items[at] = ids[i] + 1;
             slots->used++;
+            if (tags)
+                tags[at] = tag;
         }
     }
-    return true;
+    free(tags);
+    return unique;
 }
 
 /* As wide as row_count rows need: at most 5/8 full. */
@@ -648,9 +661,24 @@ static bool same_series(const struct tsdb_index *index, uint32_t a, uint32_t b)
     return false;
 }
 
-bool tsdb_index_finish_restore(struct tsdb_index *index)
+/* The two halves of what is left to do share nothing that either writes. */
+struct finishing {
+    struct tsdb_index *index;
+    bool unique;
+};
+
+static void finish_texts(void *argument)
 {
-    TW_CHECK_MAGIC(index, INDEX_MAGIC);
+    struct finishing *finishing = argument;
+    struct tsdb_index *index = finishing->index;
+    finishing->unique = build_slots(&index->string_slots, index, index->string_count,
+                                    index->string_count + 1, hash_string, same_string) &&
+                        build_slots(&index->pair_slots, index, index->pair_count,
+                                    index->pair_count + 1, hash_pair, same_pair);
+}
+
+static bool finish_series(struct tsdb_index *index)
+{
     uint32_t series_count = (uint32_t)tsdb_index_count(index);
     for (uint32_t id = 1; id < index->pair_count; id++)
         if (tsdb_index_pair_row(index, id)->name)
@@ -660,12 +688,23 @@ bool tsdb_index_finish_restore(struct tsdb_index *index)
         if (entries)
             link_entries(index, id, entries);
     }
-    return build_slots(&index->string_slots, index, index->string_count, index->string_count + 1,
-                       hash_string, same_string) &&
-           build_slots(&index->pair_slots, index, index->pair_count, index->pair_count + 1,
-                       hash_pair, same_pair) &&
-           build_slots(&index->series_slots, index, series_count, (size_t)series_count + 1,
+    return build_slots(&index->series_slots, index, series_count, (size_t)series_count + 1,
                        hash_series, same_series);
+}
+
+bool tsdb_index_finish_restore(struct tsdb_index *index)
+{
+    TW_CHECK_MAGIC(index, INDEX_MAGIC);
+    struct finishing texts = {.index = index};
+    struct tw_thread thread = {.running = false};
+    struct tw_err err;
+    bool beside = tsdb_index_count(index) >= PARALLEL_SERIES_MIN &&
+                  tw_thread_start(&thread, "tsdb-index", finish_texts, &texts, &err) == TW_OK;
+    if (!beside)
+        finish_texts(&texts);
+    bool unique = finish_series(index);
+    tw_thread_join(&thread);
+    return unique && texts.unique;
 }
 
 /* ---- names ---- */

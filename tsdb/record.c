@@ -150,7 +150,11 @@ void tsdb_record_encode(struct tsdb_head *head, struct tsdb_record_state *state,
     tw_buf_append_char(ret, RECORD_VERSION);
     if (!state->begun) {
         tw_buf_append_char(ret, (char)SECTION_INDEX);
-        tsdb_varint_append(ret, tsdb_index_number(tsdb_head_index(head)));
+        const struct tsdb_index *index = tsdb_head_index(head);
+        tsdb_varint_append(ret, tsdb_index_number(index));
+        tsdb_varint_append(ret, tsdb_index_count(index));
+        tsdb_varint_append(ret, tsdb_index_pair_count(index));
+        tsdb_varint_append(ret, tsdb_index_string_count(index));
         state->begun = true;
     }
     append_series(head, state, ret);
@@ -176,15 +180,21 @@ static enum tw_code corrupt(struct tw_err *err, const char *what)
     return tw_err_set(err, TW_CORRUPT, "log record: %s", what);
 }
 
+/* base: what the index had when the segment began. */
+static bool is_plausible(uint64_t id, uint32_t base, const struct tsdb_bits *known)
+{
+    return id < TSDB_INDEX_ID_MAX && id < (uint64_t)base + known->count + TSDB_RECORD_AHEAD_MAX;
+}
+
 /* The id of a reference, and whether what it stands for follows. False for one that is out of
  * range, or unknown to the segment, or brought twice. */
-static bool read_reference(struct tsdb_reader *reader, struct tsdb_bits *known, uint32_t *next,
-                           uint32_t *ret_id, bool *ret_follows)
+static bool read_reference(struct tsdb_reader *reader, struct tsdb_bits *known, uint32_t base,
+                           uint32_t *next, uint32_t *ret_id, bool *ret_follows)
 {
     uint64_t code = tsdb_read_varint(reader);
     bool follows = code & 1;
     uint64_t id = follows ? *next + tsdb_unzigzag(code >> 1) : code >> 1;
-    if (!reader->ok || id >= TSDB_INDEX_ID_MAX)
+    if (!reader->ok || !is_plausible(id, base, known))
         return false;
     *ret_id = (uint32_t)id;
     *ret_follows = follows;
@@ -198,7 +208,8 @@ static bool read_string(struct tsdb_reader *reader, struct tsdb_index *index,
                         struct tsdb_record_state *state, uint32_t *ret_id)
 {
     bool follows;
-    if (!read_reference(reader, &state->strings, &state->next_string, ret_id, &follows))
+    if (!read_reference(reader, &state->strings, state->string_base, &state->next_string, ret_id,
+                        &follows))
         return false;
     if (!follows)
         return true;
@@ -211,7 +222,8 @@ static bool read_pair(struct tsdb_reader *reader, struct tsdb_index *index,
 {
     bool follows;
     uint32_t name, value;
-    if (!read_reference(reader, &state->pairs, &state->next_pair, ret_id, &follows))
+    if (!read_reference(reader, &state->pairs, state->pair_base, &state->next_pair, ret_id,
+                        &follows))
         return false;
     return !follows ||
            (read_string(reader, index, state, &name) && read_string(reader, index, state, &value) &&
@@ -227,8 +239,8 @@ static enum tw_code replay_series(struct tsdb_head *head, struct tsdb_record_sta
     for (uint64_t i = 0; i < count && reader->ok; i++) {
         uint64_t id = state->next_series + tsdb_unzigzag(tsdb_read_varint(reader));
         uint64_t hash = tsdb_read_u64(reader), pair_count = tsdb_read_varint(reader);
-        if (!reader->ok || id >= TSDB_INDEX_ID_MAX)
-            return corrupt(err, "a series is out of range");
+        if (!reader->ok || !is_plausible(id, state->series_base, &state->series))
+            return corrupt(err, "a series has a number that its index cannot have given");
         if (pair_count == 0 || pair_count > WIRE_LABELS_COUNT_MAX)
             return corrupt(err, "wrong number of labels");
         for (uint64_t j = 0; j < pair_count; j++)
@@ -304,10 +316,21 @@ static enum tw_code replay_floats(struct tsdb_head *head, struct tsdb_record_sta
     return code;
 }
 
-static enum tw_code replay_index(const struct tsdb_index *index, struct tsdb_record_state *state,
+/* An index that began with the segment had nothing before it, whatever is said. */
+static uint32_t base_of(uint64_t count, bool is_new)
+{
+    return is_new ? 0 : count < TSDB_INDEX_ID_MAX ? (uint32_t)count : TSDB_INDEX_ID_MAX;
+}
+
+static enum tw_code replay_index(struct tsdb_head *head, struct tsdb_record_state *state,
                                  struct tsdb_reader *reader, struct tw_err *err)
 {
+    const struct tsdb_index *index = tsdb_head_index(head);
     uint64_t number = tsdb_read_varint(reader);
+    bool is_new = number == tsdb_head_number(head);
+    state->series_base = base_of(tsdb_read_varint(reader), is_new);
+    state->pair_base = base_of(tsdb_read_varint(reader), is_new);
+    state->string_base = base_of(tsdb_read_varint(reader), is_new);
     if (state->begun)
         return corrupt(err, "the segment names its index twice");
     if (!reader->ok || number != tsdb_index_number(index))
@@ -361,7 +384,7 @@ enum tw_code tsdb_record_replay(struct tsdb_head *head, struct tsdb_record_state
             code = replay_floats(head, state, &reader, err);
             break;
         case SECTION_INDEX:
-            code = replay_index(tsdb_head_index(head), state, &reader, err);
+            code = replay_index(head, state, &reader, err);
             break;
         case SECTION_HISTOGRAMS:
             code = tsdb_blobs_read(&reader, replay_histogram, &(struct replay){head, state})

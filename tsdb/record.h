@@ -33,7 +33,13 @@ struct tsdb_record_state {
     struct tsdb_ids fresh;   /* registered, and not yet written out */
     /* Of the records replayed so far: whoever replays takes them from here. */
     struct tsdb_blobs exemplars;
+    /* At replay: how many the index had when the segment began. */
+    uint32_t series_base, pair_base, string_base;
 };
+/* How far an id may be above what the index had when the segment began and what the segment brought
+ * since. Ids are given one after the other: one that is higher is none of ours, and to take it
+ * would cost time and memory for all below. */
+#define TSDB_RECORD_AHEAD_MAX ((uint32_t)1 << 20)
 void tsdb_record_state_fini(struct tsdb_record_state *state);
 
 /* A series of the head's index is to be in the segment, before samples of it are encoded. False

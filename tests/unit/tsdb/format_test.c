@@ -46,7 +46,8 @@ START_TEST(log_record)
     tsdb_record_register(&state, 1);
     tsdb_record_encode(head, &state, samples, 3, &record);
     assert_hex(tw_buf_str(&record), "01"                   /* version */
-                                    "1001"                 /* of index 1 */
+                                    "1001"                 /* of index 1, which has */
+                                    "020406"               /* series, pairs, strings */
                                     "0102"                 /* two series */
                                     "00"                   /* id as expected: 0 */
                                     "887766554433221102"   /* hash, two labels */
@@ -129,6 +130,56 @@ START_TEST(log_record_is_replayed)
     tw_buf_fini(&record);
     tsdb_head_unref(head);
     tsdb_head_unref(back);
+}
+END_TEST
+
+/* Records of a segment that names series 5 with one label, all references from these ids on. */
+static enum tw_code replay_ids(uint64_t number, uint64_t base, uint64_t series, uint64_t pair,
+                               uint64_t string)
+{
+    struct tsdb_head *head = tsdb_head_new(1);
+    if (number != 1) {
+        tsdb_head_unref(head);
+        struct tsdb_index *index = tsdb_index_new_numbered(number);
+        head = tsdb_head_new_sharing(1, index);
+        tsdb_index_free(index);
+    }
+    struct tsdb_record_state state = {0};
+    struct tw_buf record;
+    tw_buf_init(&record, 65536);
+    tw_buf_append_str(&record, TW_STR("\1\20"));
+    tsdb_varint_append(&record, number);
+    for (int i = 0; i < 3; i++)
+        tsdb_varint_append(&record, base);
+    tw_buf_append_str(&record, TW_STR("\1\1"));
+    tsdb_varint_append(&record, tsdb_zigzag(series));
+    tsdb_append_u64(&record, 77);
+    tsdb_varint_append(&record, 1);
+    tsdb_varint_append(&record, tsdb_zigzag(pair) << 1 | 1);
+    tsdb_varint_append(&record, tsdb_zigzag(string) << 1 | 1);
+    tw_buf_append_str(&record, TW_STR("\1a\1\1b"));
+    enum tw_code code = tsdb_record_replay(head, &state, tw_buf_str(&record), &err);
+    if (code == TW_OK)
+        ck_assert(tsdb_index_finish_restore(tsdb_head_index(head)));
+    tsdb_record_state_fini(&state);
+    tw_buf_fini(&record);
+    tsdb_head_unref(head);
+    return code;
+}
+
+START_TEST(numbers_far_ahead_are_refused)
+{
+    const uint64_t far = (uint64_t)TSDB_RECORD_AHEAD_MAX + 5;
+    ck_assert_int_eq(replay_ids(1, 0, 0, 1, 1), TW_OK);
+    ck_assert_int_eq(replay_ids(1, 0, 1000, 1000, 1000), TW_OK);
+    ck_assert_int_eq(replay_ids(1, 0, far, 1, 1), TW_CORRUPT);
+    ck_assert_int_eq(replay_ids(1, 0, 0, far, 1), TW_CORRUPT);
+    ck_assert_int_eq(replay_ids(1, 0, 0, 1, far), TW_CORRUPT);
+    /* A new index had nothing, whatever the segment says; one that was there before did. */
+    ck_assert_int_eq(replay_ids(1, TSDB_INDEX_ID_MAX - 1, far, 1, 1), TW_CORRUPT);
+    ck_assert_int_eq(replay_ids(3, 10, far, far, far), TW_OK);
+    ck_assert_int_eq(replay_ids(3, 10, far + 10, 1, 1), TW_CORRUPT);
+    ck_assert_int_eq(replay_ids(3, UINT64_MAX, TSDB_INDEX_ID_MAX, 1, 1), TW_CORRUPT);
 }
 END_TEST
 
@@ -347,6 +398,7 @@ int main(void)
 {
     const struct unit_case cases[] = {UNIT_CASE(log_record),
                                       UNIT_CASE(log_record_is_replayed),
+                                      UNIT_CASE(numbers_far_ahead_are_refused),
                                       UNIT_CASE(hostile_records_are_refused),
                                       UNIT_CASE(block_bytes),
                                       UNIT_CASE(hostile_blocks_are_refused),
