@@ -3,6 +3,8 @@
 if BUILD_SERVER
 noinst_LIBRARIES += %D%/libdaemon.a
 %C%_libdaemon_a_SOURCES = \
+	%D%/budget.c %D%/budget.h \
+	%D%/checkup.c %D%/checkup.h \
 	%D%/configuration.c %D%/configuration.h \
 	%D%/encoding.c %D%/encoding.h \
 	%D%/hangup.c %D%/hangup.h \
@@ -10,6 +12,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/cardinality.c %D%/cardinality.h \
 	%D%/inventory.c %D%/inventory.h \
 	%D%/listener.c %D%/listener.h \
+	%D%/machine.c %D%/machine.h \
 	%D%/notify.c %D%/notify.h \
 	%D%/params.c %D%/params.h %D%/params.tbl \
 	%D%/process.c %D%/process.h \

@@ -3,6 +3,7 @@
 
 #include "daemon/params.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@ static const struct param table[] = {
 #undef PARAM
 };
 #define PARAM_COUNT (sizeof table / sizeof table[0])
+static_assert(PARAM_COUNT <= 64, "daemon_params.given has a bit for each");
 
 /* What stands for a feature in --enable-feature: ours, and Prometheus's names of what we know. */
 static const char *const features[] = {"all-promql",
@@ -192,6 +194,7 @@ static enum tw_code parse_flag(int argc, const char *const *argv, int *at,
                               table[i].flag, table[i].shown);
         value = argv[++*at];
     }
+    params->given |= (uint64_t)1 << i;
     return set_value(params, &table[i], value, err);
 }
 
@@ -289,6 +292,15 @@ void daemon_params_each(const struct daemon_params *params,
         }
         visit(user, table[i].flag, value);
     }
+}
+
+bool daemon_params_is_given(const struct daemon_params *params, const char *flag)
+{
+    size_t i = 0;
+    while (i < PARAM_COUNT && strcmp(table[i].flag, flag) != 0)
+        i++;
+    TW_ASSERT(i < PARAM_COUNT);
+    return params->given >> i & 1;
 }
 
 bool daemon_params_has(const char *list, const char *name)

@@ -26,6 +26,7 @@ struct daemon_params {
 #define PARAM(field, flag, type, value, min, max, shown, help) daemon_param_##type field;
 #include "daemon/params.tbl"
 #undef PARAM
+    uint64_t given; /* bit i: the table's entry i was on the command line */
 };
 
 enum daemon_params_wish { DAEMON_PARAMS_RUN, DAEMON_PARAMS_HELP, DAEMON_PARAMS_VERSION };
@@ -41,6 +42,8 @@ void daemon_params_help(struct tw_buf *ret_text);
 /* Each flag with its value in force, as text, in the order of the table. */
 void daemon_params_each(const struct daemon_params *params,
                         void (*visit)(void *user, const char *flag, const char *value), void *user);
+/* Whether the flag, one of the table's, was on the command line. */
+bool daemon_params_is_given(const struct daemon_params *params, const char *flag);
 /* Whether a comma-separated list holds a name. */
 bool daemon_params_has(const char *list, const char *name);
 

@@ -4,6 +4,7 @@
 #include "daemon/server.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "base/file.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "daemon/budget.h"
 #include "daemon/cardinality.h"
 #include "daemon/configuration.h"
 #include "daemon/http_server.h"
@@ -37,7 +39,11 @@
 
 struct daemon_server {
     unsigned magic;
-    const struct daemon_params *params;
+    const struct daemon_params *given;
+    const struct daemon_params *params; /* settled */
+    struct daemon_params settled;       /* with defaults that fit the budget */
+    struct daemon_budget budget;
+    int64_t exemplars_set; /* storage.exemplars_max as it was configured */
     struct tw_clock *clock;
     struct tw_metrics *metrics;
     struct tsdb_db *db;
@@ -60,14 +66,27 @@ struct daemon_server {
 };
 
 static struct tsdb_db_options store_options(struct daemon_server *server,
-                                            const struct daemon_storage *storage)
+                                            const struct daemon_storage *storage,
+                                            const struct daemon_budget *budget)
 {
     struct tsdb_db_options options = {.folder = server->params->data,
                                       .clock = server->clock,
                                       .metrics = server->metrics,
                                       .retention_ms = server->params->retention};
     daemon_storage_fill(storage, &options);
+    daemon_budget_fill(budget, &options);
     return options;
+}
+
+/* Memory is given out once, at the start: queries and connections have theirs. */
+static void note_restart(struct daemon_server *server, const struct daemon_storage *storage)
+{
+    if (storage->memory_max != server->storage.memory_max)
+        tw_log(TW_LOG_WARN, "daemon", "a changed setting needs a restart, the old one stays",
+               "setting=storage.memory_max");
+    if (storage->exemplars_max != server->exemplars_set)
+        tw_log(TW_LOG_WARN, "daemon", "a changed setting needs a restart, the old one stays",
+               "setting=storage.exemplars_max");
 }
 
 /* ---- configuration ---- */
@@ -90,9 +109,19 @@ static enum tw_code apply_storage(struct daemon_server *server,
         configuration->name, tw_yaml_member(configuration->root, "storage"), ret, err);
     if (code != TW_OK)
         return code;
-    struct tsdb_db_options options = store_options(server, ret);
-    code = tsdb_db_reconfigure(server->db, &options, err);
-    if (code != TW_OK)
+    struct daemon_params params = *server->given;
+    struct daemon_budget budget;
+    note_restart(server, ret);
+    ret->memory_max = server->storage.memory_max;
+    ret->exemplars_max = server->storage.exemplars_max;
+    code = daemon_budget_settle(&server->budget.machine, &params, ret, &budget, err);
+    if (code == TW_OK) {
+        struct tsdb_db_options options = store_options(server, ret, &budget);
+        code = tsdb_db_reconfigure(server->db, &options, err);
+    }
+    if (code == TW_OK)
+        server->budget = budget;
+    else
         daemon_storage_fini(ret);
     return code;
 }
@@ -107,10 +136,12 @@ static enum tw_code apply_alerts(struct daemon_server *server,
 }
 
 /* What a file that failed half-way had changed. */
-static void revert_locked(struct daemon_server *server, bool alerts)
+static void revert_locked(struct daemon_server *server, const struct daemon_budget *budget,
+                          bool alerts)
 {
     struct tw_err ignored;
-    struct tsdb_db_options options = store_options(server, &server->storage);
+    server->budget = *budget;
+    struct tsdb_db_options options = store_options(server, &server->storage, &server->budget);
     (void)!tsdb_db_reconfigure(server->db, &options, &ignored);
     if (alerts && server->configuration)
         (void)!apply_alerts(server, server->configuration, &ignored);
@@ -123,6 +154,7 @@ static enum tw_code apply_locked(struct daemon_server *server,
                                  struct tw_err *err)
 {
     struct daemon_storage storage;
+    const struct daemon_budget budget = server->budget;
     enum tw_code code = scale_manager_check(configuration->name, configuration->scalers, err);
     if (code == TW_OK)
         code = apply_storage(server, configuration, &storage, err);
@@ -134,7 +166,7 @@ static enum tw_code apply_locked(struct daemon_server *server,
         code =
             scale_manager_load(server->scalers, configuration->name, configuration->scalers, err);
     if (code != TW_OK) {
-        revert_locked(server, alerts);
+        revert_locked(server, &budget, alerts);
         daemon_storage_fini(&storage);
         return code;
     }
@@ -195,15 +227,46 @@ static void quit(void *owner)
 
 /* ---- life ---- */
 
+static enum tw_code settle_budget(struct daemon_server *server, struct tw_err *err)
+{
+    struct daemon_machine machine;
+    const struct daemon_budget *budget = &server->budget;
+    server->settled = *server->given;
+    server->exemplars_set = server->storage.exemplars_max;
+    daemon_machine_read("", &machine);
+    enum tw_code code =
+        daemon_budget_settle(&machine, &server->settled, &server->storage, &server->budget, err);
+    if (code != TW_OK) {
+        struct tw_buf table;
+        tw_buf_init(&table, 65536);
+        daemon_budget_write(budget, &table);
+        fwrite(table.data, 1, table.size, stderr);
+        tw_buf_fini(&table);
+        return code;
+    }
+    server->params = &server->settled;
+    daemon_budget_register(budget, server->metrics);
+    tw_log(TW_LOG_INFO, "daemon", "budget settled",
+           "memory_max=%llu sum=%llu head=%llu series=%lld queries=%llu disk_reserve=%llu",
+           (unsigned long long)budget->memory_max, (unsigned long long)budget->sum,
+           (unsigned long long)budget->parts[DAEMON_BUDGET_HEAD],
+           (long long)budget->series_expected,
+           (unsigned long long)budget->parts[DAEMON_BUDGET_QUERIES],
+           (unsigned long long)budget->disk_reserve);
+    return TW_OK;
+}
+
 static enum tw_code open_store(struct daemon_server *server,
                                const struct daemon_configuration *configuration, struct tw_err *err)
 {
     struct daemon_storage *storage = &server->storage;
     enum tw_code code = daemon_storage_read(
         configuration->name, tw_yaml_member(configuration->root, "storage"), storage, err);
+    if (code == TW_OK)
+        code = settle_budget(server, err);
     if (code != TW_OK)
         return code;
-    struct tsdb_db_options options = store_options(server, storage);
+    struct tsdb_db_options options = store_options(server, storage, &server->budget);
     code = tsdb_db_open(&options, &server->db, err);
     if (code != TW_OK)
         return tw_err_wrap(err, "--data");
@@ -273,6 +336,7 @@ static enum tw_code make_modules(struct daemon_server *server, struct tw_err *er
                                         .metrics = server->metrics};
     server->engine = query_engine_new(storage, &query);
     server->receiver = tsdb_receiver_new(server->db, server->metrics);
+    tsdb_receiver_limit(server->receiver, server->budget.plain_bytes_max);
     const struct alert_manager_options alerts = {.engine = server->engine,
                                                  .storage = storage,
                                                  .state = server->state,
@@ -342,13 +406,13 @@ static void set_external_url(struct daemon_server *server)
 
 static enum tw_code start(struct daemon_server *server, struct tw_err *err)
 {
-    const struct daemon_params *params = server->params;
     struct daemon_configuration *configuration;
     /* A mistake in the file is told before anything is opened. */
-    enum tw_code code = daemon_configuration_read(params->config, &configuration, err);
+    enum tw_code code = daemon_configuration_read(server->params->config, &configuration, err);
     if (code != TW_OK)
         return code;
     code = open_store(server, configuration, err);
+    const struct daemon_params *params = server->params;
     daemon_configuration_free(configuration);
     if (code == TW_OK)
         code = make_modules(server, err);
@@ -377,7 +441,7 @@ enum tw_code daemon_server_start(const struct daemon_params *params, struct daem
     struct daemon_server *server = calloc(1, sizeof *server);
     TW_ASSERT(server != NULL);
     server->magic = SERVER_MAGIC;
-    server->params = params;
+    server->params = server->given = params;
     server->clock = tw_clock_system();
     server->metrics = tw_metrics_new();
     server->status.start_ms = tw_clock_wall_ms(server->clock);

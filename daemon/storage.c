@@ -16,9 +16,8 @@ static void fini_matchers(const struct tsdb_matcher *matchers, size_t count)
 }
 
 const char *const daemon_storage_keys[] = {
-    "external",   "retention_size", "disk_reserve",          "retention_rules",
-    "series_max", "downsampling",   "series_max_per_source", "exemplars_max",
-    NULL};
+    "external",   "retention_size", "disk_reserve",          "memory_max",    "retention_rules",
+    "series_max", "downsampling",   "series_max_per_source", "exemplars_max", NULL};
 
 void daemon_storage_fini(struct daemon_storage *storage)
 {
@@ -165,6 +164,16 @@ static enum tw_code read_size(const char *name, const struct tw_yaml *section,
     return code;
 }
 
+static enum tw_code read_memory(const char *name, const struct tw_yaml *section,
+                                struct daemon_storage *storage, struct tw_err *err)
+{
+    enum tw_code code = tw_yaml_get_bytes(name, section, "memory_max", &storage->memory_max, err);
+    if (code == TW_OK && storage->memory_max && storage->memory_max < DAEMON_MEMORY_MIN)
+        code = tw_yaml_error(name, tw_yaml_member(section, "memory_max"), err,
+                             "memory_max is at least 128MiB (0 = three quarters of the machine)");
+    return code;
+}
+
 static enum tw_code read_limits(const char *name, const struct tw_yaml *section,
                                 struct daemon_storage *storage, struct tw_err *err)
 {
@@ -190,6 +199,8 @@ enum tw_code daemon_storage_read(const char *name, const struct tw_yaml *section
         code = read_rules(name, section, ret, err);
     if (code == TW_OK && section)
         code = read_limits(name, section, ret, err);
+    if (code == TW_OK && section)
+        code = read_memory(name, section, ret, err);
     if (code == TW_OK && section)
         code = read_downsamplings(name, section, ret, err);
     if (code != TW_OK)

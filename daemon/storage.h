@@ -7,6 +7,7 @@
  *     retention_size: 50GiB        # of all below --data, the oldest days go first
  *     disk_reserve: 256MiB         # below so much free space no samples are taken; 0 = no reserve
  *     downsampling: [{after: 30d, step: 5m}, {after: 180d, step: 1h, match: '{job!="slo"}'}]
+ *     memory_max: 6GiB             # of the whole server; three quarters of the machine's
  *     retention_rules:
  *       - {match: '{job="debug"}', keep: 3d}
  *       - {match: '{__name__=~"slo:.*"}', keep: off}    # for ever
@@ -27,6 +28,9 @@
 /* The least retention_size: a day of a small host, with room to work in. */
 #define DAEMON_RETENTION_SIZE_MIN ((uint64_t)64 << 20)
 
+/* The least memory_max: all parts at their smallest. */
+#define DAEMON_MEMORY_MIN ((uint64_t)128 << 20)
+
 /* Above, the ids of series do not go. */
 #define DAEMON_SERIES_MAX 100000000
 
@@ -35,6 +39,7 @@
 struct daemon_storage {
     struct tw_arena *arena;
     uint64_t size_max, disk_reserve;
+    uint64_t memory_max;                       /* 0 = not set */
     int64_t series_max, series_max_per_source; /* 0 = the store's default, no limit */
     int64_t exemplars_max;                     /* 0 = none */
     struct tsdb_retention_rule *rules;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "daemon/checkup.h"
 #include "daemon/notify.h"
 #include "daemon/params.h"
 #include "daemon/server.h"
@@ -79,6 +80,20 @@ static int print_and_exit(enum daemon_params_wish wish)
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int check_and_exit(const struct daemon_params *params)
+{
+    struct tw_buf text;
+    struct tw_err err;
+    tw_buf_init(&text, 1 << 20);
+    enum tw_code code = daemon_checkup_run(params, &text, &err);
+    fwrite(text.data, 1, text.size, stdout);
+    tw_buf_fini(&text);
+    bool written = fflush(stdout) == 0;
+    if (code != TW_OK)
+        fprintf(stderr, "tidewatchd: %s\n", err.message);
+    return code == TW_OK && written ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     struct daemon_params params;
@@ -90,6 +105,8 @@ int main(int argc, char **argv)
     }
     if (wish != DAEMON_PARAMS_RUN)
         return print_and_exit(wish);
+    if (params.check_config)
+        return check_and_exit(&params);
     enum tw_log_level level = TW_LOG_INFO;
     if (tw_log_parse_level(params.log_level, &level))
         tw_log_set_level(level);

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "tsdb/codec.h"
 #include "tsdb/db_int.h"
+#include "tsdb/partition_cache.h"
 
 #define DB_MAGIC 0x7e5ddb01u
 #define FLUSH_INTERVAL_MS (INT64_C(30) * 60 * 1000)
@@ -39,6 +40,12 @@ static double read_head_bytes(void *user)
     struct tsdb_db_status status;
     tsdb_db_status(user, &status);
     return (double)status.head_bytes;
+}
+
+static double read_cache_bytes(void *user)
+{
+    (void)user;
+    return (double)tsdb_cache_total();
 }
 
 static double read_disk_bytes(void *user)
@@ -128,6 +135,9 @@ static void register_metrics(struct tsdb_db *db)
                         "Bytes that the data folder occupies.", read_disk_bytes, db);
     tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_partitions", "",
                         "Partitions (days) on disk.", read_partitions, db);
+    tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_cache_bytes", "",
+                        "Memory in which queries keep what they read of partitions.",
+                        read_cache_bytes, db);
     tw_metrics_callback(metrics, TW_METRIC_GAUGE, "tidewatch_tsdb_partitions_damaged", "",
                         "Partitions that are damaged and were set aside; queries over their days "
                         "fail until they are salvaged or removed.",
@@ -217,9 +227,27 @@ bool tsdb_db_is_over_budget_locked(const struct tsdb_db *db)
      * quarter of the budget, and some each series, before a flush is worth its while. */
     size_t samples = tsdb_head_bytes(active->head);
     size_t index = tsdb_index_bytes(db->index), budget = db->options.head_bytes_max;
+    size_t limit = db->options.head_bytes_limit;
+    if (limit && samples > limit / 8 && tsdb_db_head_bytes_locked(db) > limit)
+        return true; /* or samples would be refused until the flush that is due by time */
     return samples > budget / 4 && samples + index > budget &&
            tsdb_head_sample_count(active->head) / FLUSHED_SAMPLES_MIN >=
                tsdb_head_series_count(active->head);
+}
+
+size_t tsdb_db_head_bytes_locked(const struct tsdb_db *db)
+{
+    tw_lock_assert_held(&db->lock);
+    size_t bytes = db->index ? tsdb_index_bytes(db->index) : 0;
+    const struct tsdb_index *before = db->index;
+    for (const struct tsdb_generation *at = db->oldest; at; at = at->newer) {
+        const struct tsdb_index *index = tsdb_head_index(at->head);
+        if (index != db->index && index != before)
+            bytes += tsdb_index_bytes(index);
+        before = index;
+        bytes += tsdb_head_bytes(at->head);
+    }
+    return bytes;
 }
 
 bool tsdb_db_active_is_empty_locked(const struct tsdb_db *db)
@@ -489,6 +517,7 @@ enum tw_code tsdb_db_open(const struct tsdb_db_options *options, struct tsdb_db 
         tsdb_db_close(db);
         return code;
     }
+    tsdb_cache_limit(options->cache_bytes_max);
     register_metrics(db);
     *ret_db = db;
     return TW_OK;
@@ -601,17 +630,11 @@ void tsdb_db_status(struct tsdb_db *db, struct tsdb_db_status *ret)
     tw_lock_take(&db->lock);
     read_state_locked(db, ret);
     ret->head_series = db->active_series;
-    ret->head_bytes = db->index ? tsdb_index_bytes(db->index) : 0;
-    const struct tsdb_index *before = db->index;
+    ret->head_bytes = tsdb_db_head_bytes_locked(db);
     for (const struct tsdb_generation *at = db->oldest; at; at = at->newer) {
-        const struct tsdb_index *index = tsdb_head_index(at->head);
-        if (index != db->index)
+        if (tsdb_head_index(at->head) != db->index)
             ret->head_series += tsdb_head_series_count(at->head);
-        if (index != db->index && index != before)
-            ret->head_bytes += tsdb_index_bytes(index);
-        before = index;
         ret->head_samples += tsdb_head_sample_count(at->head);
-        ret->head_bytes += tsdb_head_bytes(at->head);
     }
     tw_lock_release(&db->lock);
     ret->partitions = tsdb_partitions_count(db->partitions);

@@ -50,6 +50,7 @@ struct tsdb_downsampling {
 
 /* Of the disk, a fiftieth, 256 MiB at most. */
 #define TSDB_DISK_RESERVE_AUTO UINT64_MAX
+uint64_t tsdb_disk_reserve_of(uint64_t disk_bytes);
 /* The least that tsdb_db_options.size_max may be. */
 #define TSDB_SIZE_MIN ((uint64_t)8 << 20)
 
@@ -73,6 +74,9 @@ struct tsdb_db_options {
     size_t series_max_per_source; /* of one job and instance: none */
     size_t head_bytes_max;        /* the head is flushed when it and the index are larger: a
                                      quarter of the machine's memory */
+    size_t head_bytes_limit;      /* beyond, new series are refused, and beyond an eighth more all
+                                     requests, as overload: none */
+    size_t cache_bytes_max;       /* of all readers of partitions in the process: none */
     size_t log_bytes_max;         /* or its segment: 256 MiB */
     size_t exemplars_max;         /* of all series together: 100 000 (storage.exemplars_max) */
     bool exemplars_off;           /* none are kept */
@@ -91,9 +95,8 @@ struct tsdb_storage *tsdb_db_storage(struct tsdb_db *db);
 /* Takes over what of the options may change while the store is open, or nothing: retention,
  * downsampling, size_max, disk_reserve, limits of series and bytes. The next round of the keeper,
  * and of rewrites, goes by them. */
-TW_MUST_CHECK enum tw_code tsdb_db_reconfigure(struct tsdb_db *db,
-                                               const struct tsdb_db_options *options,
-                                               struct tw_err *err);
+TW_MUST_CHECK enum tw_code
+tsdb_db_reconfigure(struct tsdb_db *db, const struct tsdb_db_options *options, struct tw_err *err);
 
 /* Seals the head, moves it into partitions, trims the log. Waits. */
 TW_MUST_CHECK enum tw_code tsdb_db_flush(struct tsdb_db *db, struct tw_err *err);
@@ -151,6 +154,7 @@ void tsdb_db_status(struct tsdb_db *db, struct tsdb_db_status *ret);
     REFUSAL(BAD_LABELS, "bad_labels")                                                              \
     REFUSAL(SERIES_LIMIT, "series_limit")                                                          \
     REFUSAL(SOURCE_SERIES_LIMIT, "source_series_limit")                                            \
+    REFUSAL(MEMORY_LIMIT, "memory_limit")                                                          \
     REFUSAL(HISTOGRAM, "bad_histogram")
 
 enum tsdb_refusal {

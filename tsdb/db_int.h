@@ -247,6 +247,8 @@ void tsdb_db_activate_locked(struct tsdb_db *db, struct tsdb_generation *generat
                              uint64_t number);
 /* Whether the active generation is so large that it is to be flushed. */
 bool tsdb_db_is_over_budget_locked(const struct tsdb_db *db);
+/* What all generations and their indexes take. */
+size_t tsdb_db_head_bytes_locked(const struct tsdb_db *db);
 /* Whether nothing was taken for the active generation. */
 bool tsdb_db_active_is_empty_locked(const struct tsdb_db *db);
 

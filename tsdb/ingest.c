@@ -104,6 +104,14 @@ enum tw_code tsdb_ingest_begin(struct tsdb_db *db, const struct tw_context *cont
         code = db->state;
     } else if (tsdb_room_is_read_only(db))
         code = tsdb_room_refuse(db, err);
+    else if (db->options.head_bytes_limit &&
+             tsdb_db_head_bytes_locked(db) >
+                 db->options.head_bytes_limit + db->options.head_bytes_limit / 8)
+        code = tw_err_set(err, TW_OVERLOAD,
+                          "the samples in memory have used more than their share of "
+                          "storage.memory_max, %zu bytes, and are being moved into partitions: try "
+                          "again later",
+                          db->options.head_bytes_limit);
     else if (db->pending_samples > db->options.pending_samples_max)
         code = tw_err_set(err, TW_OVERLOAD,
                           "%zu samples wait for the disk, the limit is %zu: try again later",
@@ -169,7 +177,16 @@ static bool has_room(struct tsdb_ingest *ingest, struct wire_labels labels, size
         refuse_series(ingest, labels, TSDB_REFUSED_SERIES_LIMIT, sample_count, &why);
         return false;
     }
-    size_t limit = db->options.series_max_per_source;
+    size_t limit = db->options.head_bytes_limit;
+    if (limit && tsdb_db_head_bytes_locked(db) > limit) {
+        tw_err_set(&why, TW_OVERLOAD,
+                   "a new series, and the samples in memory have used their share of "
+                   "storage.memory_max, %zu bytes: see /api/v1/cardinality",
+                   limit);
+        refuse_series(ingest, labels, TSDB_REFUSED_MEMORY_LIMIT, sample_count, &why);
+        return false;
+    }
+    limit = db->options.series_max_per_source;
     if (limit && tsdb_sources_active(&db->sources, tsdb_source_key(labels)) >= limit) {
         tw_err_set(&why, TW_BAD_DATA,
                    "a new series, and its source (job and instance) has reached the limit of %zu "

@@ -3,6 +3,7 @@
 
 #include "tsdb/partition_cache.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,15 @@
 
 /* Most blocks that are fetched ahead, of 64 kB. */
 #define AHEAD_BLOCKS_MAX 32
+
+/* Kept by all readers of the process, and how much that may be. */
+static atomic_size_t total_bytes, limit_bytes;
+
+static void keep(struct tsdb_cache_source *source, size_t bytes)
+{
+    source->bytes += bytes;
+    atomic_fetch_add_explicit(&total_bytes, bytes, memory_order_relaxed);
+}
 #define LANE_KEY_BYTES 16
 
 struct tsdb_cached_block {
@@ -72,7 +82,27 @@ void tsdb_cache_fini(struct tsdb_cache *cache)
 void tsdb_cache_forget(struct tsdb_cache *cache, struct tsdb_cache_source *source)
 {
     forget(cache);
+    atomic_fetch_sub_explicit(&total_bytes, source->bytes, memory_order_relaxed);
     source->bytes = 0;
+}
+
+/* ---- the limit of all ---- */
+
+void tsdb_cache_limit(size_t bytes)
+{
+    atomic_store(&limit_bytes, bytes);
+}
+
+size_t tsdb_cache_total(void)
+{
+    return atomic_load_explicit(&total_bytes, memory_order_relaxed);
+}
+
+bool tsdb_cache_is_large(const struct tsdb_cache_source *source)
+{
+    size_t limit = atomic_load_explicit(&limit_bytes, memory_order_relaxed);
+    return source->bytes > TSDB_CACHE_BYTES_MAX ||
+           (limit > 0 && source->bytes > 0 && tsdb_cache_total() > limit);
 }
 
 /* ---- places ---- */
@@ -205,7 +235,7 @@ static enum tw_code read_block(struct tsdb_cache *cache, struct tsdb_cache_sourc
         return tsdb_partition_corrupt(source->env, "block", err);
     }
     cached->block = block;
-    source->bytes += sizeof *block + block->count * sizeof *block->entries + block->plain.size;
+    keep(source, sizeof *block + block->count * sizeof *block->entries + block->plain.size);
     return TW_OK;
 }
 
@@ -273,8 +303,8 @@ static enum tw_code read_page(const struct tsdb_cache *cache, struct tsdb_cache_
         forget_page(page);
         return tsdb_partition_corrupt(source->env, "page of columns", err);
     }
-    source->bytes +=
-        page->count * (sizeof *page->encoded + sizeof *page->counts + sizeof *page->times);
+    keep(source,
+         page->count * (sizeof *page->encoded + sizeof *page->counts + sizeof *page->times));
     return TW_OK;
 }
 
@@ -332,7 +362,7 @@ enum tw_code tsdb_cache_times(struct tsdb_cache *cache, struct tsdb_cache_source
             return tsdb_partition_corrupt(source->env, "column", err);
         }
         page->times[place] = times;
-        source->bytes += count * sizeof *times;
+        keep(source, count * sizeof *times);
     }
     *ret = (struct tsdb_cached_times){page->times[place], page->counts[place]};
     return TW_OK;

@@ -18,8 +18,16 @@ struct tsdb_cache_source {
     struct tsdb_env_cursor *blocks, *columns;
     size_t bytes; /* kept now */
 };
-/* The reader drops what it keeps beyond this, when nobody holds it. */
+/* The reader drops what it keeps beyond this, when nobody holds it; earlier, when all readers of the
+ * process together keep more than their limit. */
 #define TSDB_CACHE_BYTES_MAX ((size_t)32 << 20)
+
+/* Of all readers of the process together; 0 = none. Any thread. */
+void tsdb_cache_limit(size_t bytes);
+/* What they keep now. */
+size_t tsdb_cache_total(void);
+/* Whether the reader is to drop what it keeps. */
+bool tsdb_cache_is_large(const struct tsdb_cache_source *source);
 
 struct tsdb_cache {
     int64_t window;
@@ -41,7 +49,7 @@ struct tsdb_cached_times {
 
 void tsdb_cache_init(struct tsdb_cache *cache, int64_t window, uint64_t run);
 void tsdb_cache_fini(struct tsdb_cache *cache);
-/* Drops what was read; places stay known. */
+/* Drops what was read; places stay known. Of all caches of a source, one after the other. */
 void tsdb_cache_forget(struct tsdb_cache *cache, struct tsdb_cache_source *source);
 
 /* The series' entry, or NULL when the lane has none. It lives until tsdb_cache_forget. */

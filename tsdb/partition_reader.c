@@ -322,7 +322,7 @@ enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_reader *reader, ui
 {
     (void)err;
     TW_CHECK_MAGIC(reader, READER_MAGIC);
-    if (reader->source.bytes > TSDB_CACHE_BYTES_MAX)
+    if (tsdb_cache_is_large(&reader->source))
         forget(reader);
     reader->metric = metric;
     reader->series = series;

@@ -21,7 +21,6 @@
 #define RECEIVER_MAGIC 0x7e5d4eceu
 /* Compressed bytes of a request that is decoded on the event loop: about a millisecond's work. */
 #define INLINE_BYTES_MAX ((size_t)64 << 10)
-#define WORKER_COUNT 2
 #define WORKER_QUEUE_MAX 64
 #define RETRY_AFTER TW_STR("1")
 /* Room on a disk does not come in a second. */
@@ -32,6 +31,7 @@ enum outcome { STORED, PARTIAL, BAD, OVERLOADED, FAILED, OUTCOME_COUNT };
 struct tsdb_receiver {
     unsigned magic;
     struct tsdb_db *db;
+    size_t plain_bytes_max;
     struct tw_metric *requests[OUTCOME_COUNT];
     struct tsdb_surveys surveys;
     /* Guards workers, which are started by the first large request. */
@@ -100,6 +100,11 @@ static void answer_stored(struct request *request)
         return;
     }
     struct tw_err err;
+    if (ingest->stored + ingest->histograms_stored == 0 &&
+        ingest->first_refusal.code == TW_OVERLOAD) {
+        answer_error(request, &ingest->first_refusal); /* the same request may be taken later */
+        return;
+    }
     tw_err_set(&err, TW_BAD_DATA, "%" PRIu64 " samples stored, %" PRIu64 " refused; the first: %s",
                ingest->stored + ingest->histograms_stored, ingest->refused,
                ingest->first_refusal.message);
@@ -329,13 +334,11 @@ static enum step receive(struct request *request, bool may_wait, struct tw_err *
     request->extras = (struct tsdb_extras){.arena = request->exchange->arena};
     request->metadata = NULL;
     request->metadata_count = 0;
-    struct tsdb_survey *survey =
-        tsdb_surveys_take(&receiver->surveys, TSDB_RECEIVER_PLAIN_BYTES_MAX);
+    struct tsdb_survey *survey = tsdb_surveys_take(&receiver->surveys, receiver->plain_bytes_max);
     enum step step = ANSWERED;
     enum tw_code code =
-        request->is_zstd
-            ? wire_zstd_decode(body, TSDB_RECEIVER_PLAIN_BYTES_MAX, &survey->plain, err)
-            : wire_snappy_decode(body, TSDB_RECEIVER_PLAIN_BYTES_MAX, &survey->plain, err);
+        request->is_zstd ? wire_zstd_decode(body, receiver->plain_bytes_max, &survey->plain, err)
+                         : wire_snappy_decode(body, receiver->plain_bytes_max, &survey->plain, err);
     if (code == TW_OK)
         step = receive_plain(request, survey, may_wait, err);
     tsdb_surveys_give(&receiver->surveys, survey);
@@ -360,8 +363,8 @@ static enum tw_code give_to_worker(struct request *request, struct tw_err *err)
     enum tw_code code = TW_OK;
     tw_lock_take(&receiver->lock);
     if (!receiver->workers)
-        code =
-            tw_workers_new("tsdb-receive", WORKER_COUNT, WORKER_QUEUE_MAX, &receiver->workers, err);
+        code = tw_workers_new("tsdb-receive", TSDB_RECEIVER_WORKERS, WORKER_QUEUE_MAX,
+                              &receiver->workers, err);
     tw_lock_release(&receiver->lock);
     return code == TW_OK ? tw_workers_give(receiver->workers, receive_on_worker, request, err)
                          : code;
@@ -409,6 +412,7 @@ struct tsdb_receiver *tsdb_receiver_new(struct tsdb_db *db, struct tw_metrics *m
     TW_ASSERT(receiver != NULL);
     receiver->magic = RECEIVER_MAGIC;
     receiver->db = db;
+    receiver->plain_bytes_max = TSDB_RECEIVER_PLAIN_BYTES_MAX;
     tw_lock_init(&receiver->lock, TW_RANK_DAEMON, "tsdb.receiver");
     tsdb_surveys_init(&receiver->surveys);
     static const char *const labels[OUTCOME_COUNT] = {
@@ -421,6 +425,13 @@ struct tsdb_receiver *tsdb_receiver_new(struct tsdb_db *db, struct tw_metrics *m
             tw_metrics_counter(metrics, "tidewatch_tsdb_write_requests_total", labels[i],
                                "remote_write requests, by how they ended.");
     return receiver;
+}
+
+void tsdb_receiver_limit(struct tsdb_receiver *receiver, size_t plain_bytes_max)
+{
+    TW_CHECK_MAGIC(receiver, RECEIVER_MAGIC);
+    TW_ASSERT(plain_bytes_max <= TSDB_RECEIVER_PLAIN_BYTES_MAX);
+    receiver->plain_bytes_max = plain_bytes_max;
 }
 
 struct tsdb_receiver *tsdb_receiver_free(struct tsdb_receiver *receiver)

@@ -29,6 +29,13 @@
 struct tsdb_receiver;
 
 struct tsdb_receiver *tsdb_receiver_new(struct tsdb_db *db, struct tw_metrics *metrics);
+/* Requests may be so large, decompressed, and no larger than TSDB_RECEIVER_PLAIN_BYTES_MAX. Before
+ * the first one. */
+void tsdb_receiver_limit(struct tsdb_receiver *receiver, size_t plain_bytes_max);
+/* Threads that read requests, beside those that take them in. */
+#define TSDB_RECEIVER_WORKERS 2
+/* Memory of a request that is read, as multiples of its plain bytes: these, and what they say. */
+#define TSDB_RECEIVER_PLAIN_COST 3
 /* No exchange is running any more. Before tsdb_db_close. Returns NULL. */
 struct tsdb_receiver *tsdb_receiver_free(struct tsdb_receiver *receiver);
 void tsdb_receiver_route(struct tw_http_router *router, struct tsdb_receiver *receiver);

@@ -154,6 +154,11 @@ void tsdb_room_register(struct tsdb_db *db, struct tw_metrics *metrics)
 
 /* ---- the options ---- */
 
+uint64_t tsdb_disk_reserve_of(uint64_t disk_bytes)
+{
+    return disk_bytes / RESERVE_PART < RESERVE_MAX ? disk_bytes / RESERVE_PART : RESERVE_MAX;
+}
+
 static enum tw_code settle_reserve(struct tsdb_db_options *options, struct tw_err *err)
 {
     uint64_t disk = 0;
@@ -162,7 +167,7 @@ static enum tw_code settle_reserve(struct tsdb_db_options *options, struct tw_er
     enum tw_code code = tw_file_make_folder(options->folder, 0750, err);
     if (code == TW_OK)
         code = tw_file_disk_bytes(options->folder, &disk, err);
-    options->disk_reserve = disk / RESERVE_PART < RESERVE_MAX ? disk / RESERVE_PART : RESERVE_MAX;
+    options->disk_reserve = tsdb_disk_reserve_of(disk);
     return code;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "tsdb/db_int.h"
+#include "tsdb/partition_cache.h"
 
 /* ---- downsampling ---- */
 
@@ -100,6 +101,7 @@ static void take_limits_locked(struct tsdb_db *db, const struct tsdb_db_options 
     to->series_max_per_source = from->series_max_per_source;
     to->retention_ms = from->retention_ms;
     to->head_bytes_max = from->head_bytes_max;
+    to->head_bytes_limit = from->head_bytes_limit;
     to->log_bytes_max = from->log_bytes_max;
     to->size_max = from->size_max;
     to->disk_reserve = from->disk_reserve;
@@ -133,6 +135,7 @@ enum tw_code tsdb_db_reconfigure(struct tsdb_db *db, const struct tsdb_db_option
         tw_cond_signal(&db->keep);
         tw_lock_release(&db->lock);
         tsdb_steps_free(unused);
+        tsdb_cache_limit(checked.cache_bytes_max);
         atomic_store(&db->room.size_max, checked.size_max);
         atomic_store(&db->room.disk_reserve, checked.disk_reserve);
     }

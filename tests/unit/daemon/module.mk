@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 if BUILD_SERVER
-UNIT_TESTS += %D%/configuration_test %D%/http_server_test %D%/listener_test \
+UNIT_TESTS += %D%/budget_test %D%/configuration_test %D%/http_server_test %D%/listener_test \
 	%D%/notify_test %D%/params_test %D%/self_test
+%C%_budget_test_SOURCES = %D%/budget_test.c
+%C%_budget_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_budget_test_LDADD = $(UNIT_LIBS) $(DAEMON_LIBS)
 %C%_configuration_test_SOURCES = %D%/configuration_test.c
 %C%_configuration_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_configuration_test_LDADD = $(UNIT_LIBS) $(DAEMON_LIBS)

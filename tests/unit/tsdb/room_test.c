@@ -287,6 +287,46 @@ START_TEST(size_holds_at_full_rate)
 }
 END_TEST
 
+/* ---- the share of memory ---- */
+
+START_TEST(share_of_memory_refuses_new_series)
+{
+    struct tw_metrics *metrics = tw_metrics_new();
+    char series[64];
+    options = (struct tsdb_db_options){
+        .manual = true, .metrics = metrics, .head_bytes_limit = MIB, .head_bytes_max = MIB / 2};
+    open_db();
+    int taken = 0;
+    enum tw_code code = TW_OK;
+    for (; code == TW_OK && taken < 20000; taken += code == TW_OK) {
+        snprintf(series, sizeof series, "m,i=%d", taken);
+        code = store_append(db, series, 1000, 1, &err);
+    }
+    unit_assert_code(code, TW_BAD_DATA);
+    unit_assert_contains(err.message, "storage.memory_max");
+    ck_assert_int_gt(taken, 500);
+    ck_assert_int_lt(taken, 20000);
+    assert_metric(metrics, "tidewatch_tsdb_samples_refused_total{reason=\"memory_limit\"} 1");
+    tsdb_db_status(db, &status);
+    ck_assert_uint_le(status.head_bytes, MIB + MIB / 8);
+    /* A series that is active goes on; its samples alone may take an eighth more, then requests
+     * are refused until the head was flushed. */
+    unit_assert_ok(store_append(db, "m,i=0", 2000, 2, &err), &err);
+    for (int i = 0; i < 100000 && code != TW_OVERLOAD; i++) {
+        snprintf(series, sizeof series, "m,i=%d", i % taken);
+        code = store_append(db, series, 3000 + i, RANDOM_VALUE(i), &err);
+    }
+    unit_assert_code(code, TW_OVERLOAD);
+    unit_assert_contains(err.message, "try again later");
+    tsdb_db_status(db, &status);
+    ck_assert_uint_le(status.head_bytes, MIB + MIB / 2); /* one step of its arena beyond */
+    keep(); /* large as it is, it is flushed */
+    unit_assert_ok(store_append(db, "m,i=0", 4000000, 2, &err), &err);
+    tsdb_db_close(db);
+    tw_metrics_free(metrics);
+}
+END_TEST
+
 /* ---- settings that change ---- */
 
 START_TEST(settings_change_while_it_is_open)
@@ -340,6 +380,7 @@ int main(void)
                                       UNIT_CASE(default_reserve_is_a_part_of_the_disk),
                                       UNIT_CASE_SLOW(small_disk_is_never_full, 120),
                                       {(size_holds_at_full_rate), 0, 2, 600},
+                                      UNIT_CASE_SLOW(share_of_memory_refuses_new_series, 120),
                                       UNIT_CASE(settings_change_while_it_is_open),
                                       {0}};
     return unit_run("tsdb/room", cases);
