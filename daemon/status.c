@@ -189,6 +189,15 @@ static enum tw_http_verdict scrape_pools(void *user, struct tw_http_exchange *ex
     return TW_HTTP_DONE;
 }
 
+/* Nothing is replayed while requests are answered. */
+static enum tw_http_verdict walreplay(void *user, struct tw_http_exchange *exchange)
+{
+    (void)user;
+    tw_buf_append_cstr(&exchange->response.body,
+                       "{\"status\":\"success\",\"data\":{\"min\":0,\"max\":0,\"current\":0}}");
+    return TW_HTTP_DONE;
+}
+
 static enum tw_http_verdict empty_list(void *user, struct tw_http_exchange *exchange)
 {
     (void)user;
@@ -210,6 +219,9 @@ void daemon_status_route(struct tw_http_router *router, struct daemon_status *st
                   status);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/targets", TW_HTTP_INLINE, targets, status);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/targets/metadata", TW_HTTP_INLINE, empty_list,
+                  status);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/notifications", TW_HTTP_INLINE, empty_list, status);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/status/walreplay", TW_HTTP_INLINE, walreplay,
                   status);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/scrape_pools", TW_HTTP_INLINE, scrape_pools,
                   status);

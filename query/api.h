@@ -8,6 +8,8 @@
  *   GET       /api/v1/metadata                 types, helps and units, as pushed
  *   GET, POST /api/v1/query_exemplars          exemplars of the series that a query reads
  *   GET       /api/v1/status/buildinfo
+ *   GET       /api/v1/features                 what is there and switched on
+ *   GET       /federate                        newest samples as text
  *   GET, POST /api/v1/query_cost               what a query would read and hold
  *   GET       /api/v1/queries                  those that run now, with their cost so far
  *   DELETE    /api/v1/queries/:id              cancels one; also POST /api/v1/queries/:id/cancel
@@ -35,6 +37,9 @@ void query_api_exemplars_route(struct tw_http_router *router, struct query_engin
 #define QUERY_API_TIME_MIN_MS (INT64_MIN / 4)
 #define QUERY_API_TIME_MAX_MS (INT64_MAX / 4)
 
+/* Called by query_api_route (query/api_federate.c, query/api_features.c). */
+void query_api_federate_route(struct tw_http_router *router, struct query_engine *engine);
+void query_api_features_route(struct tw_http_router *router, struct query_engine *engine);
 /* The list of running queries, cancelling and estimates; called by query_api_route
  * (query/api_running.c). */
 void query_api_running_route(struct tw_http_router *router, struct query_engine *engine);

@@ -117,6 +117,11 @@ static const struct query_function functions[] = {
     TIMED("year", DATE, YEAR, V, 1, 1, V),
 };
 
+const struct query_function *query_function_at(size_t index)
+{
+    return index < sizeof functions / sizeof *functions ? &functions[index] : NULL;
+}
+
 const struct query_function *query_function_find(struct tw_str name)
 {
     size_t low = 0, high = sizeof functions / sizeof *functions;

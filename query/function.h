@@ -148,5 +148,7 @@ struct query_function {
 };
 
 const struct query_function *query_function_find(struct tw_str name); /* NULL if there is none */
+/* All, sorted by name; NULL at the end. */
+const struct query_function *query_function_at(size_t index);
 
 #endif

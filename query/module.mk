@@ -11,6 +11,8 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/answer.c %D%/answer.h \
 	%D%/api.c %D%/api.h \
 	%D%/api_exemplars.c \
+	%D%/api_features.c \
+	%D%/api_federate.c \
 	%D%/api_names.c \
 	%D%/api_running.c \
 	%D%/arithmetic.c %D%/arithmetic.h \

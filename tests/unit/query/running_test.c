@@ -316,6 +316,8 @@ START_TEST(api_lists_and_cancels)
            "\"series\":200,\"samples\":2200,");
     expect(router, TW_HTTP_GET, "/api/v1/query_cost?query=m%5B&time=0", 400, "parse error");
     expect(router, TW_HTTP_GET, "/api/v1/query_cost?query=m&start=9&end=0&step=60", 400, "end");
+    expect(router, TW_HTTP_GET, "/api/v1/features", 200, "\"promql_functions\":{\"abs\":true");
+    expect(router, TW_HTTP_GET, "/api/v1/features", 200, "\"mad_over_time\":false");
     tw_http_router_free(router);
     query_engine_free(engine);
     query_running_free(running);
