@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/number.h"
 #include "tsdb/codec_int.h"
+#include "tsdb/pack.h"
 
 #define DICTIONARY_SLOTS 128
 #define SHORT_ITEMS 48
@@ -69,8 +70,11 @@ static void pack(const uint64_t *items, size_t count, unsigned width, struct tw_
         held += width;
         if (held < 64)
             continue;
-        for (unsigned j = 0; j < 8; j++)
-            *to++ = (unsigned char)(hold >> 8 * j);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        hold = __builtin_bswap64(hold);
+#endif
+        memcpy(to, &hold, sizeof hold);
+        to += sizeof hold;
         held -= 64;
         hold = held ? item >> (width - held) : 0;
     }
@@ -83,39 +87,28 @@ static void pack(const uint64_t *items, size_t count, unsigned width, struct tw_
 
 static unsigned widest(const uint64_t *items, size_t count)
 {
-    uint64_t all = 0;
-    for (size_t i = 0; i < count; i++)
-        all |= items[i];
-    return tsdb_codec_bits(all);
+    return tsdb_codec_bits(tsdb_pack_union(items, count));
 }
 
-/* Cheapest width for the items when wider ones become exceptions. Only widths that items have are
- * looked at. */
+/* Cheapest width for the items when wider ones become exceptions: two bytes at least, and one more
+ * for each seven bits above the width and the next seven. So many items have more bits than the
+ * width, than seven more, and so on: their sum is that of the bytes. */
 static unsigned choose_width(const uint64_t *items, size_t count, size_t *ret_bytes)
 {
     uint16_t histogram[65];
-    uint8_t widths[65]; /* that there are, descending */
-    size_t width_count = 0, exceptions = 0;
-    unsigned most = widest(items, count);
-    size_t best = (count * most + 7) / 8;
+    uint32_t bytes_above[64 + 8] = {0};
+    unsigned most = widest(items, count), best_width = most;
+    size_t best = (count * most + 7) / 8, exceptions = 0;
     *ret_bytes = best;
     if (best <= 2) /* less than one exception takes */
         return most;
-    memset(histogram, 0, (most + 1) * sizeof *histogram);
-    for (size_t i = 0; i < count; i++)
-        histogram[tsdb_codec_bits(items[i])]++;
-    for (unsigned width = most + 1; width-- > 0;)
-        if (histogram[width])
-            widths[width_count++] = (uint8_t)width;
-    unsigned best_width = most;
-    for (size_t i = 1; i < width_count; i++) {
-        unsigned width = widths[i];
-        exceptions += histogram[widths[i - 1]];
+    tsdb_pack_widths(items, count, histogram);
+    for (unsigned width = most; width-- > 0;) {
+        exceptions += histogram[width + 1];
         if (exceptions * 2 >= best)
             break;
-        size_t bytes = 1 + (count * width + 7) / 8;
-        for (size_t j = 0; j < i; j++)
-            bytes += (size_t)histogram[widths[j]] * (1 + (widths[j] - width + 6) / 7);
+        bytes_above[width] = (uint32_t)exceptions + bytes_above[width + 7];
+        size_t bytes = 1 + (count * width + 7) / 8 + exceptions + bytes_above[width];
         if (bytes < best) {
             best = bytes;
             best_width = width;
@@ -186,12 +179,18 @@ static void measure(struct plan *plan)
  * lie far below the others (counters that began anew). */
 static uint64_t choose_base(const uint64_t *items, size_t count)
 {
-    int64_t least[OUTLIERS + 1], most = INT64_MIN;
+    const struct tsdb_pack_range range = tsdb_pack_range(items, count);
+    unsigned widest_bits = tsdb_codec_bits((uint64_t)range.most - (uint64_t)range.least);
+    /* Where more than that need the last bit, nothing is won. */
+    if (count <= OUTLIERS || widest_bits < 2 ||
+        tsdb_pack_count_below(items, count, range.most, UINT64_MAX >> (65 - widest_bits)) >
+            OUTLIERS)
+        return (uint64_t)range.least;
+    int64_t least[OUTLIERS + 1], most = range.most;
     for (int i = 0; i <= OUTLIERS; i++)
         least[i] = INT64_MAX;
     for (size_t i = 0; i < count; i++) {
         int64_t item = (int64_t)items[i];
-        most = item > most ? item : most;
         if (item >= least[OUTLIERS])
             continue;
         least[OUTLIERS] = item;
@@ -201,11 +200,8 @@ static uint64_t choose_base(const uint64_t *items, size_t count)
             least[j - 1] = swapped;
         }
     }
-    if (count <= OUTLIERS)
-        return (uint64_t)least[0];
-    unsigned bits = tsdb_codec_bits((uint64_t)most - (uint64_t)least[0]);
     int best = 0;
-    size_t best_bits = bits * count;
+    size_t best_bits = widest_bits * count;
     for (int i = 1; i <= OUTLIERS; i++) {
         unsigned fewer = tsdb_codec_bits((uint64_t)most - (uint64_t)least[i]);
         if (fewer * count + (size_t)i * OUTLIER_BITS >= best_bits)
@@ -216,31 +212,12 @@ static uint64_t choose_base(const uint64_t *items, size_t count)
     return (uint64_t)least[best];
 }
 
-/* The greatest common divisor of the differences to the first item; 0 when they are all equal. */
-static uint64_t common_divisor(const uint64_t *items, size_t count)
-{
-    uint64_t divisor = 0;
-    for (size_t i = 1; i < count && divisor != 1; i++) {
-        uint64_t rest = items[i] - items[0];
-        rest = (int64_t)rest < 0 ? 0 - rest : rest;
-        if (divisor && rest % divisor == 0)
-            continue;
-        while (rest != 0) {
-            uint64_t next = divisor % rest;
-            divisor = rest;
-            rest = next;
-        }
-    }
-    return divisor;
-}
-
 static void plan_plain(struct plan *plan, const uint64_t *scaled, size_t count)
 {
     plan->codec = TSDB_CODEC_PLAIN;
     plan->count = count;
     plan->base = choose_base(scaled, count);
-    for (size_t i = 0; i < count; i++)
-        plan->items[i] = scaled[i] - plan->base;
+    tsdb_pack_level(scaled, count, 0, plan->base, plan->items);
     measure(plan);
 }
 
@@ -250,11 +227,9 @@ static void plan_line(struct plan *plan, const uint64_t *scaled, size_t count)
     plan->codec = TSDB_CODEC_LINE;
     plan->count = count;
     plan->extra = (uint64_t)(rise / steps + (rise % steps * 2 >= steps));
-    for (size_t i = 0; i < count; i++)
-        plan->items[i] = scaled[i] - i * plan->extra;
+    tsdb_pack_level(scaled, count, plan->extra, 0, plan->items);
     plan->base = choose_base(plan->items, count);
-    for (size_t i = 0; i < count; i++)
-        plan->items[i] -= plan->base;
+    tsdb_pack_level(plan->items, count, 0, plan->base, plan->items);
     measure(plan);
 }
 
@@ -264,8 +239,7 @@ static void plan_rise(struct plan *plan, const uint64_t *deltas, size_t count)
     plan->count = count;
     plan->base = 0;
     plan->extra = choose_base(deltas, count);
-    for (size_t i = 0; i < count; i++)
-        plan->items[i] = deltas[i] - plan->extra;
+    tsdb_pack_level(deltas, count, 0, plan->extra, plan->items);
     measure(plan);
 }
 
@@ -274,8 +248,7 @@ static void plan_delta(struct plan *plan, const uint64_t *deltas, size_t count)
     plan->codec = TSDB_CODEC_DELTA;
     plan->count = count;
     plan->base = 0;
-    for (size_t i = 0; i < count; i++)
-        plan->items[i] = tsdb_zigzag(deltas[i]);
+    tsdb_pack_zigzags(deltas, count, plan->items);
     measure(plan);
 }
 
@@ -285,8 +258,8 @@ static void plan_delta2(struct plan *plan, const uint64_t *deltas, size_t count)
     plan->count = count - 1;
     plan->base = 0;
     plan->extra = deltas[0];
-    for (size_t i = 1; i < count; i++)
-        plan->items[i - 1] = tsdb_zigzag(deltas[i] - deltas[i - 1]);
+    tsdb_pack_deltas(deltas, count, plan->items);
+    tsdb_pack_zigzags(plan->items, count - 1, plan->items);
     measure(plan);
 }
 
@@ -307,27 +280,57 @@ static void keep_better(struct plan **best, struct plan **other)
     }
 }
 
-static struct plan *plan_integers(struct encoder *encoder, const uint64_t *items, size_t count,
-                                  uint64_t *ret_divisor)
+/* Which of the ways that few items are written in takes the fewest bytes, by their ranges. */
+static void plan_shortly(struct plan *plan, const struct encoder *encoder, size_t count)
 {
-    uint64_t divisor = common_divisor(items, count);
-    divisor = divisor ? divisor : 1;
+    const struct tsdb_pack_range plain = tsdb_pack_range(encoder->scaled, count);
+    const struct tsdb_pack_range rise = tsdb_pack_range(encoder->deltas, count - 1);
+    unsigned plain_width = tsdb_codec_bits((uint64_t)plain.most - (uint64_t)plain.least);
+    unsigned rise_width = tsdb_codec_bits((uint64_t)rise.most - (uint64_t)rise.least);
+    unsigned delta_width = tsdb_codec_bits(tsdb_pack_zigzag_union(encoder->deltas, count - 1));
+    size_t plain_bytes =
+        (count * plain_width + 7) / 8 + varint_bytes(tsdb_zigzag((uint64_t)plain.least));
+    size_t rise_bytes =
+        ((count - 1) * rise_width + 7) / 8 + 1 + varint_bytes(tsdb_zigzag((uint64_t)rise.least));
+    size_t delta_bytes = ((count - 1) * delta_width + 7) / 8 + 1;
+    if (plain_bytes <= rise_bytes && plain_bytes <= delta_bytes)
+        plan_plain(plan, encoder->scaled, count);
+    else if (rise_bytes <= delta_bytes)
+        plan_rise(plan, encoder->deltas, count - 1);
+    else
+        plan_delta(plan, encoder->deltas, count - 1);
+}
+
+/* Bit patterns have no common divisor but the zero bits at their ends. */
+static uint64_t choose_divisor(const uint64_t *items, size_t count, bool are_patterns)
+{
+    uint64_t divisor;
+    if (are_patterns) {
+        uint64_t all = tsdb_pack_union(items, count);
+        divisor = all & (0 - all);
+    } else {
+        divisor = tsdb_pack_divisor(items, count);
+    }
+    return divisor ? divisor : 1;
+}
+
+static struct plan *plan_integers(struct encoder *encoder, const uint64_t *items, size_t count,
+                                  bool are_patterns, uint64_t *ret_divisor)
+{
     struct plan *best = &encoder->plans[0], *other = &encoder->plans[1];
-    for (size_t i = 0; i < count; i++)
-        encoder->scaled[i] = items[i] - items[0];
+    tsdb_pack_level(items, count, 0, items[0], encoder->scaled);
+    uint64_t divisor = choose_divisor(encoder->scaled, count, are_patterns);
     if (divisor > 1)
-        for (size_t i = 0; i < count; i++) {
-            uint64_t item = encoder->scaled[i];
-            encoder->scaled[i] = (int64_t)item < 0 ? 0 - (0 - item) / divisor : item / divisor;
-        }
-    for (size_t i = 1; i < count; i++)
-        encoder->deltas[i - 1] = encoder->scaled[i] - encoder->scaled[i - 1];
-    plan_plain(best, encoder->scaled, count);
-    plan_rise(other, encoder->deltas, count - 1);
-    keep_better(&best, &other);
-    plan_delta(other, encoder->deltas, count - 1);
-    keep_better(&best, &other);
-    if (count >= SHORT_ITEMS) { /* of few items the others are as good or nearly so */
+        tsdb_pack_divide(encoder->scaled, count, divisor);
+    tsdb_pack_deltas(encoder->scaled, count, encoder->deltas);
+    if (count < SHORT_ITEMS) { /* of few items the others are as good or nearly so */
+        plan_shortly(best, encoder, count);
+    } else {
+        plan_plain(best, encoder->scaled, count);
+        plan_rise(other, encoder->deltas, count - 1);
+        keep_better(&best, &other);
+        plan_delta(other, encoder->deltas, count - 1);
+        keep_better(&best, &other);
         plan_delta2(other, encoder->deltas, count - 1);
         keep_better(&best, &other);
         plan_line(other, encoder->scaled, count);
@@ -370,10 +373,7 @@ static void append_plan(const struct plan *plan, uint64_t divisor, unsigned cont
 
 static bool is_constant(const uint64_t *items, size_t count)
 {
-    for (size_t i = 1; i < count; i++)
-        if (items[i] != items[0])
-            return false;
-    return true;
+    return count < 2 || memcmp(items, items + 1, (count - 1) * sizeof *items) == 0;
 }
 
 /* A pattern as its difference to the one before, which may be the same. */
@@ -474,6 +474,9 @@ static bool to_decimals(struct encoder *encoder, const uint64_t *values, size_t 
     encoder->patch_count = 0;
     while (proven < count) {
         int64_t number;
+        proven += tsdb_pack_decimals(values + proven, count - proven, exponent, ret + proven);
+        if (proven == count)
+            break;
         double value = tw_double_from_bits(values[proven]);
         if (to_decimal(value, exponent, &number)) {
             ret[proven++] = (uint64_t)number;
@@ -538,10 +541,10 @@ static void encode_patterns(struct encoder *encoder, const uint64_t *values, siz
                             struct tw_buf *ret)
 {
     uint64_t divisor;
-    const struct plan *plan = plan_integers(encoder, values, count, &divisor);
+    const struct plan *plan = plan_integers(encoder, values, count, true, &divisor);
     struct dictionary dictionary;
-    if (find_patterns(&dictionary, values, count) && dictionary.bytes < plan_bytes(plan, divisor) &&
-        dictionary.bytes < xor_bytes(values, count))
+    if (count >= SHORT_ITEMS && find_patterns(&dictionary, values, count) &&
+        dictionary.bytes < plan_bytes(plan, divisor) && dictionary.bytes < xor_bytes(values, count))
         append_dictionary(&dictionary, count, ret);
     else
         append_xor_or_plan(plan, divisor, EXPONENT_BITS << CONTROL_EXPONENT_SHIFT, values, count,
@@ -561,15 +564,15 @@ static void encode_values_chunk(struct encoder *encoder, const uint64_t *values,
         encode_patterns(encoder, values, count, ret);
         return;
     }
-    const struct plan *plan = plan_integers(encoder, encoder->items, count, &divisor);
+    const struct plan *plan = plan_integers(encoder, encoder->items, count, false, &divisor);
     size_t bytes = plan_bytes(plan, divisor) + encoder->patch_count * PATCH_BYTES;
     if (bytes > count * HARDLY_DECIMAL_BYTES) {
-        plan = plan_integers(encoder, values, count, &divisor);
+        plan = plan_integers(encoder, values, count, true, &divisor);
         if (plan_bytes(plan, divisor) <= bytes) {
             encode_patterns(encoder, values, count, ret);
             return;
         }
-        plan = plan_integers(encoder, encoder->items, count, &divisor);
+        plan = plan_integers(encoder, encoder->items, count, false, &divisor);
     }
     struct dictionary dictionary;
     if (count >= SHORT_ITEMS && bytes > SMALL_BYTES && find_patterns(&dictionary, values, count) &&
@@ -602,7 +605,7 @@ void tsdb_codec_encode_times(const int64_t *times, size_t count, struct tw_buf *
             append_constant(items[0], ret);
             continue;
         }
-        const struct plan *plan = plan_integers(&encoder, items, chunk, &divisor);
+        const struct plan *plan = plan_integers(&encoder, items, chunk, false, &divisor);
         append_xor_or_plan(plan, divisor, 0, items, chunk, ret);
     }
 }

@@ -24,6 +24,7 @@ endif
 	%D%/flusher.c %D%/flusher.h \
 	%D%/group.c \
 	%D%/head.c %D%/head.h \
+	%D%/pack.c %D%/pack.h \
 	%D%/head_chunk.c %D%/head_chunk.h \
 	%D%/head_memory.c %D%/head_memory.h \
 	%D%/head_tail.c %D%/head_tail.h \

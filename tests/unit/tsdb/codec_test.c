@@ -9,6 +9,7 @@
 #include "base/number.h"
 #include "tests/lib/unit.h"
 #include "tsdb/codec.h"
+#include "tsdb/pack.h"
 #include "tsdb/unpack.h"
 
 static uint64_t seed = 88172645463325252u;
@@ -346,6 +347,77 @@ START_TEST(sums_are_what_they_are_said_to_be)
 }
 END_TEST
 
+static uint64_t draw_divisor(void)
+{
+    uint64_t divisor = next_random() >> next_random() % 64;
+    return divisor ? divisor : 1;
+}
+
+START_TEST(divisors_are_found_and_divided_by)
+{
+    enum { MAX = 40 };
+    for (int turn = 0; turn < 20000; turn++) {
+        uint64_t items[MAX], wanted = 0, divisor = draw_divisor();
+        size_t count = 1 + next_random() % MAX;
+        uint16_t widths[65], wanted_widths[65] = {0};
+        for (size_t i = 0; i < count; i++) {
+            uint64_t times = (UINT64_C(1) << 63) / divisor;
+            int64_t item = (int64_t)(divisor * (next_random() % (times + 1) >> next_random() % 64));
+            items[i] = next_random() % 2 ? 0 - (uint64_t)item : (uint64_t)item;
+            uint64_t one = (int64_t)items[i] < 0 ? 0 - items[i] : items[i];
+            while (one != 0) {
+                uint64_t rest = wanted % one;
+                wanted = one;
+                one = rest;
+            }
+            unsigned width = 0;
+            while (width < 64 && items[i] >> width)
+                width++;
+            wanted_widths[width]++;
+        }
+        tsdb_pack_widths(items, count, widths);
+        ck_assert_mem_eq(widths, wanted_widths, sizeof widths);
+        ck_assert_uint_eq(tsdb_pack_divisor(items, count), wanted);
+        if (wanted == 0 || wanted > INT64_MAX)
+            continue;
+        uint64_t divided[MAX];
+        memcpy(divided, items, sizeof items);
+        tsdb_pack_divide(divided, count, wanted);
+        for (size_t i = 0; i < count; i++)
+            ck_assert_int_eq((int64_t)divided[i], (int64_t)items[i] / (int64_t)wanted);
+    }
+}
+END_TEST
+
+START_TEST(decimals_are_exact)
+{
+    enum { MAX = 50 };
+    static const double odd[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, 1e-310, 1e300, 0x1p51, 1e15};
+    for (int turn = 0; turn < 20000; turn++) {
+        uint64_t values[MAX], items[MAX];
+        size_t count = next_random() % (MAX + 1);
+        unsigned exponent = (unsigned)(next_random() % (TSDB_UNPACK_EXPONENT_MAX + 1));
+        double power = tsdb_unpack_powers[exponent];
+        for (size_t i = 0; i < count; i++) {
+            double value = (double)((int64_t)next_random() >> next_random() % 64) / power;
+            if (next_random() % 100 == 0)
+                value = odd[next_random() % (sizeof odd / sizeof *odd)];
+            values[i] = next_random() % 200 ? tw_double_bits(value) : next_random();
+        }
+        size_t done = tsdb_pack_decimals(values, count, exponent, items);
+        ck_assert_uint_le(done, count);
+        for (size_t i = 0; i < done; i++)
+            ck_assert_uint_eq(tw_double_bits((double)(int64_t)items[i] / power), values[i]);
+        if (done == count)
+            continue;
+        double next = tw_double_from_bits(values[done]), scaled = round(next * power);
+        ck_assert(!(fabs(scaled) < 0x1p51) || tw_double_bits(scaled / power) != values[done] ||
+                  fabs(scaled - next * power) == 0.5 ||
+                  tw_double_bits(next) == tw_double_bits(-0.0));
+    }
+}
+END_TEST
+
 int main(void)
 {
     const struct unit_case cases[] = {UNIT_CASE(values_come_back),
@@ -358,6 +430,8 @@ int main(void)
                                       UNIT_CASE(truncation_is_seen),
                                       UNIT_CASE(items_of_all_widths_are_unpacked),
                                       UNIT_CASE(sums_are_what_they_are_said_to_be),
+                                      UNIT_CASE(divisors_are_found_and_divided_by),
+                                      UNIT_CASE(decimals_are_exact),
                                       {0}};
     return unit_run("tsdb/codec", cases);
 }
