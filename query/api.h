@@ -7,6 +7,7 @@
  *   GET       /api/v1/label/:name/values       values; U__ escaped names
  *   GET       /api/v1/metadata                 types, helps and units, as pushed
  *   GET, POST /api/v1/query_exemplars          exemplars of the series that a query reads
+ *   POST      /api/v1/read                     remote read: samples or streamed chunks
  *   GET       /api/v1/status/buildinfo
  *   GET       /api/v1/features                 what is there and switched on
  *   GET       /federate                        newest samples as text
@@ -33,6 +34,8 @@ void query_api_route(struct tw_http_router *router, struct query_engine *engine)
 void query_api_names_route(struct tw_http_router *router, struct query_engine *engine);
 /* query_exemplars; the same (query/api_exemplars.c). */
 void query_api_exemplars_route(struct tw_http_router *router, struct query_engine *engine);
+/* remote read; the same (query/api_read.c). */
+void query_api_read_route(struct tw_http_router *router, struct query_engine *engine);
 /* "No limit" of times: all time, with room for a reader's look-back on either side. */
 #define QUERY_API_TIME_MIN_MS (INT64_MIN / 4)
 #define QUERY_API_TIME_MAX_MS (INT64_MAX / 4)

@@ -14,6 +14,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/api_features.c \
 	%D%/api_federate.c \
 	%D%/api_names.c \
+	%D%/api_read.c \
 	%D%/api_running.c \
 	%D%/arithmetic.c %D%/arithmetic.h \
 	%D%/ast.c %D%/ast.h \

@@ -64,6 +64,14 @@ EXTRA_DIST += %D%/fuzz/corpus/query_parser/aggregate.promql \
 	%D%/fuzz/corpus/query_parser/matching.promql %D%/fuzz/corpus/query_parser/numbers.promql \
 	%D%/fuzz/corpus/query_parser/strings.promql %D%/fuzz/corpus/query_parser/subquery.promql
 
+# Requests of remote read.
+check_PROGRAMS += %D%/fuzz/remote_read_fuzz
+TESTS += %D%/fuzz/remote_read.sh
+%C%_fuzz_remote_read_fuzz_SOURCES = %D%/fuzz/remote_read_fuzz.c
+%C%_fuzz_remote_read_fuzz_LDADD = wire/libwire.a base/libbase.a $(WIRE_LIBS) $(BASE_LIBS)
+dist_check_SCRIPTS += %D%/fuzz/remote_read.sh
+EXTRA_DIST += %D%/fuzz/corpus/remote_read
+
 # What the store reads from its files.
 if BUILD_SERVER
 check_PROGRAMS += %D%/fuzz/store_fuzz
@@ -83,6 +91,7 @@ dist_check_SCRIPTS += %D%/lint/layers.sh
 # End-to-end scripts; tests/run calls them.
 dist_noinst_DATA += %D%/e2e/command_line.py %D%/e2e/snapshot_restore.py
 dist_noinst_DATA += %D%/e2e/messages.py %D%/e2e/prometheus_exemplars.py
+dist_noinst_DATA += %D%/e2e/prometheus_reads.py
 dist_noinst_DATA += %D%/e2e/lib.py %D%/e2e/server_bad_input.py %D%/e2e/kill9.py \
 	%D%/e2e/prometheus_sends.py %D%/e2e/alertmanager_webhook.py %D%/e2e/ui.py \
 	%D%/e2e/ui_pages.mjs %D%/e2e/promql_diff.py

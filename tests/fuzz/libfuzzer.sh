@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Searches with libFuzzer under AddressSanitizer and UBSan, by hand: tests/fuzz/libfuzzer.sh NOUN SECONDS
-# NOUN is a tests/fuzz/NOUN_fuzz.c: store, remote_write, query_parser, histogram, histogram_chunk.
+# NOUN is a tests/fuzz/NOUN_fuzz.c: store, remote_write, remote_read, query_parser, histogram,
+# histogram_chunk.
 # Needs clang with its runtime (libclang-rt-14-dev). What it finds is left in build-fuzz/.
 set -eu
 noun=$1 seconds=${2:-60}

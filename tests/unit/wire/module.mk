@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 WIRE_UNIT_LDADD = $(UNIT_LIBS) wire/libwire.a base/libbase.a $(WIRE_LIBS) $(BASE_LIBS)
 
+UNIT_TESTS += %D%/remote_read_test
+%C%_remote_read_test_SOURCES = %D%/remote_read_test.c tests/lib/histograms.c tests/lib/histograms.h
+%C%_remote_read_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_remote_read_test_LDADD = $(WIRE_UNIT_LDADD)
 UNIT_TESTS += %D%/histogram_test %D%/labels_test %D%/snappy_test %D%/remote_write_test %D%/zstd_test
 %C%_labels_test_SOURCES = %D%/labels_test.c
 %C%_labels_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
