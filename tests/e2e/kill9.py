@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 under ingest, queries, flushes, deletions, rewrites and snapshots, again and again: every
-sample whose request was answered 204 is there, once and with its value, after each start; the folder
-verifies.
+"""kill -9 under ingest, queries, flushes, deletions, rewrites, downsampling, retention and snapshots,
+again and again: every sample whose request was answered 204 is there, once and with its value, after
+each start, what was downsampled included; the folder verifies.
 
     kill9.py [--kills N] [--seed S]      4 kills without it, 20 under TW_LONG=1
 """
 
 import argparse
 import http.client
+import json
 import random
 import threading
 import time
@@ -22,10 +23,28 @@ options = parser.parse_args()
 
 WRITERS = 3
 SERIES = 40
-CHECK_EVERY = 5 if options.kills > 20 else 1  # kills between two full comparisons
+CHECK_EVERY = 25 if options.kills > 100 else 5 if options.kills > 20 else 1  # kills between two full comparisons
 START_MS = int(time.time() * 1000) - 3600 * 1000
-LATE_MS = START_MS - 3 * 24 * 3600 * 1000  # the same again, in a day that is over
+DAY_MS = 24 * 3600 * 1000
+LATE_MS = START_MS - 3 * DAY_MS  # the same again, in a day that is over
+COARSE_MS = START_MS - 9 * DAY_MS  # one sample a step of downsampling, in a day that is downsampled
+COARSE_STEP_MS = 5 * 60 * 1000
 SPAN_S = 3700
+CONFIG = """
+storage:
+  retention_rules:
+    - {match: '{__name__="passing"}', keep: 2d}
+  downsampling:
+    - {after: 5d, step: 5m, match: '{__name__="coarse"}'}
+"""
+ARGUMENTS = ["--retention", "off", "--enable-admin-api"]
+
+
+COARSE_STEPS = 250  # of one series, then comes the next
+
+
+def coarse_ms(step):
+    return COARSE_MS // DAY_MS * DAY_MS + (step % COARSE_STEPS + 1) * COARSE_STEP_MS
 
 
 class Writer(threading.Thread):
@@ -36,11 +55,18 @@ class Writer(threading.Thread):
         self.server, self.number, self.step, self.acknowledged = server, number, step, step
         self.sent = step
 
+    def labels(self, name, i):
+        return {"__name__": name, "writer": str(self.number), "series": str(i)}
+
     def body(self, step):
-        return lib.encode_write([
-            ({"__name__": "killed", "writer": str(self.number), "series": str(i)},
-             [(LATE_MS + step, float(step * 1000 - i)), (START_MS + step, float(step * 1000 + i))])
-            for i in range(SERIES)])
+        series = [(self.labels("killed", i), [(LATE_MS + step, float(step * 1000 - i)),
+                                              (START_MS + step, float(step * 1000 + i))])
+                  for i in range(SERIES)]
+        # What retention takes, and what is downsampled: a bucket each, of which there may be one only.
+        series.append((self.labels("passing", 0), [(LATE_MS + step, 1.0)]))
+        series.append((self.labels("coarse", step // COARSE_STEPS),
+                       [(coarse_ms(step), float(step))]))
+        return lib.encode_write(series)
 
     def run(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
@@ -68,6 +94,7 @@ class Noise(threading.Thread):
     def ask(self, what, method, target):
         answer = lib.request(self.server.port, method, target, timeout=10)
         self.counts[what, answer.status] = self.counts.get((what, answer.status), 0) + 1
+        return answer
 
     def run(self):
         number = 0
@@ -75,7 +102,8 @@ class Noise(threading.Thread):
             try:
                 choice = self.random.randrange(6)
                 if choice < 2:
-                    self.ask("query", "GET", "/api/v1/query?query=sum(count_over_time(killed[4d]))")
+                    self.ask("query", "GET", "/api/v1/query?query=sum(count_over_time(%s[10d]))" %
+                             ("killed", "coarse")[choice])
                 elif choice == 2:
                     self.ask("flush", "POST", "/api/v1/admin/tsdb/flush")
                 elif choice == 3:
@@ -86,8 +114,11 @@ class Noise(threading.Thread):
                 elif choice == 4:
                     self.ask("clean", "POST", "/api/v1/admin/tsdb/clean_tombstones")
                 else:
-                    self.ask("snapshot", "POST", "/api/v1/admin/tsdb/snapshot")
-            except (OSError, http.client.HTTPException, ValueError, AssertionError):
+                    answer = self.ask("snapshot", "POST", "/api/v1/admin/tsdb/snapshot")
+                    name = json.loads(answer.body)["data"]["name"]
+                    if self.random.randrange(2):  # some stay for the next ones
+                        self.ask("drop", "DELETE", "/api/v1/admin/tsdb/snapshots/" + name)
+            except (OSError, http.client.HTTPException, ValueError, KeyError, AssertionError):
                 return
 
 
@@ -109,6 +140,18 @@ def compare(server, writers):
                     wrong += 1
                 wrong += sum(1 for step, (_, value) in zip(steps, series["values"])
                              if float(value) != step * 1000 + sign * number)
+        # Of the downsampled ones, buckets of one sample each: as many as were written, and their sum.
+        expression = '%s(%s_over_time(coarse{writer="%d"}[1d]))'
+        end_s = (COARSE_MS // DAY_MS + 1) * DAY_MS / 1000
+        for function, least, most in (
+                ("count", writer.acknowledged, writer.sent),
+                ("sum", sum(range(1, writer.acknowledged + 1)), sum(range(1, writer.sent + 1)))):
+            result = server.query(expression % ("sum", function, writer.number), end_s)
+            got = float(result[0]["value"][1]) if result else 0
+            lost += got < least
+            wrong += got > most
+    if server.query("count(count_over_time(passing[9d]))"):
+        wrong += 1
     return lost, wrong
 
 
@@ -122,7 +165,7 @@ with lib.Run() as run:
     steps = [0] * WRITERS
     acknowledged, noises = 0, {}
     for turn in range(options.kills):
-        server = run.server(arguments=["--retention", "off", "--enable-admin-api"])
+        server = run.server(arguments=ARGUMENTS, config=CONFIG)
         writers = [Writer(server, i, steps[i]) for i in range(WRITERS)]
         noise = Noise(server, chance.random())
         for thread in [*writers, noise]:
@@ -137,7 +180,7 @@ with lib.Run() as run:
         fine, text = verify(lib.os.path.join(run.folder, "data")) if last else (True, "")
         lib.check("kill %d: the folder verifies" % (turn + 1), fine, text) if last else None
         begun = time.monotonic()
-        server = run.server(arguments=["--retention", "off", "--enable-admin-api"])
+        server = run.server(arguments=ARGUMENTS, config=CONFIG)
         took = time.monotonic() - begun
         acknowledged = sum(writer.acknowledged for writer in writers) * SERIES * 2
         if last:
