@@ -3,7 +3,8 @@
 # -rdynamic: LMDB's shared library is to find the test's open, write, fsync ... before libc's.
 TORTURE_LDADD = $(UNIT_LIBS) tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/libbase.a \
 	$(TSDB_LIBS) $(BASE_LIBS)
-TORTURE_DISK = %D%/disk.c %D%/disk.h %D%/workload.c %D%/workload.h
+TORTURE_DISK = %D%/disk.c %D%/disk.h %D%/workload.c %D%/workload.h \
+	tests/lib/histograms.c tests/lib/histograms.h
 
 if BUILD_SERVER
 UNIT_TESTS += %D%/kill_test %D%/fault_test %D%/power_cut_test

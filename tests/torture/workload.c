@@ -11,7 +11,9 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/number.h"
+#include "tests/lib/histograms.h"
 #include "tests/torture/disk.h"
 #include "tsdb/db.h"
 #include "tsdb/state.h"
@@ -28,13 +30,16 @@
 #define RETENTION_MS (2 * TSDB_DAY_MS)
 #define STATE_KEYS 4
 #define METRICS 5
+#define HISTOGRAM_EVERY 6 /* the last of so many series has native histograms */
+#define EXEMPLAR_SERIES 0 /* which no deletion takes */
+#define EXEMPLARS_MAX (ROUNDS * 2 + 2)
 #define NEVER SIZE_MAX
 
 /* One writing of a sample. */
 struct version {
     int series;
     int64_t time_ms;
-    uint64_t bits;
+    uint64_t bits;                     /* of a histogram the hash of its bytes */
     size_t order, begun, acknowledged; /* positions of the recording */
 };
 /* Of the state's transactions and of metadata: the n-th wrote n everywhere. */
@@ -54,10 +59,18 @@ struct erasure {
     struct step step;
 };
 
+/* The n-th has the value n. */
+struct exemplar {
+    int64_t time_ms;
+    struct step step;
+};
+
 static struct version *versions;
 static size_t version_count, version_capacity;
 static struct step state_steps[ROUNDS + 3], metadata_steps[ROUNDS + 3];
 static int state_count, metadata_count;
+static struct exemplar exemplars[EXEMPLARS_MAX];
+static int exemplar_count;
 static struct expiry expiries[4 * ROUNDS];
 static int expiry_count;
 static struct erasure erasures[ROUNDS];
@@ -92,8 +105,41 @@ static struct wire_labels labels_of(int series, struct wire_label *items)
     return (struct wire_labels){items, 3};
 }
 
+static bool has_histograms(int series)
+{
+    return series % HISTOGRAM_EVERY == HISTOGRAM_EVERY - 1;
+}
+
+/* By turns of one layout, so that steps are short, and of any; none that gives way to another at
+ * its time, as stale markers do. */
+static const struct wire_histogram *histogram_of(int64_t time_ms, size_t order,
+                                                 struct tw_arena *arena)
+{
+    struct histograms_random random = histograms_random(order);
+    const struct wire_histogram *histogram = histograms_next(&random, arena, time_ms);
+    return order % 3 > 0 || wire_histogram_is_stale(histogram)
+               ? histograms_plain(arena, time_ms, 10 + order, (double)order * 0.5)
+               : histogram;
+}
+
+static uint64_t histogram_bits(const struct wire_histogram *histogram)
+{
+    struct tw_buf bytes;
+    tw_buf_init(&bytes, (size_t)1 << 20);
+    wire_histogram_encode(histogram, &bytes);
+    uint64_t hash = tw_hash64(bytes.data, bytes.size);
+    tw_buf_fini(&bytes);
+    return hash;
+}
+
 static uint64_t bits_of(int series, int64_t time_ms, size_t order)
 {
+    if (has_histograms(series)) {
+        struct tw_arena *arena = tw_arena_new(4096);
+        uint64_t bits = histogram_bits(histogram_of(time_ms, order, arena));
+        tw_arena_free(arena);
+        return bits;
+    }
     switch ((series + order) % 9) {
     case 0:
         return UINT64_C(0x7ff8000000000000) + order; /* a payload of its own */
@@ -119,25 +165,85 @@ static void add_version(int series, int64_t time_ms, uint64_t bits)
     version_count++;
 }
 
-/* Writes all versions from `first` on in one request. */
+/* A stale marker is a number in any series. */
+static bool is_number(const struct version *version)
+{
+    return !has_histograms(version->series) || version->bits == TW_STALE_BITS;
+}
+
+static enum tw_code write_numbers(const struct version *items, size_t count, struct tw_err *err)
+{
+    struct tsdb_sample *samples = calloc(count + 1, sizeof *samples);
+    struct wire_label(*labels)[3] = calloc(count + 1, sizeof *labels);
+    TW_ASSERT(samples != NULL && labels != NULL);
+    size_t taken = 0;
+    for (size_t i = 0; i < count; i++)
+        if (is_number(&items[i])) {
+            samples[taken] =
+                (struct tsdb_sample){labels_of(items[i].series, labels[taken]), items[i].time_ms,
+                                     tw_double_from_bits(items[i].bits)};
+            taken++;
+        }
+    struct tw_context context;
+    tw_context_init(&context, tw_clock_system());
+    enum tw_code code = tsdb_append(tsdb_db_storage(db), &context, samples, taken, err);
+    free(samples);
+    free(labels);
+    return code;
+}
+
+static enum tw_code write_histograms(const struct version *items, size_t count, struct tw_err *err)
+{
+    struct tsdb_histogram_sample *samples = calloc(count + 1, sizeof *samples);
+    struct wire_label(*labels)[3] = calloc(count + 1, sizeof *labels);
+    struct tw_arena *arena = tw_arena_new(65536);
+    TW_ASSERT(samples != NULL && labels != NULL);
+    size_t taken = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!is_number(&items[i])) {
+            samples[taken] = (struct tsdb_histogram_sample){
+                labels_of(items[i].series, labels[taken]),
+                histogram_of(items[i].time_ms, items[i].order, arena)};
+            taken++;
+        }
+    struct tw_context context;
+    tw_context_init(&context, tw_clock_system());
+    enum tw_code code =
+        taken == 0 ? TW_OK
+                   : tsdb_append_histograms(tsdb_db_storage(db), &context, samples, taken, err);
+    tw_arena_free(arena);
+    free(samples);
+    free(labels);
+    return code;
+}
+
+/* Writes all versions from `first` on: the numbers in one request, the histograms in another. */
 static enum tw_code write_versions(size_t first, struct tw_err *err)
 {
     size_t count = version_count - first;
-    struct tsdb_sample *samples = calloc(count, sizeof *samples);
-    struct wire_label(*items)[3] = calloc(count, sizeof *items);
-    TW_ASSERT(samples != NULL && items != NULL);
-    for (size_t i = 0; i < count; i++)
-        samples[i] = (struct tsdb_sample){labels_of(versions[first + i].series, items[i]),
-                                          versions[first + i].time_ms,
-                                          tw_double_from_bits(versions[first + i].bits)};
+    struct tw_err other;
+    enum tw_code numbers = write_numbers(versions + first, count, err);
+    enum tw_code histograms = write_histograms(versions + first, count, numbers ? &other : err);
+    for (size_t i = first; i < version_count; i++)
+        if ((is_number(&versions[i]) ? numbers : histograms) == TW_OK)
+            versions[i].acknowledged = disk_position();
+    return numbers ? numbers : histograms;
+}
+
+static enum tw_code write_exemplar(struct tw_err *err)
+{
+    int number = exemplar_count++;
+    TW_ASSERT(number < EXEMPLARS_MAX);
+    struct exemplar *exemplar = &exemplars[number];
+    *exemplar = (struct exemplar){tw_clock_wall_ms(wall) + number, {disk_position(), NEVER}};
+    struct wire_label labels[3], trace = {TW_STR("trace_id"), TW_STR("0af7651916cd43dd8448eb21")};
+    struct tsdb_exemplar_sample sample = {labels_of(EXEMPLAR_SERIES, labels),
+                                          {{&trace, 1}, number, exemplar->time_ms}};
     struct tw_context context;
     tw_context_init(&context, tw_clock_system());
-    enum tw_code code = tsdb_append(tsdb_db_storage(db), &context, samples, count, err);
+    enum tw_code code = tsdb_append_exemplars(tsdb_db_storage(db), &context, &sample, 1, err);
     if (code == TW_OK)
-        for (size_t i = first; i < version_count; i++)
-            versions[i].acknowledged = disk_position();
-    free(samples);
-    free(items);
+        exemplar->step.acknowledged = disk_position();
     return code;
 }
 
@@ -259,11 +365,13 @@ static void script(void)
             (void)(write_batch(round, batch, &err) == TW_OK);
         (void)(write_state(&err) == TW_OK);
         (void)(write_metadata(&err) == TW_OK);
+        (void)(write_exemplar(&err) == TW_OK);
         if (round % 2 == 1)
             (void)(tsdb_db_flush(db, &err) == TW_OK);
         if (round % 3 == 1)
             (void)(erase(round, &err) == TW_OK);
         (void)(write_batch(round, BATCHES, &err) == TW_OK);
+        (void)(write_exemplar(&err) == TW_OK);
         tw_clock_manual_advance(wall, ROUND_MS);
         (void)(keep(&err) == TW_OK);
         if (round % 4 == 2)
@@ -285,6 +393,8 @@ static bool recovers(char *why)
         return fail(why, "takes no state after the failure is over: %s", err.message);
     if (write_metadata(&err) != TW_OK)
         return fail(why, "takes no metadata after the failure is over: %s", err.message);
+    if (write_exemplar(&err) != TW_OK)
+        return fail(why, "takes no exemplar after the failure is over: %s", err.message);
     if (tsdb_db_flush(db, &err) != TW_OK)
         return fail(why, "cannot flush after the failure is over: %s", err.message);
     return true;
@@ -303,7 +413,7 @@ static int compare_versions(const void *a, const void *b)
 static void forget(void)
 {
     version_count = 0;
-    state_count = metadata_count = expiry_count = erasure_count = 0;
+    state_count = metadata_count = exemplar_count = expiry_count = erasure_count = 0;
 }
 
 static void set_paths(const char *folder)
@@ -438,7 +548,8 @@ static bool check_series(struct tsdb_cursor *cursor, int series, size_t position
             return skip_to(&at, series, INT64_MAX, position, why);
         for (size_t i = 0; i < column.count; i++) {
             int64_t time_ms = column.times_ms[i];
-            uint64_t bits = tw_double_bits(column.values[i]);
+            uint64_t bits = column.kind == TSDB_KIND_FLOAT ? tw_double_bits(column.values[i])
+                                                           : histogram_bits(column.histograms[i]);
             if (!skip_to(&at, series, time_ms, position, why))
                 return false;
             size_t limit = at;
@@ -558,10 +669,55 @@ static bool check_metadata(size_t position, char *why)
     return fine;
 }
 
+/* Those that are there, and that none is missing. */
+static bool judge_exemplars(const struct tsdb_exemplars *found, size_t position, char *why)
+{
+    bool seen[EXEMPLARS_MAX] = {false};
+    for (size_t i = 0; found && i < found->count; i++) {
+        const struct wire_exemplar *item = &found->items[i];
+        int number = (int)item->value;
+        if (number < 0 || number >= exemplar_count || seen[number] ||
+            item->time_ms != exemplars[number].time_ms || item->labels.count != 1 ||
+            exemplars[number].step.begun > position)
+            return fail(why, "exemplar %g at %lld was never written, or is there twice",
+                        item->value, (long long)item->time_ms);
+        seen[number] = true;
+    }
+    for (int i = 0; i < exemplar_count; i++)
+        if (!seen[i] && exemplars[i].step.acknowledged != NEVER &&
+            exemplars[i].step.acknowledged <= position &&
+            exemplars[i].time_ms >= expired_before(position))
+            return fail(why, "exemplar %d: acknowledged and not there", i);
+    return true;
+}
+
+static bool check_exemplars(size_t position, char *why)
+{
+    struct tw_err err;
+    struct tw_context context;
+    tw_context_init(&context, tw_clock_system());
+    struct tsdb_matcher matcher = {
+        .op = TSDB_MATCH_EQUAL, .name = TW_STR("series"), .value = TW_STR("0")};
+    struct tsdb_selector selector = {&matcher, 1};
+    struct tw_arena *arena = tw_arena_new(65536);
+    struct tsdb_exemplars *found;
+    size_t count;
+    bool fine;
+    if (tsdb_exemplars_select(tsdb_db_storage(db), &context, &selector, 1, INT64_MIN, INT64_MAX,
+                              arena, &found, &count, &err) != TW_OK)
+        fine = fail(why, "cannot read exemplars: %s", err.message);
+    else if (count > 1)
+        fine = fail(why, "exemplars of %zu series, where one has some", count);
+    else
+        fine = judge_exemplars(count ? found : NULL, position, why);
+    tw_arena_free(arena);
+    return fine;
+}
+
 static bool check_parts(size_t position, char *why)
 {
     return check_samples(position, why) && check_state(position, why) &&
-           check_metadata(position, why);
+           check_metadata(position, why) && check_exemplars(position, why);
 }
 
 /* A folder that has nothing yet is fine. */

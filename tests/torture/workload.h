@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * workload: a script of everything that a store is asked to do (ingest, new series, late and
- * overwritten samples, deletions, metadata, state, flush, rewriting, retention, reopening), and the
+ * workload: a script of everything that a store is asked to do (ingest, new series, native
+ * histograms, exemplars, late and overwritten samples, deletions, metadata, state, flush, rewriting, retention, reopening), and the
  * knowledge of what was acknowledged when. The store lies in FOLDER/data, the state in
  * FOLDER/data/state.
  *
@@ -13,7 +13,7 @@
  *   - what an acknowledged deletion took is gone;
  *   - nothing is there that was never written;
  *   - a transaction of the state is there as a whole or not at all, and when acknowledged, it is;
- *   - acknowledged metadata is there;
+ *   - acknowledged metadata is there, and acknowledged exemplars;
  *   - verify (tsdb/verify.h) finds nothing, before and after the folder was opened.
  */
 #ifndef TW_TESTS_TORTURE_WORKLOAD_H
