@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `tidewatch verify`: whether the store in a folder is whole, and what can still be read of it;
- * with --salvage, a new store of that.
+ * `tidewatch verify`: whether the store in a folder, or of a running server, is whole, and what can
+ * still be read of it; with --salvage, a new store of that.
  */
 #include "config.h"
 
@@ -12,26 +12,34 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "daemon/cli.h"
+#include "daemon/cli_client.h"
 #include "tsdb/verify.h"
 
-static const char *salvage_to;
+static const char *salvage_to, *server;
 static bool as_json, quiet, salvage;
+static int answered = CLI_OK; /* what a server's report says */
 
 static const struct cli_option options[] = {
     {.name = "salvage", .flag = &salvage, .help = "copy all that is readable to a new folder"},
     {.name = "to", .value = &salvage_to, .shown = "FOLDER", .help = "the new folder"},
+    {.name = "server",
+     .letter = 's',
+     .value = &server,
+     .shown = "URL",
+     .help = "the store of a running server, with --enable-admin-api; no FOLDER then"},
     {.name = "json", .flag = &as_json, .help = "the report as JSON"},
     {.name = "quiet", .letter = 'q', .flag = &quiet, .help = "no progress, damaged files only"},
 };
 
 static const struct cli_command command = {
     .name = "verify",
-    .arguments = "FOLDER",
+    .arguments = "[FOLDER]",
     .help =
         "Checks the store in a data folder that no server has open: every page and checksum of "
         "every\nfile, and that strings, series, postings, blocks, columns and runs agree. Says "
         "what is damaged\nand what can still be read. Nothing is changed.\n\n"
+        "With --server URL, asks a running server to look at its own store; writes and queries go "
+        "on.\n\n"
         "With --salvage --to NEWFOLDER, makes a new store of everything that can be read.\n\n"
         "Exit status: 0 all is whole, 1 something is damaged, 2 wrong use, no store, or in use.",
     .options = options,
@@ -92,51 +100,46 @@ static void print_text(const struct tsdb_verify_report *report)
            report->count, report->damaged, report->samples, report->exemplars, report->bytes);
 }
 
-static void write_file(struct tw_json_writer *json, const struct tsdb_verify_file *file)
-{
-    tw_json_begin_object(json);
-    tw_json_member_cstr(json, "path", file->path);
-    tw_json_member_cstr(json, "kind", tsdb_verify_kind_text(file->kind));
-    tw_json_member_bool(json, "damaged", file->finding_count > 0);
-    tw_json_member_int(json, "bytes", (int64_t)file->bytes);
-    tw_json_member_int(json, "values", (int64_t)file->values);
-    tw_json_member_int(json, "series", (int64_t)file->series);
-    tw_json_member_int(json, "samples", (int64_t)file->samples);
-    tw_json_member_int(json, "exemplars", (int64_t)file->exemplars);
-    if (file->samples > 0) {
-        tw_json_member_int(json, "firstMs", file->first_ms);
-        tw_json_member_int(json, "lastMs", file->last_ms);
-    }
-    tw_json_member_int(json, "findingCount", (int64_t)file->finding_count);
-    tw_json_key(json, TW_STR("findings"));
-    tw_json_begin_array(json);
-    for (uint64_t i = 0; i < file->finding_count && i < TSDB_VERIFY_FINDINGS_MAX; i++)
-        tw_json_write_cstr(json, file->findings[i]);
-    tw_json_end_array(json);
-    tw_json_end_object(json);
-}
-
 static void print_json(const struct tsdb_verify_report *report)
 {
     struct tw_buf out;
     struct tw_json_writer json;
     tw_buf_init(&out, OUT_BYTES_MAX);
     tw_json_writer_init(&json, &out);
-    tw_json_begin_object(&json);
-    tw_json_member_int(&json, "fileCount", (int64_t)report->count);
-    tw_json_member_int(&json, "damagedCount", (int64_t)report->damaged);
-    tw_json_member_int(&json, "samples", (int64_t)report->samples);
-    tw_json_member_int(&json, "exemplars", (int64_t)report->exemplars);
-    tw_json_member_int(&json, "bytes", (int64_t)report->bytes);
-    tw_json_key(&json, TW_STR("files"));
-    tw_json_begin_array(&json);
-    for (size_t i = 0; i < report->count; i++)
-        write_file(&json, &report->files[i]);
-    tw_json_end_array(&json);
-    tw_json_end_object(&json);
+    tsdb_verify_report_write(report, &json);
     tw_buf_append_char(&out, '\n');
     fwrite(out.data, 1, out.size, stdout);
     tw_buf_fini(&out);
+}
+
+static void print_report(const struct tsdb_verify_report *report)
+{
+    if (as_json)
+        print_json(report);
+    else
+        print_text(report);
+}
+
+static void show_answer(const struct tw_json *data)
+{
+    struct tsdb_verify_report report;
+    struct tw_err err;
+    if (tsdb_verify_report_read(data, &report, &err) != TW_OK) {
+        answered = cli_fail(&command, CLI_USAGE, "%s", err.message);
+        return;
+    }
+    print_report(&report);
+    answered = report.damaged ? CLI_FAILED : CLI_OK;
+    tsdb_verify_report_fini(&report);
+}
+
+/* What could not be looked at is not said to be damaged: another status. */
+static int verify_server(void)
+{
+    return cli_ask(&command, server, TW_HTTP_POST, "/api/v1/admin/tsdb/verify", false,
+                   show_answer) == CLI_OK
+               ? answered
+               : CLI_USAGE;
 }
 
 int cli_verify(int argc, char **argv)
@@ -144,8 +147,14 @@ int cli_verify(int argc, char **argv)
     int count, status;
     if (!cli_parse(&command, argc, argv, &count, &status))
         return status;
+    if (server && (count != 0 || salvage || salvage_to))
+        return cli_fail(&command, CLI_USAGE,
+                        "a server looks at its own store: no FOLDER, no --salvage");
+    if (server)
+        return verify_server();
     if (count != 1)
-        return cli_fail(&command, CLI_USAGE, "which folder? see tidewatch verify --help");
+        return cli_fail(&command, CLI_USAGE,
+                        "which folder, or which --server? see tidewatch verify --help");
     if (salvage != (salvage_to != NULL))
         return cli_fail(&command, CLI_USAGE, "--salvage and --to FOLDER belong together");
     struct tsdb_verify_options verify = {.folder = argv[1],
@@ -156,10 +165,7 @@ int cli_verify(int argc, char **argv)
                                 : tsdb_verify_run(&verify, &report, &err);
     if (code != TW_OK)
         return cli_fail(&command, CLI_USAGE, "%s", err.message);
-    if (as_json)
-        print_json(&report);
-    else
-        print_text(&report);
+    print_report(&report);
     if (salvage && !as_json)
         printf("salvaged into '%s': check it, then start the server with --data %s\n", salvage_to,
                salvage_to);

@@ -6,6 +6,7 @@
 #include "base/duration.h"
 #include "base/json.h"
 #include "tsdb/snapshot.h"
+#include "tsdb/verify_live.h"
 
 static enum tw_http_verdict refuse(struct tw_http_exchange *exchange, const struct tw_err *err)
 {
@@ -190,6 +191,23 @@ static enum tw_http_verdict compact(void *user, struct tw_http_exchange *exchang
     return TW_HTTP_DONE;
 }
 
+static enum tw_http_verdict verify(void *user, struct tw_http_exchange *exchange)
+{
+    const struct tsdb_admin *admin = user;
+    struct tsdb_verify_report report;
+    struct tw_json_writer json;
+    struct tw_err err;
+    if (!admin->enabled)
+        return refuse_disabled(exchange);
+    if (tsdb_verify_live_run(admin->db, admin->state, &exchange->context, &report, &err) != TW_OK)
+        return refuse(exchange, &err);
+    begin_answer(exchange, &json);
+    tsdb_verify_report_write(&report, &json);
+    tw_json_end_object(&json);
+    tsdb_verify_report_fini(&report);
+    return TW_HTTP_DONE;
+}
+
 void tsdb_admin_route(struct tw_http_router *router, struct tsdb_admin *admin)
 {
     tw_http_route(router, TW_HTTP_POST | TW_HTTP_PUT, "/api/v1/admin/tsdb/delete_series",
@@ -204,4 +222,6 @@ void tsdb_admin_route(struct tw_http_router *router, struct tsdb_admin *admin)
                   remove_snapshot, admin);
     tw_http_route(router, TW_HTTP_POST | TW_HTTP_PUT, "/api/v1/admin/tsdb/compact", TW_HTTP_WORKER,
                   compact, admin);
+    tw_http_route(router, TW_HTTP_POST | TW_HTTP_PUT, "/api/v1/admin/tsdb/verify", TW_HTTP_WORKER,
+                  verify, admin);
 }

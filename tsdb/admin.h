@@ -8,6 +8,7 @@
  *   POST|PUT /api/v1/admin/tsdb/snapshot?skip_head=true   {"name": ..., "bytes": ...}
  *   GET      /api/v1/admin/tsdb/snapshots, DELETE /api/v1/admin/tsdb/snapshots/NAME
  *   POST|PUT /api/v1/admin/tsdb/compact   {"bytesBefore": ..., "bytesAfter": ...}
+ *   POST|PUT /api/v1/admin/tsdb/verify    the report of verify_live.h
  *
  * All answer 503 (unavailable, "admin APIs disabled") unless they were enabled.
  *

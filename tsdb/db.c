@@ -12,6 +12,7 @@
 #include "tsdb/codec.h"
 #include "tsdb/db_int.h"
 #include "tsdb/partition_cache.h"
+#include "tsdb/verify_live.h"
 
 #define DB_MAGIC 0x7e5ddb01u
 #define FLUSH_INTERVAL_MS (INT64_C(30) * 60 * 1000)
@@ -437,6 +438,8 @@ static enum tw_code open_parts(struct tsdb_db *db, struct tw_err *err)
         code = tw_file_lock(db->folder, "LOCK", &db->lock_fd, err);
     if (code == TW_OK)
         code = make_folders(db, err);
+    if (code == TW_OK)
+        code = tsdb_verify_live_clean(db, err);
     if (code == TW_OK) {
         char *path = tw_file_join(db->folder, "default/catalog.mdb");
         code = tsdb_catalog_open(path, &db->catalog, err);

@@ -161,6 +161,7 @@ struct tsdb_db {
     struct tw_cond renew;          /* with lock: something is due, or the end */
     atomic_bool renewal_ends;
     struct tsdb_room room;
+    atomic_bool verifying;         /* verify_live.c */
     atomic_ullong rewriting_bytes; /* that the rewrite under way may write */
     struct tw_thread committer, keeper, renewal;
 };

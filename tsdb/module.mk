@@ -74,7 +74,9 @@ endif
 %C%_libtsdb_a_SOURCES += \
 	%D%/salvage.c \
 	%D%/verify.c %D%/verify.h %D%/verify_int.h \
+	%D%/verify_live.c %D%/verify_live.h \
 	%D%/verify_partition.c \
+	%D%/verify_report.c \
 	%D%/verify_segment.c
 %C%_libtsdb_a_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
 

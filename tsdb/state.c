@@ -96,6 +96,11 @@ enum tw_code tsdb_state_copy(struct tsdb_state *state, const char *folder, struc
     return code == TW_OK ? tw_file_sync_folder(folder, err) : code;
 }
 
+struct tsdb_env *tsdb_state_env(struct tsdb_state *state)
+{
+    return state->env;
+}
+
 enum tw_code tsdb_state_begin(struct tsdb_state *state, bool write, struct tsdb_state_txn **ret_txn,
                               struct tw_err *err)
 {

@@ -39,6 +39,9 @@ struct tsdb_state *tsdb_state_close(struct tsdb_state *state); /* returns NULL *
 TW_MUST_CHECK enum tw_code tsdb_state_copy(struct tsdb_state *state, const char *folder,
                                            struct tw_err *err);
 
+/* For copying it elsewhere. */
+struct tsdb_env *tsdb_state_env(struct tsdb_state *state);
+
 TW_MUST_CHECK enum tw_code tsdb_state_begin(struct tsdb_state *state, bool write,
                                             struct tsdb_state_txn **ret_txn, struct tw_err *err);
 /* Durable when it returns TW_OK; the transaction is over either way. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,12 +27,6 @@
 
 #define STATE_FOLDER "state"
 #define FILES_MAX 100000
-
-const char *tsdb_verify_kind_text(enum tsdb_verify_kind kind)
-{
-    static const char *const texts[] = {"segment", "partition", "catalog", "state", "exemplars"};
-    return texts[kind];
-}
 
 void tsdb_verify_find(struct tsdb_verify_file *file, const char *format, ...)
 {
@@ -189,6 +184,8 @@ void tsdb_verify_in_child(bool in_process, struct tsdb_verify_file *file, tsdb_v
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
+        (void)!prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing of it outlives a server that ends */
+        (void)!nice(10);
         job(user, shared);
         _exit(0);
     }
@@ -209,11 +206,7 @@ void tsdb_verify_in_child(bool in_process, struct tsdb_verify_file *file, tsdb_v
 static void add_file(struct tsdb_verify_report *report, const char *folder, const char *below,
                      const char *name, enum tsdb_verify_kind kind)
 {
-    report->files = realloc(report->files, (report->count + 1) * sizeof *report->files);
-    TW_ASSERT(report->files != NULL);
-    struct tsdb_verify_file *file = &report->files[report->count++];
-    *file = (struct tsdb_verify_file){.kind = kind};
-    snprintf(file->path, sizeof file->path, "%s/%s", below, name);
+    struct tsdb_verify_file *file = tsdb_verify_report_add(report, kind, below, name);
     char *path = tw_file_join(folder, file->path);
     struct stat status;
     if (stat(path, &status) == 0)
@@ -306,17 +299,6 @@ void tsdb_verify_close(struct tsdb_verify_store *store)
     *store = (struct tsdb_verify_store){-1, -1};
 }
 
-void tsdb_verify_sum(struct tsdb_verify_report *report)
-{
-    for (size_t i = 0; i < report->count; i++) {
-        report->damaged += report->files[i].finding_count > 0;
-        report->bytes += report->files[i].bytes;
-        report->series += report->files[i].series;
-        report->samples += report->files[i].samples;
-        report->exemplars += report->files[i].exemplars;
-    }
-}
-
 static void verify_job(void *folder, struct tsdb_verify_file *file)
 {
     tsdb_verify_file(folder, file);
@@ -338,10 +320,4 @@ enum tw_code tsdb_verify_run(const struct tsdb_verify_options *options,
     tsdb_verify_sum(ret);
     tsdb_verify_close(&store);
     return TW_OK;
-}
-
-void tsdb_verify_report_fini(struct tsdb_verify_report *report)
-{
-    free(report->files);
-    *report = (struct tsdb_verify_report){.files = NULL};
 }

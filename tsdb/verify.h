@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/json.h"
 
 #define TSDB_VERIFY_PATH_BYTES 256
 #define TSDB_VERIFY_FINDINGS_MAX 16
@@ -72,6 +73,11 @@ struct tsdb_verify_options {
 TW_MUST_CHECK enum tw_code tsdb_verify_run(const struct tsdb_verify_options *options,
                                            struct tsdb_verify_report *ret, struct tw_err *err);
 void tsdb_verify_report_fini(struct tsdb_verify_report *report);
+/* As JSON, and back; what is read is made of what another process said, so it is checked. */
+void tsdb_verify_report_write(const struct tsdb_verify_report *report, struct tw_json_writer *json);
+TW_MUST_CHECK enum tw_code tsdb_verify_report_read(const struct tw_json *json,
+                                                   struct tsdb_verify_report *ret,
+                                                   struct tw_err *err);
 
 /* Makes the store `to` (missing or empty) of all that is readable in the folder: whole files as
  * they are, samples of damaged ones and of the log sample by sample. The report is of the folder:

@@ -45,6 +45,10 @@ TW_MUST_CHECK enum tw_code tsdb_verify_open(const char *folder, struct tsdb_veri
 void tsdb_verify_close(struct tsdb_verify_store *store);
 /* One file, in this process. */
 void tsdb_verify_file(const char *folder, struct tsdb_verify_file *file);
+/* An empty entry behind the others; the path is below/name. */
+struct tsdb_verify_file *tsdb_verify_report_add(struct tsdb_verify_report *report,
+                                                enum tsdb_verify_kind kind, const char *below,
+                                                const char *name);
 void tsdb_verify_sum(struct tsdb_verify_report *report);
 /* Runs the function on the file in a child (or here), in memory shared with it. A child that dies
  * is a finding. */

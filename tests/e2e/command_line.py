@@ -3,6 +3,7 @@
 """The command line program: what it prints and how it exits, as promtool's users expect."""
 
 import json
+import threading
 import time
 
 import lib
@@ -71,6 +72,56 @@ def check(run):
     runs("check which file", 2, "check", "rules")
 
 
+def damage(path):
+    """A bit of each checksum, on pages in use and on others."""
+    with open(path, "r+b") as file:
+        content = file.read()
+        at = content.find(b"TWv1", 8192)
+        while at >= 0:
+            file.seek(at + 8)
+            file.write(bytes([content[at + 8] ^ 1]))
+            at = content.find(b"TWv1", at + 4)
+
+
+def verify_running(run):
+    server = run.server(data="running", arguments=["--retention", "off", "--self-interval", "off",
+                                                   "--enable-admin-api"])
+    early = (NOW - 5 * 86400) * 1000
+    server.write([({"__name__": "m", "a": str(i)}, [(early + s * 1000, s + i / 7) for s in range(50)])
+                  for i in range(30)])
+    server.write([({"__name__": "m", "a": "late"}, [(NOW * 1000, 5.0)])])
+    ends, written = threading.Event(), []
+
+    def write():
+        while not ends.is_set():
+            server.write([({"__name__": "beside"}, [(NOW * 1000 + len(written), 1.0)])])
+            written.append(1)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    whole = runs("running, whole", 0, "verify", "--server", server.url)
+    ends.set()
+    writer.join()
+    lib.check_contains("running, whole: text", whole.stdout, "30 series, 1500 samples", "0 damaged",
+                       "state/state.mdb", "default/catalog.mdb")
+    lib.check("running: writes go on beside it", len(written) > 0)
+    report = json.loads(runs("running, json", 0, "verify", "-s", server.url, "--json").stdout)
+    lib.check_equal("running, json: what was written is in it", (report["damagedCount"], report["samples"]),
+                    (0, 1501 + len(written)))
+    partitions = [f["path"] for f in report["files"] if f["kind"] == "partition"]
+    damage(lib.os.path.join(run.path("running"), partitions[0]))
+    damaged = runs("running, damaged", 1, "verify", "--server=" + server.url, "--quiet")
+    lib.check_contains("running, damaged: names the file", damaged.stdout, "DAMAGED  " + partitions[0],
+                       "checksum mismatch", "1 damaged")
+    lib.check("running, damaged: the others are whole", partitions[1] not in damaged.stdout, damaged.stdout)
+    lib.check_equal("running, damaged: the server goes on", len(server.query("beside")), 1)
+    lib.check("running: nothing is left behind", not lib.os.path.exists(run.path("running/verify.tmp")))
+    runs("running, and a folder", 2, "verify", "--server", server.url, run.path("running"))
+    other = run.server(data="without", arguments=["--self-interval", "off"])
+    refused = runs("running, without --enable-admin-api", 2, "verify", "--server", other.url)
+    lib.check_contains("running, without --enable-admin-api: says so", refused.stderr, "--enable-admin-api")
+
+
 def verify(run):
     folder = run.path("verified")
     server = run.server(data="verified", arguments=["--retention", "off", "--self-interval", "off"])
@@ -90,13 +141,7 @@ def verify(run):
     partition = [f["path"] for f in report["files"] if f["kind"] == "partition"][0]
     segment = [f["path"] for f in report["files"] if f["kind"] == "segment" and f["samples"]][0]
     for name in (partition, segment):
-        with open(lib.os.path.join(folder, name), "r+b") as file:
-            content = file.read()
-            at = content.find(b"TWv1", 8192)
-            while at >= 0:  # a bit of each checksum, on pages in use and on others
-                file.seek(at + 8)
-                file.write(bytes([content[at + 8] ^ 1]))
-                at = content.find(b"TWv1", at + 4)
+        damage(lib.os.path.join(folder, name))
     damaged = runs("damaged", 1, "verify", folder)
     lib.check_contains("damaged: names the files", damaged.stdout, "DAMAGED  " + partition,
                        "DAMAGED  " + segment, "checksum mismatch", "readable: ")
@@ -118,4 +163,5 @@ with lib.Run() as run:
     query(run)
     check(run)
     verify(run)
+    verify_running(run)
 lib.done()
