@@ -51,12 +51,15 @@ dist_check_SCRIPTS += %D%/script/run.sh
 EXTRA_DIST += %D%/script/aggregation.test %D%/script/errors.test %D%/script/functions.test \
 	%D%/script/operators.test %D%/script/selectors.test
 
+# What fuzzers run instead of libFuzzer.
+FUZZ_REPLAY = %D%/fuzz/replay.c %D%/fuzz/replay.h
+
 # The query parser's fuzzer, as a replayer of its corpus.
 if BUILD_SERVER
 check_PROGRAMS += %D%/fuzz/query_parser_fuzz
 TESTS += %D%/fuzz/query_parser.sh
 endif
-%C%_fuzz_query_parser_fuzz_SOURCES = %D%/fuzz/query_parser_fuzz.c
+%C%_fuzz_query_parser_fuzz_SOURCES = %D%/fuzz/query_parser_fuzz.c $(FUZZ_REPLAY)
 %C%_fuzz_query_parser_fuzz_LDADD = query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
 	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 dist_check_SCRIPTS += %D%/fuzz/query_parser.sh
@@ -77,12 +80,28 @@ if BUILD_SERVER
 check_PROGRAMS += %D%/fuzz/store_fuzz
 TESTS += %D%/fuzz/store.sh
 endif
-%C%_fuzz_store_fuzz_SOURCES = %D%/fuzz/store_fuzz.c
+%C%_fuzz_store_fuzz_SOURCES = %D%/fuzz/store_fuzz.c $(FUZZ_REPLAY)
 %C%_fuzz_store_fuzz_LDADD = tsdb/libtsdb.a wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) \
 	$(BASE_LIBS)
 dist_check_SCRIPTS += %D%/fuzz/store.sh
 dist_noinst_SCRIPTS = %D%/fuzz/libfuzzer.sh
 EXTRA_DIST += %D%/fuzz/corpus/store
+
+# Request bodies, pages of the store, texts: each a program that replays its corpus.
+if BUILD_SERVER
+check_PROGRAMS += %D%/fuzz/body_fuzz %D%/fuzz/page_fuzz %D%/fuzz/text_fuzz
+TESTS += %D%/fuzz/corpora.sh
+endif
+%C%_fuzz_body_fuzz_SOURCES = %D%/fuzz/body_fuzz.c $(FUZZ_REPLAY) \
+	%D%/fuzz/histogram_chunk_fuzz.c %D%/fuzz/histogram_chunk_fuzz.h %D%/fuzz/histogram_fuzz.c \
+	%D%/fuzz/histogram_fuzz.h %D%/fuzz/remote_write_fuzz.c %D%/fuzz/remote_write_fuzz.h
+%C%_fuzz_body_fuzz_LDADD = $(%C%_fuzz_store_fuzz_LDADD)
+%C%_fuzz_page_fuzz_SOURCES = %D%/fuzz/page_fuzz.c $(FUZZ_REPLAY)
+%C%_fuzz_page_fuzz_LDADD = $(%C%_fuzz_store_fuzz_LDADD)
+%C%_fuzz_text_fuzz_SOURCES = %D%/fuzz/text_fuzz.c $(FUZZ_REPLAY)
+%C%_fuzz_text_fuzz_LDADD = base/libbase.a $(BASE_LIBS)
+dist_check_SCRIPTS += %D%/fuzz/corpora.sh
+EXTRA_DIST += %D%/fuzz/corpus/body %D%/fuzz/corpus/page %D%/fuzz/corpus/text
 
 # The order of the layers, and each outside library in its one place.
 TESTS += %D%/lint/layers.sh

@@ -22,9 +22,9 @@
 
 static void reserve(struct tsdb_buckets *buckets, size_t more)
 {
-    if (buckets->count + more <= buckets->capacity)
+    if (buckets->items && buckets->count + more <= buckets->capacity)
         return;
-    buckets->capacity = (buckets->count + more) * 2;
+    buckets->capacity = (buckets->count + more) * 2 + 8; /* an array even for none */
     buckets->items = realloc(buckets->items, buckets->capacity * sizeof *buckets->items);
     TW_ASSERT(buckets->items != NULL);
 }

@@ -18,7 +18,7 @@ void tsdb_mixed_fini(struct tsdb_mixed *mixed)
 
 struct tsdb_mixed_point *tsdb_mixed_reserve(struct tsdb_mixed *mixed, size_t more)
 {
-    if (mixed->count + more > mixed->capacity) {
+    if (!mixed->items || mixed->count + more > mixed->capacity) {
         size_t capacity = mixed->capacity ? mixed->capacity * 2 : 64;
         while (capacity < mixed->count + more)
             capacity *= 2;

@@ -278,6 +278,10 @@ static bool read_lists(struct tsdb_reader *reader, struct lists *lists)
     for (size_t i = 0; i < count; i++) {
         if (lists->counts[i] < 1 || lists->counts[i] > TSDB_PAGE_IDS_MAX)
             return false;
+        if (i > 0 &&
+            (lists->hashes[i] < lists->hashes[i - 1] || lists->values[i] == lists->values[i - 1] ||
+             (lists->hashes[i] == lists->hashes[i - 1] && lists->values[i] < lists->values[i - 1])))
+            return false;
         total += (size_t)lists->counts[i];
     }
     if (total > TSDB_PAGE_IDS_MAX)

@@ -10,7 +10,7 @@
 
 struct tsdb_point *tsdb_points_reserve(struct tsdb_points *points, size_t more)
 {
-    if (points->count + more > points->capacity) {
+    if (!points->items || points->count + more > points->capacity) {
         size_t capacity = points->capacity ? points->capacity * 2 : 64;
         while (capacity < points->count + more)
             capacity *= 2;

@@ -41,8 +41,8 @@ static enum tw_code damaged(const struct tsdb_tombstones *tombstones, uint64_t i
                       tsdb_env_path(tombstones->env), id);
 }
 
-static enum tw_code read_one(struct tsdb_tombstones *tombstones, uint64_t id, struct tw_str value,
-                             struct tw_err *err)
+enum tw_code tsdb_tombstone_read(struct tw_str value, uint64_t id, struct tsdb_erasers *list,
+                                 struct tw_err *err)
 {
     struct tsdb_reader reader = tsdb_reader(value);
     struct tsdb_tombstone tombstone = {.id = id};
@@ -51,7 +51,7 @@ static enum tw_code read_one(struct tsdb_tombstones *tombstones, uint64_t id, st
     tombstone.erasure.run_max = tsdb_read_varint(&reader);
     uint64_t count = tsdb_read_varint(&reader);
     if (!reader.ok || count > MATCHERS_MAX)
-        return damaged(tombstones, id, err);
+        return tw_err_set(err, TW_CORRUPT, "damaged tombstone %" PRIu64, id);
     struct tsdb_matcher *matchers = calloc(count + 1, sizeof *matchers);
     TW_ASSERT(matchers != NULL);
     for (uint64_t i = 0; i < count; i++) {
@@ -64,10 +64,17 @@ static enum tw_code read_one(struct tsdb_tombstones *tombstones, uint64_t id, st
     tombstone.matchers = matchers;
     tombstone.matcher_count = count;
     enum tw_code code = reader.ok && tsdb_reader_left(&reader) == 0
-                            ? tsdb_erasers_add_tombstone(tombstones->list, &tombstone, err)
-                            : damaged(tombstones, id, err);
+                            ? tsdb_erasers_add_tombstone(list, &tombstone, err)
+                            : tw_err_set(err, TW_CORRUPT, "damaged tombstone %" PRIu64, id);
     free(matchers);
     return code;
+}
+
+static enum tw_code read_one(struct tsdb_tombstones *tombstones, uint64_t id, struct tw_str value,
+                             struct tw_err *err)
+{
+    enum tw_code code = tsdb_tombstone_read(value, id, tombstones->list, err);
+    return code == TW_OK ? code : tw_err_wrap(err, "'%s'", tsdb_env_path(tombstones->env));
 }
 
 static enum tw_code load(struct tsdb_tombstones *tombstones, struct tw_err *err)

@@ -37,4 +37,8 @@ TW_MUST_CHECK enum tw_code tsdb_tombstones_add(struct tsdb_tombstones *tombstone
 TW_MUST_CHECK enum tw_code tsdb_tombstones_retire(struct tsdb_tombstones *tombstones, uint64_t id,
                                                   struct tw_err *err);
 
+/* A tombstone's record in the catalog, added to the list; TW_CORRUPT for what no writer makes. */
+TW_MUST_CHECK enum tw_code tsdb_tombstone_read(struct tw_str value, uint64_t id,
+                                               struct tsdb_erasers *list, struct tw_err *err);
+
 #endif

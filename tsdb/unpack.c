@@ -49,10 +49,11 @@ typedef void unpack_groups(const unsigned char *from, uint64_t *ret, size_t grou
     W(1)                                                                                           \
     W(2)                                                                                           \
     W(3)                                                                                           \
-    W(4) W(5) W(6) W(7) W(8) W(9) W(10) W(11) W(12) W(13) W(14) W(15) W(16) W(17) W(18) W(19)      \
-        W(20) W(21) W(22) W(23) W(24) W(25) W(26) W(27) W(28) W(29) W(30) W(31) W(32) W(33) W(34)  \
-            W(35) W(36) W(37) W(38) W(39) W(40) W(41) W(42) W(43) W(44) W(45) W(46) W(47) W(48)    \
-                W(49) W(50) W(51) W(52) W(53) W(54) W(55) W(56)
+    W(4)                                                                                           \
+    W(5) W(6) W(7) W(8) W(9) W(10) W(11) W(12) W(13) W(14) W(15) W(16) W(17) W(18) W(19) W(20)     \
+        W(21) W(22) W(23) W(24) W(25) W(26) W(27) W(28) W(29) W(30) W(31) W(32) W(33) W(34) W(35)  \
+            W(36) W(37) W(38) W(39) W(40) W(41) W(42) W(43) W(44) W(45) W(46) W(47) W(48) W(49)    \
+                W(50) W(51) W(52) W(53) W(54) W(55) W(56)
 
 /* width is a constant where this is used. */
 ALWAYS_INLINE void unpack_words(const unsigned char *from, unsigned width, uint64_t *ret,
@@ -206,6 +207,13 @@ CLONES void tsdb_unpack_line(uint64_t *items, size_t count, uint64_t slope, uint
 /* Four numbers at a time; what that is made of is the compiler's business. */
 typedef uint64_t quad __attribute__((vector_size(32)));
 
+/* Of eight numbers, those of a and then those of b, four; each compiler has a word of its own. */
+#ifdef __clang__
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, (quad){i, j, k, l})
+#endif
+
 ALWAYS_INLINE quad load_quad(const uint64_t *items)
 {
     quad numbers;
@@ -217,11 +225,11 @@ ALWAYS_INLINE quad load_quad(const uint64_t *items)
  * one addition is all that each four wait for. */
 ALWAYS_INLINE quad add_up(quad numbers, quad *carry)
 {
-    const quad none = {0}, last = {3, 3, 3, 3};
-    numbers += __builtin_shuffle(none, numbers, (quad){0, 4, 5, 6});
-    numbers += __builtin_shuffle(none, numbers, (quad){0, 1, 4, 5});
+    const quad none = {0};
+    numbers += SHUFFLE(none, numbers, 0, 4, 5, 6);
+    numbers += SHUFFLE(none, numbers, 0, 1, 4, 5);
     quad sums = numbers + *carry;
-    *carry += __builtin_shuffle(numbers, last);
+    *carry += SHUFFLE(numbers, numbers, 3, 3, 3, 3);
     return sums;
 }
 

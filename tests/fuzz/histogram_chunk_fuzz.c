@@ -64,12 +64,3 @@ void histogram_chunk_fuzz(const uint8_t *bytes, size_t size)
     tw_arena_free(arena);
     free(copy);
 }
-
-#ifdef TW_LIBFUZZER
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
-{
-    histogram_chunk_fuzz(bytes, size);
-    return 0;
-}
-#endif

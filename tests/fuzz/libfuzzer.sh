@@ -1,8 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Searches with libFuzzer under AddressSanitizer and UBSan, by hand: tests/fuzz/libfuzzer.sh NOUN SECONDS
-# NOUN is a tests/fuzz/NOUN_fuzz.c: store, remote_write, remote_read, query_parser, histogram,
-# histogram_chunk.
+# NOUN is a tests/fuzz/NOUN_fuzz.c: store, body, page, text, remote_read, query_parser.
 # Needs clang with its runtime (libclang-rt-14-dev). What it finds is left in build-fuzz/.
 set -eu
 noun=$1 seconds=${2:-60}
@@ -13,9 +12,13 @@ cd build-fuzz
 flags='-g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
 [ -f Makefile ] || ../configure -q CC=clang CXX=clang++ CFLAGS="$flags" CXXFLAGS="$flags"
 make -s -j2 base/libbase.a wire/libwire.a tsdb/libtsdb.a query/libquery.a
-clang -std=c17 -D_GNU_SOURCE -DTW_LIBFUZZER -I. -I.. $flags -fsanitize=fuzzer \
-    -c "../tests/fuzz/${noun}_fuzz.c" -o "$noun.o"
-clang++ $flags -fsanitize=fuzzer "$noun.o" query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+objects=
+for part in "$noun" $([ "$noun" != body ] || echo remote_write histogram histogram_chunk); do
+    clang -std=c17 -D_GNU_SOURCE -DTW_LIBFUZZER -I. -I.. $flags -fsanitize=fuzzer \
+        -c "../tests/fuzz/${part}_fuzz.c" -o "$part.o"
+    objects="$objects $part.o"
+done
+clang++ $flags -fsanitize=fuzzer $objects query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
     $(sed -n 's/^\(LMDB\|SNAPPY\|JANSSON\|YAML\|CURL\|XXHASH\|RE2\|ZSTD\)_LIBS = //p' Makefile) -lpthread -lm \
     -o "${noun}_fuzz"
 mkdir -p "corpus/$noun"

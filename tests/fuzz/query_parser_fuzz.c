@@ -14,8 +14,7 @@
 #include "base/assert.h"
 #include "base/file.h"
 #include "query/parser.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/replay.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -38,12 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #ifndef TW_LIBFUZZER
 static void run(const char *text, size_t size)
 {
-    /* A copy without room behind it, so that a sanitizer sees reads past the end. */
-    uint8_t *copy = malloc(size ? size : 1);
-    TW_ASSERT(copy != NULL);
-    memcpy(copy, text, size);
-    LLVMFuzzerTestOneInput(copy, size);
-    free(copy);
+    fuzz_run((struct tw_str){text, size});
 }
 
 static void replay(const char *path)

@@ -21,6 +21,7 @@
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/number.h"
+#include "tests/fuzz/replay.h"
 #include "tsdb/block.h"
 #include "tsdb/codec.h"
 #include "tsdb/head.h"
@@ -30,8 +31,6 @@
 
 #define ITEMS_MAX 4096
 #define FILE_BYTES_MAX ((size_t)1 << 20)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* ---- columns ---- */
 
@@ -250,33 +249,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef TW_LIBFUZZER
-static uint64_t state = 20261121;
-
-static uint64_t next_random(uint64_t limit)
-{
-    state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (state >> 33) % limit;
-}
-
-/* A copy without room behind it, so that a sanitizer sees reads past the end. */
-static void run(struct tw_str input)
-{
-    uint8_t *copy = malloc(input.size ? input.size : 1);
-    TW_ASSERT(copy != NULL);
-    memcpy(copy, input.data, input.size);
-    LLVMFuzzerTestOneInput(copy, input.size);
-    free(copy);
-}
-
 static void fill_values(uint64_t *values, size_t count)
 {
-    uint64_t form = next_random(5);
+    uint64_t form = fuzz_random(5);
     for (size_t i = 0; i < count; i++)
         values[i] = form == 0   ? tw_double_bits((double)i * 0.25)
-                    : form == 1 ? tw_double_bits((double)next_random(50))
-                    : form == 2 ? next_random(UINT64_C(1) << 31) * UINT64_C(0x9e3779b97f4a7c15)
-                    : form == 3 ? UINT64_C(0x7ff8000000000000) + next_random(3)
-                                : tw_double_bits((double)(i / 9) * 3 + (double)next_random(2));
+                    : form == 1 ? tw_double_bits((double)fuzz_random(50))
+                    : form == 2 ? fuzz_random(UINT64_C(1) << 31) * UINT64_C(0x9e3779b97f4a7c15)
+                    : form == 3 ? UINT64_C(0x7ff8000000000000) + fuzz_random(3)
+                                : tw_double_bits((double)(i / 9) * 3 + (double)fuzz_random(2));
 }
 
 static void append_u16(struct tw_buf *ret, size_t number)
@@ -288,12 +269,12 @@ static void append_u16(struct tw_buf *ret, size_t number)
 static void seed_column(struct tw_buf *ret, bool times)
 {
     uint64_t values[700];
-    size_t count = 1 + next_random(700);
+    size_t count = 1 + fuzz_random(700);
     append_u16(ret, count);
     if (times) {
         int64_t moments[700];
         for (size_t i = 0; i < count; i++)
-            moments[i] = (i ? moments[i - 1] : 1700000000000) + 15000 + (int64_t)next_random(4);
+            moments[i] = (i ? moments[i - 1] : 1700000000000) + 15000 + (int64_t)fuzz_random(4);
         tsdb_codec_encode_times(moments, count, ret);
     } else {
         fill_values(values, count);
@@ -307,10 +288,10 @@ static void seed_block(struct tw_buf *ret)
     struct tw_buf encoded;
     tsdb_block_writer_init(&writer);
     tw_buf_init(&encoded, 1 << 20);
-    uint32_t entries = 1 + (uint32_t)next_random(40);
+    uint32_t entries = 1 + (uint32_t)fuzz_random(40);
     for (uint32_t i = 0; i < entries; i++) {
         uint64_t values[60];
-        uint32_t count = 1 + (uint32_t)next_random(60);
+        uint32_t count = 1 + (uint32_t)fuzz_random(60);
         fill_values(values, count);
         tw_buf_clear(&encoded);
         tsdb_codec_encode_values(values, count, &encoded);
@@ -333,7 +314,7 @@ static void seed_records(struct tw_buf *ret)
     uint32_t series = 0;
     for (int round = 0; round < 5; round++) {
         struct tsdb_record_sample samples[40];
-        for (uint64_t more = next_random(5); more > 0 || series == 0; more -= more > 0, series++) {
+        for (uint64_t more = fuzz_random(5); more > 0 || series == 0; more -= more > 0, series++) {
             char host[16];
             snprintf(host, sizeof host, "h%u", series);
             struct wire_label items[] = {{TW_STR(WIRE_METRIC_NAME), TW_STR("m")},
@@ -342,11 +323,11 @@ static void seed_records(struct tw_buf *ret)
             tsdb_record_register(&record_state,
                                  tsdb_head_add_series(head, labels, wire_labels_hash(labels)));
         }
-        size_t count = 1 + next_random(40);
+        size_t count = 1 + fuzz_random(40);
         for (size_t i = 0; i < count; i++)
-            samples[i] = (struct tsdb_record_sample){(uint32_t)next_random(series),
-                                                     1000 * (int64_t)next_random(1000),
-                                                     tw_double_bits((double)next_random(9))};
+            samples[i] = (struct tsdb_record_sample){(uint32_t)fuzz_random(series),
+                                                     1000 * (int64_t)fuzz_random(1000),
+                                                     tw_double_bits((double)fuzz_random(9))};
         tw_buf_clear(&record);
         tsdb_record_encode(head, &record_state, samples, count, &record);
         append_u16(ret, record.size);
@@ -406,7 +387,7 @@ static void make_seed(size_t target, struct tw_buf *ret)
     case 2: {
         uint64_t values[200];
         fill_values(values, 200);
-        tw_buf_append(ret, values, 8 * (1 + next_random(200)));
+        tw_buf_append(ret, values, 8 * (1 + fuzz_random(200)));
         break;
     }
     case 3:
@@ -420,34 +401,6 @@ static void make_seed(size_t target, struct tw_buf *ret)
     }
 }
 
-/* A few bytes changed, cut off, or a piece repeated. */
-static void change(struct tw_buf *input)
-{
-    for (uint64_t edits = 1 + next_random(4); edits > 0; edits--) {
-        size_t at = 1 + next_random(input->size - 1);
-        switch (next_random(5)) {
-        case 0:
-            input->data[at] = (char)next_random(256);
-            break;
-        case 1:
-            input->data[at] ^= (char)(1 << next_random(8));
-            break;
-        case 2:
-            input->data[at] = (char)(next_random(2) ? 0xff : 0);
-            break;
-        case 3:
-            memmove(input->data + at, input->data + 1 + next_random(at),
-                    next_random(input->size - at));
-            break;
-        default:
-            if (next_random(8) == 0)
-                input->size = at + 1;
-        }
-        if (input->size < 2)
-            return;
-    }
-}
-
 static void search(size_t target, int rounds)
 {
     struct tw_buf seed, input;
@@ -457,12 +410,12 @@ static void search(size_t target, int rounds)
         if (i % 50 == 0) {
             tw_buf_clear(&seed);
             make_seed(target, &seed);
-            run(tw_buf_str(&seed));
+            fuzz_run(tw_buf_str(&seed));
         }
         tw_buf_clear(&input);
         tw_buf_append_str(&input, tw_buf_str(&seed));
-        change(&input);
-        run(tw_buf_str(&input));
+        fuzz_change(&input);
+        fuzz_run(tw_buf_str(&input));
     }
     tw_buf_fini(&seed);
     tw_buf_fini(&input);
@@ -491,8 +444,7 @@ int main(int argc, char **argv)
 {
     static const char *const names[] = {"values", "times",   "round trip",
                                         "blocks", "records", "files"};
-    const char *rounds = getenv("TW_FUZZ_ROUNDS"), *length = getenv("TW_LONG");
-    int count = rounds ? atoi(rounds) : length && strcmp(length, "1") == 0 ? 200000 : 3000;
+    int count = fuzz_rounds(3000);
     if (getenv("TW_FUZZ_SEEDS"))
         return write_seeds(getenv("TW_FUZZ_SEEDS"));
     printf("1..%zu\n", TARGET_COUNT + 1);
@@ -501,17 +453,7 @@ int main(int argc, char **argv)
         printf("ok %zu - %s\n", i + 1, names[i]);
         fflush(stdout);
     }
-    for (int i = 1; i < argc; i++) {
-        struct tw_buf input;
-        struct tw_err err;
-        tw_buf_init(&input, 1 << 22);
-        if (tw_file_read(argv[i], &input, &err) != TW_OK) {
-            printf("Bail out! %s\n", err.message);
-            return 1;
-        }
-        run(tw_buf_str(&input));
-        tw_buf_fini(&input);
-    }
+    fuzz_replay_files(argc - 1, argv + 1);
     printf("ok %zu - %d corpus files\n", TARGET_COUNT + 1, argc - 1);
     return 0;
 }
