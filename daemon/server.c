@@ -319,6 +319,15 @@ static enum tw_code make_running(struct daemon_server *server, struct tw_err *er
     return code;
 }
 
+/* Threads that one query may use. */
+static size_t parallelism(const struct daemon_params *params)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (params->query_parallelism > 0)
+        return (size_t)params->query_parallelism;
+    return cores > 0 ? (size_t)cores : 1;
+}
+
 static enum tw_code make_modules(struct daemon_server *server, struct tw_err *err)
 {
     const struct daemon_params *params = server->params;
@@ -332,6 +341,7 @@ static enum tw_code make_modules(struct daemon_server *server, struct tw_err *er
                                         .bytes_max = params->query_memory_max,
                                         .features =
                                             query_features_parse(tw_str(params->enable_feature)),
+                                        .parallelism = parallelism(params),
                                         .running = server->running,
                                         .metrics = server->metrics};
     server->engine = query_engine_new(storage, &query);

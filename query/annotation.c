@@ -12,6 +12,25 @@ void query_annotations_init(struct query_annotations *annotations, struct tw_are
     *annotations = (struct query_annotations){.arena = arena, .text = text};
 }
 
+static void add(struct query_annotations *annotations, struct query_annotation_list *list,
+                struct tw_str text)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (tw_str_equal(list->items[i], text))
+            return;
+    if (list->count == QUERY_ANNOTATIONS_MAX) {
+        list->dropped++;
+        return;
+    }
+    if (list->count == list->capacity) {
+        size_t old = list->capacity;
+        list->capacity = QUERY_ANNOTATIONS_MAX;
+        list->items = tw_arena_grow(annotations->arena, list->items, old * sizeof *list->items,
+                                    list->capacity * sizeof *list->items);
+    }
+    list->items[list->count++] = tw_arena_str(annotations->arena, text);
+}
+
 void query_annotate(struct query_annotations *annotations, enum query_annotation_level level,
                     const struct query_node *node, const char *format, ...)
 {
@@ -26,18 +45,16 @@ void query_annotate(struct query_annotations *annotations, enum query_annotation
     snprintf(whole, sizeof whole, "PromQL %s: %s (%u:%u)",
              level == QUERY_WARNING ? "warning" : "info", sentence, (unsigned)line,
              (unsigned)column);
-    for (size_t i = 0; i < list->count; i++)
-        if (tw_str_is(list->items[i], whole))
-            return;
-    if (list->count == QUERY_ANNOTATIONS_MAX) {
-        list->dropped++;
-        return;
+    add(annotations, list, tw_str(whole));
+}
+
+void query_annotations_join(struct query_annotations *annotations,
+                            const struct query_annotations *more)
+{
+    for (size_t level = 0; level < 2; level++) {
+        const struct query_annotation_list *from = &more->lists[level];
+        for (size_t i = 0; i < from->count; i++)
+            add(annotations, &annotations->lists[level], from->items[i]);
+        annotations->lists[level].dropped += from->dropped;
     }
-    if (list->count == list->capacity) {
-        size_t old = list->capacity;
-        list->capacity = QUERY_ANNOTATIONS_MAX;
-        list->items = tw_arena_grow(annotations->arena, list->items, old * sizeof *list->items,
-                                    list->capacity * sizeof *list->items);
-    }
-    list->items[list->count++] = tw_arena_str(annotations->arena, tw_str(whole));
 }

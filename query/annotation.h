@@ -30,6 +30,9 @@ struct query_annotations {
 
 void query_annotations_init(struct query_annotations *annotations, struct tw_arena *arena,
                             struct tw_str text);
+/* Adds those of another run's part. */
+void query_annotations_join(struct query_annotations *annotations,
+                            const struct query_annotations *more);
 /* "PromQL warning: <sentence> (line:column)" with the place of node. */
 void query_annotate(struct query_annotations *annotations, enum query_annotation_level level,
                     const struct query_node *node, const char *format, ...) TW_PRINTF(4, 5);

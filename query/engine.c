@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "query/operator.h"
+#include "query/parallel.h"
 #include "query/parser.h"
 #include "query/plan.h"
 #include "query/samples.h"
@@ -28,6 +29,8 @@ struct query_engine {
     unsigned magic;
     struct tsdb_storage *storage;
     struct query_options options;
+    struct query_helpers *helpers; /* NULL: none */
+    bool is_copy;                  /* the helpers are another's */
     struct tw_metric *queries, *failures, *samples, *seconds;
 };
 
@@ -78,6 +81,10 @@ struct query_engine *query_engine_new(struct tsdb_storage *storage,
             tw_metrics_histogram(set->metrics, "tidewatch_query_duration_seconds", "",
                                  "Time from parsing a query to its result.", bounds, 6);
     }
+    struct tw_err err;
+    if (set->parallelism > 1 &&
+        query_helpers_new(set->parallelism - 1, &engine->helpers, &err) != TW_OK)
+        engine->helpers = NULL; /* without threads to spare, queries run on their own */
     return engine;
 }
 
@@ -89,6 +96,7 @@ struct query_engine *query_engine_with_lookback(struct query_engine *engine, int
     TW_ASSERT(other != NULL);
     *other = *engine;
     other->options.lookback_ms = lookback_ms;
+    other->is_copy = true;
     return other;
 }
 
@@ -96,6 +104,8 @@ struct query_engine *query_engine_free(struct query_engine *engine)
 {
     if (engine) {
         TW_CHECK_MAGIC(engine, ENGINE_MAGIC);
+        if (!engine->is_copy)
+            query_helpers_free(engine->helpers);
         engine->magic = 0;
         free(engine);
     }
@@ -235,6 +245,7 @@ static enum tw_code run_slice(struct run *run, struct query_plan *plan, struct q
         for (size_t row = 0; !code && row < tile.count; row++)
             code = collect_row(run, plan->root, &tile, row, err);
     }
+    query_plan_stop(plan); /* the slice's memory is used again */
     return code;
 }
 
@@ -415,6 +426,7 @@ static void begin(struct run *run, const struct tw_context *context, int64_t sta
         .ast = run->ast,
         .arena = run->slice_arena,
         .result_arena = arena,
+        .helpers = engine->helpers,
         .ticket = &run->ticket,
         .annotations = &run->annotations,
         .start_ms = start_ms,

@@ -44,6 +44,7 @@ struct query_options {
     uint64_t samples_max;          /* per query; 0 = 50 M */
     uint64_t bytes_max;            /* memory of one query; 0 = 1 GiB */
     unsigned features;             /* sum of enum query_feature */
+    size_t parallelism;            /* threads that may work on one query; 0 = 1 */
     struct query_running *running; /* keeps account of all queries; may be NULL, outlives results */
     struct tw_metrics *metrics;    /* may be NULL */
 };

@@ -48,6 +48,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/operator.c %D%/operator.h \
 	%D%/operators.h \
 	%D%/ordering.c \
+	%D%/parallel.c %D%/parallel.h \
 	%D%/parser.c %D%/parser.h \
 	%D%/parser_duration.c \
 	%D%/parser_info.c \

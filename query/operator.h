@@ -78,6 +78,7 @@ static inline const struct query_histogram *query_tile_histogram(const struct qu
 }
 
 /* What one run shares. */
+struct query_helpers;
 struct query_exec {
     struct tsdb_storage *storage;
     const struct tw_context *context;
@@ -86,9 +87,10 @@ struct query_exec {
     const struct tw_arena *result_arena;
     struct query_ticket *ticket;
     struct query_annotations *annotations;
-    int64_t start_ms, end_ms; /* of the whole query, for @ start() and @ end() */
-    int64_t step_ms;          /* of the whole query; 0 = instant */
-    int64_t deadline_mono_ns; /* the engine's own; the context may have an earlier one */
+    struct query_helpers *helpers; /* threads beside the run's own; NULL: none */
+    int64_t start_ms, end_ms;      /* of the whole query, for @ start() and @ end() */
+    int64_t step_ms;               /* of the whole query; 0 = instant */
+    int64_t deadline_mono_ns;      /* the engine's own; the context may have an earlier one */
     int64_t lookback_ms, subquery_step_ms;
     uint64_t samples_read, samples_max;
     uint64_t bytes_max;  /* of the arena and the side arenas */
@@ -132,6 +134,11 @@ struct query_op {
     const struct query_op_ops *ops;
     const struct query_node *node;
     struct query_op *sibling; /* list of all operators of the plan, to close them */
+    /* Of operators that read the store, so that several threads may (parallel.h): makes op, another
+     * thread's, read what `from` has opened. Grid, labels, groups and tile are set. */
+    enum tw_code (*share)(struct query_op *op, const struct query_op *from, struct query_exec *exec,
+                          struct tw_err *err);
+    void (*stop)(struct query_op *op); /* no other thread works for it any more; NULL: none does */
     /* The aggregation that takes this operator's series and nothing of their labels but its groups;
      * NULL: the labels are wanted. An operator may then leave labels NULL and set groups. */
     const struct query_node *grouped_by;

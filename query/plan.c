@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "query/operators.h"
+#include "query/parallel.h"
 
 struct builder {
     struct query_plan *plan;
@@ -77,15 +78,36 @@ void query_modifiers_apply(const struct query_modifiers *modifiers, const struct
 }
 
 /* ---- nodes ---- */
+/* ---- reading the store by several threads ---- */
+static size_t lane_count(const struct builder *builder)
+{
+    const struct query_helpers *helpers = builder->exec->helpers;
+    size_t count = helpers ? helpers->count + 1 : 1;
+    return count < QUERY_LANES_MAX ? count : QUERY_LANES_MAX;
+}
+
+static struct query_op *join_lanes(struct builder *builder, const struct query_node *node,
+                                   struct query_op *const *lanes, size_t count)
+{
+    return own(builder, node,
+               count == 1
+                   ? lanes[0]
+                   : query_parallel_op(builder->arena, node, builder->exec->helpers, lanes, count));
+}
+
 static struct query_op *build_selector(struct builder *builder, const struct query_node *node,
                                        struct span span, enum query_selected selected)
 {
     query_modifiers_apply(&node->selector.modifiers, builder->exec, &span.start_ms, &span.end_ms);
     if (node->selector.extension == QUERY_SMOOTHED)
         span.end_ms += builder->exec->lookback_ms;
-    return own(builder, node,
-               query_selector_op(builder->arena, node, span.start_ms - builder->exec->lookback_ms,
-                                 span.end_ms, selected));
+    struct query_op *lanes[QUERY_LANES_MAX];
+    size_t count = lane_count(builder);
+    for (size_t i = 0; i < count; i++)
+        lanes[i] =
+            query_selector_op(builder->arena, node, span.start_ms - builder->exec->lookback_ms,
+                              span.end_ms, selected);
+    return join_lanes(builder, node, lanes, count);
 }
 
 static struct query_op *merge(struct builder *builder, const struct query_node *node,
@@ -131,9 +153,12 @@ static struct query_op *build_range(struct builder *builder, const struct query_
         if (extension == QUERY_SMOOTHED)
             inner.end_ms += builder->exec->lookback_ms;
     }
-    return own(builder, node,
-               query_range_op(builder->arena, node, matrix, subquery, inner.start_ms, inner.end_ms,
-                              parameters[0], parameters[1]));
+    struct query_op *lanes[QUERY_LANES_MAX];
+    size_t count = subquery ? 1 : lane_count(builder);
+    for (size_t i = 0; i < count; i++)
+        lanes[i] = query_range_op(builder->arena, node, matrix, subquery, inner.start_ms,
+                                  inner.end_ms, parameters[0], parameters[1]);
+    return join_lanes(builder, node, lanes, count);
 }
 
 /* Whether a function is taken over ranges of series of one metric. */
@@ -356,6 +381,13 @@ void query_plan_init(struct query_plan *plan, struct tw_arena *arena, const stru
     struct builder builder = {plan, arena, exec};
     plan->newest = NULL;
     plan->root = build(&builder, node, (struct span){start_ms, end_ms, false});
+}
+
+void query_plan_stop(struct query_plan *plan)
+{
+    for (struct query_op *op = plan->newest; op; op = op->sibling)
+        if (op->stop)
+            op->stop(op);
 }
 
 void query_plan_fini(struct query_plan *plan)

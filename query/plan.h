@@ -20,6 +20,8 @@ struct query_plan {
  */
 void query_plan_init(struct query_plan *plan, struct tw_arena *arena, const struct query_exec *exec,
                      const struct query_node *node, int64_t start_ms, int64_t end_ms);
+/* No other thread works for the plan any more; it may be opened again. */
+void query_plan_stop(struct query_plan *plan);
 void query_plan_fini(struct query_plan *plan); /* closes selections; memory is the arena's */
 
 /* Evaluation times of a selector's or subquery's window ends, for steps from *start_ms to *end_ms.

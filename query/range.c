@@ -119,6 +119,14 @@ static enum tw_code check_extension(struct range *range, struct query_exec *exec
         function->name);
 }
 
+static enum tw_code begin_windows(struct range *range, struct query_exec *exec, struct tw_err *err)
+{
+    range->windows.extension = range->extension;
+    range->windows.reach_ms = range->before_ms;
+    return query_windows_begin(&range->windows, exec, range->first_end_ms, range->end_step_ms,
+                               range->range_ms, range->op.grid.steps, extrapolates(range), err);
+}
+
 static enum tw_code range_open(struct query_op *op, struct query_exec *exec, struct query_grid grid,
                                struct tw_err *err)
 {
@@ -132,10 +140,7 @@ static enum tw_code range_open(struct query_op *op, struct query_exec *exec, str
     if (!code)
         code = query_op_begin(op, exec, count, true, err);
     if (!code)
-        code = query_windows_begin(&range->windows, exec, range->first_end_ms, range->end_step_ms,
-                                   range->range_ms, grid.steps, extrapolates(range), err);
-    range->windows.extension = range->extension;
-    range->windows.reach_ms = range->before_ms;
+        code = begin_windows(range, exec, err);
     for (size_t p = 0; !code && p < 2; p++)
         if (range->parameters[p])
             code = query_op_row(range->parameters[p], exec, grid, &range->parameter_rows[p], err);
@@ -288,7 +293,27 @@ static void range_close(struct query_op *op)
     query_samples_fini(&range->scratch);
 }
 
-static const struct query_op_ops range_ops = {"range", range_open, range_next, range_close};
+static enum tw_code range_share(struct query_op *op, const struct query_op *from,
+                                struct query_exec *exec, struct tw_err *err)
+{
+    struct range *range = (struct range *)op;
+    const struct range *first = (const struct range *)from;
+    range->first_end_ms = first->first_end_ms;
+    range->end_step_ms = first->end_step_ms;
+    range->before_ms = first->before_ms;
+    range->behind_ms = first->behind_ms;
+    for (size_t p = 0; p < 2; p++)
+        range->parameter_rows[p] = first->parameter_rows[p];
+    enum tw_code code = begin_windows(range, exec, err);
+    return code ? code : query_source_share(&range->source, &first->source, err);
+}
+
+static const struct query_op_ops range_ops = {
+    .name = "range",
+    .open = range_open,
+    .next = range_next,
+    .close = range_close,
+};
 
 struct query_op *query_range_op(struct tw_arena *arena, const struct query_node *node,
                                 const struct query_node *matrix, struct query_op *subquery,
@@ -297,6 +322,7 @@ struct query_op *query_range_op(struct tw_arena *arena, const struct query_node 
 {
     struct range *range = TW_ARENA_NEW(arena, struct range);
     range->op.ops = &range_ops;
+    range->op.share = range_share;
     range->op.node = node;
     range->matrix = matrix;
     range->subquery = subquery;

@@ -68,12 +68,23 @@ enum tw_code query_source_open(struct query_source *source, struct query_exec *e
     return code ? code : tsdb_cursor_open(source->selection, &source->cursor, err);
 }
 
+enum tw_code query_source_share(struct query_source *source, const struct query_source *from,
+                                struct tw_err *err)
+{
+    if (source->selection)
+        return TW_OK;
+    source->selection = from->selection;
+    source->is_shared = true;
+    return tsdb_cursor_open(source->selection, &source->cursor, err);
+}
+
 void query_source_close(struct query_source *source)
 {
     if (source->cursor)
         source->cursor = tsdb_cursor_close(source->cursor);
-    if (source->selection)
-        source->selection = tsdb_selection_close(source->selection);
+    if (source->selection && !source->is_shared)
+        tsdb_selection_close(source->selection);
+    source->selection = NULL;
     query_samples_fini(&source->samples);
 }
 

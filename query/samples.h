@@ -32,6 +32,7 @@ void query_samples_add_histogram(struct query_samples *samples, int64_t time_ms,
 /* Store side of a selector: opened once, read slice by slice. */
 struct query_source {
     struct tsdb_selection *selection;
+    bool is_shared; /* the selection is another's */
     struct tsdb_cursor *cursor;
     struct query_samples samples;
     bool last_only; /* of histograms the newest is enough: one step */
@@ -42,6 +43,9 @@ TW_MUST_CHECK enum tw_code query_source_open(struct query_source *source, struct
                                              const struct query_node *selector, int64_t start_ms,
                                              int64_t end_ms, const struct tsdb_hints *hints,
                                              struct tw_err *err);
+/* Reads the selection that `from` has opened, which outlives source, with a cursor of its own. */
+TW_MUST_CHECK enum tw_code query_source_share(struct query_source *source,
+                                              const struct query_source *from, struct tw_err *err);
 void query_source_close(struct query_source *source);
 /* Fills source->samples with those of a series in (start_ms, end_ms]; stale markers are left out
  * unless kept. Histograms are made in the side arena of op. */

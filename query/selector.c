@@ -180,14 +180,27 @@ static void selector_close(struct query_op *op)
     query_source_close(&((struct selector *)op)->source);
 }
 
-static const struct query_op_ops selector_ops = {"selector", selector_open, selector_next,
-                                                 selector_close};
+static enum tw_code selector_share(struct query_op *op, const struct query_op *from,
+                                   struct query_exec *exec, struct tw_err *err)
+{
+    (void)exec;
+    return query_source_share(&((struct selector *)op)->source,
+                              &((const struct selector *)from)->source, err);
+}
+
+static const struct query_op_ops selector_ops = {
+    .name = "selector",
+    .open = selector_open,
+    .next = selector_next,
+    .close = selector_close,
+};
 
 struct query_op *query_selector_op(struct tw_arena *arena, const struct query_node *node,
                                    int64_t start_ms, int64_t end_ms, enum query_selected selected)
 {
     struct selector *selector = TW_ARENA_NEW(arena, struct selector);
     selector->op.ops = &selector_ops;
+    selector->op.share = selector_share;
     selector->op.node = node;
     selector->start_ms = start_ms;
     selector->end_ms = end_ms;
