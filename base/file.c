@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -239,6 +241,53 @@ void tw_file_list_free(char **names, size_t count)
     for (size_t i = 0; i < count; i++)
         free(names[i]);
     free(names);
+}
+
+/* ---- sharing ---- */
+
+static bool is_unsupported(int number)
+{
+    return number == EOPNOTSUPP || number == ENOTTY || number == EINVAL || number == EXDEV ||
+           number == EPERM || number == ENOSYS || number == EMLINK;
+}
+
+static enum tw_code sharing_failed(int number, const char *from, const char *to, struct tw_err *err)
+{
+    if (number == EEXIST)
+        return tw_err_set(err, TW_CONFLICT, "'%s' is there already", to);
+    if (is_unsupported(number))
+        return tw_err_set(err, TW_UNSUPPORTED, "the file system cannot share '%s' with '%s'", from,
+                          to);
+    return tw_err_errno(err, number, "cannot share '%s' with '%s'", from, to);
+}
+
+enum tw_code tw_file_clone(const char *from, const char *to, struct tw_err *err)
+{
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    if (in < 0)
+        return tw_err_errno(err, errno, "cannot open '%s'", from);
+    int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    int number = out < 0 ? errno : 0;
+    if (out >= 0) {
+        if (ioctl(out, FICLONE, in) != 0 || fsync(out) != 0)
+            number = errno;
+        close(out);
+        if (number != 0)
+            unlink(to);
+    }
+    close(in);
+    return number ? sharing_failed(number, from, to, err) : TW_OK;
+}
+
+enum tw_code tw_file_link(const char *from, const char *to, struct tw_err *err)
+{
+    return link(from, to) == 0 ? TW_OK : sharing_failed(errno, from, to, err);
+}
+
+bool tw_file_is_linked(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && status.st_nlink > 1;
 }
 
 /* nftw has no argument for its callback. */

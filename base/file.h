@@ -32,6 +32,14 @@ TW_MUST_CHECK enum tw_code tw_file_lock(const char *folder, const char *name, in
 TW_MUST_CHECK enum tw_code tw_file_list(const char *folder, char ***ret_names, size_t *ret_count,
                                         struct tw_err *err);
 void tw_file_list_free(char **names, size_t count);
+/* A second file with the same content, without copying it: its blocks are shared until either is
+ * written to (reflink), where the file system can. TW_UNSUPPORTED where it cannot; then there is no
+ * file. TW_CONFLICT when the target is there. Durable, but for the folder. */
+TW_MUST_CHECK enum tw_code tw_file_clone(const char *from, const char *to, struct tw_err *err);
+/* A second name of the same file; TW_UNSUPPORTED where the file system has none. */
+TW_MUST_CHECK enum tw_code tw_file_link(const char *from, const char *to, struct tw_err *err);
+/* Whether the file has more names than this one. */
+bool tw_file_is_linked(const char *path);
 /* Bytes of all files below, as they occupy the disk (st_blocks). */
 TW_MUST_CHECK enum tw_code tw_file_folder_bytes(const char *folder, uint64_t *ret_bytes,
                                                 struct tw_err *err);

@@ -466,28 +466,158 @@ enum tw_code tsdb_partitions_newest_run(struct tsdb_partitions *partitions, uint
     return code;
 }
 
+/* ---- taking the place of another file ---- */
+
+char *tsdb_partitions_next_path(struct tsdb_partitions *partitions,
+                                const struct tsdb_partition *partition)
+{
+    return file_path(partitions, partition->day, partition->generation + 1, ".tmp");
+}
+
+/* The new one in the old one's place in the list; the old one goes with its last reader. */
+static void exchange_locked(struct tsdb_partitions *partitions, size_t at)
+{
+    struct tsdb_partition *old = partitions->items[at];
+    struct tsdb_partition *partition = calloc(1, sizeof *partition);
+    TW_ASSERT(partition != NULL && old->references > 0); /* whoever rewrote it has one */
+    partition->day = old->day;
+    partition->generation = old->generation + 1;
+    partitions->items[at] = partition;
+    old->doomed = true;
+}
+
+static enum tw_code replace_by(struct tsdb_partitions *partitions, struct tsdb_partition *partition,
+                               const char *from, struct tw_err *err)
+{
+    tw_lock_assert_held(&partitions->writing);
+    char *to = file_path(partitions, partition->day, partition->generation + 1, "");
+    char *old = path_of(partitions, partition);
+    tw_lock_take(&partitions->lock);
+    enum tw_code code = partition->doomed
+                            ? tw_err_set(err, TW_NOT_FOUND, "'%s' was dropped meanwhile", old)
+                            : TW_OK;
+    if (code == TW_OK)
+        code = tsdb_env_rename(from, to, err);
+    /* When only the sync of the folder failed, the name is there, and may be gone after a power
+     * cut; then the old file counts again, so nothing may be written into the new one before. */
+    if (code == TW_OK || (!partition->doomed && tw_file_exists(to))) {
+        partitions->unsynced = code != TW_OK;
+        exchange_locked(partitions, find_day(partitions, partition->day));
+        struct tw_err ignored; /* the next start removes it */
+        if (code == TW_OK)
+            (void)(tsdb_env_remove(old, &ignored) == TW_OK);
+    }
+    tw_lock_release(&partitions->lock);
+    free(to);
+    free(old);
+    return code;
+}
+
+enum tw_code tsdb_partitions_replace(struct tsdb_partitions *partitions,
+                                     struct tsdb_partition *partition, struct tw_err *err)
+{
+    char *from = tsdb_partitions_next_path(partitions, partition);
+    enum tw_code code = replace_by(partitions, partition, from, err);
+    free(from);
+    return code;
+}
+
+enum tw_code tsdb_partitions_share(struct tsdb_partitions *partitions,
+                                   struct tsdb_partition *partition, const char *to,
+                                   struct tw_err *err)
+{
+    /* Nothing is written while it is shared: the file is as the last commit left it. */
+    tsdb_partitions_hold(partitions);
+    const char *from = tsdb_env_path(partition->env);
+    enum tw_code code = tw_file_clone(from, to, err);
+    if (code == TW_UNSUPPORTED)
+        code = tw_file_link(from, to, err);
+    tsdb_partitions_release(partitions);
+    return code;
+}
+
+/* ---- writing ---- */
+
+static void forget_locked(struct tsdb_partitions *partitions, struct tsdb_partition *partition)
+{
+    char *path = path_of(partitions, partition);
+    if (!tw_file_exists(path)) { /* it could not be made: forget it */
+        size_t at = find_day(partitions, partition->day);
+        memmove(partitions->items + at, partitions->items + at + 1,
+                (--partitions->count - at) * sizeof *partitions->items);
+        free(partition);
+    }
+    free(path);
+}
+
+static enum tw_code ref_day(struct tsdb_partitions *partitions, int64_t day,
+                            struct tsdb_partition **ret_partition, struct tw_err *err)
+{
+    tw_lock_take(&partitions->lock);
+    struct tsdb_partition *partition = insert(partitions, day);
+    enum tw_code code = ref_locked(partitions, partition, TSDB_ENV_OPEN_OR_CREATE, err);
+    if (code != TW_OK && !partition->env)
+        forget_locked(partitions, partition);
+    tw_lock_release(&partitions->lock);
+    if (code == TW_OK)
+        *ret_partition = partition;
+    return code;
+}
+
+static bool is_shared(struct tsdb_partitions *partitions, const struct tsdb_partition *partition)
+{
+    char *path = path_of(partitions, partition);
+    bool ret = tw_file_is_linked(path);
+    free(path);
+    return ret;
+}
+
+/* A copy takes the place of a file that a snapshot has too. It is of the next generation, as if it
+ * were rewritten: whoever is rewriting it at this moment finds it gone, and begins again. */
+static enum tw_code make_own(struct tsdb_partitions *partitions, struct tsdb_partition *partition,
+                            struct tw_err *err)
+{
+    tw_lock_assert_held(&partitions->writing);
+    struct tw_err own;
+    char *copy = file_path(partitions, partition->day, partition->generation + 1, ".shared.tmp");
+    enum tw_code code = tsdb_env_remove(copy, &own);
+    if (code == TW_OK)
+        code = tsdb_env_copy(partition->env, copy, &own);
+    if (code == TW_OK)
+        code = replace_by(partitions, partition, copy, &own);
+    if (code != TW_OK) {
+        (void)(tsdb_env_remove(copy, NULL) == TW_OK); /* the next start removes it */
+        tw_err_wrap(&own, "a partition that a snapshot shares is copied before it is written to");
+        if (err)
+            *err = own;
+    }
+    free(copy);
+    return code;
+}
+
+/* The day's partition, held, in a file that is nobody else's. */
+static enum tw_code ref_writable(struct tsdb_partitions *partitions, int64_t day,
+                                 struct tsdb_partition **ret_partition, struct tw_err *err)
+{
+    enum tw_code code = ref_day(partitions, day, ret_partition, err);
+    if (code != TW_OK || !is_shared(partitions, *ret_partition))
+        return code;
+    code = make_own(partitions, *ret_partition, err);
+    tsdb_partitions_unref(partitions, *ret_partition);
+    return code == TW_OK || code == TW_NOT_FOUND ? ref_day(partitions, day, ret_partition, err)
+                                                 : code;
+}
+
 static enum tw_code write_once(struct tsdb_partitions *partitions, int64_t day,
                                struct tsdb_run *run, size_t *ret_blocks, struct tw_err *err)
 {
     tw_lock_assert_held(&partitions->writing);
+    struct tsdb_partition *partition;
     enum tw_code code = partitions->unsynced ? tw_file_sync_folder(partitions->folder, err) : TW_OK;
     if (code != TW_OK)
         return code;
     partitions->unsynced = false;
-    tw_lock_take(&partitions->lock);
-    struct tsdb_partition *partition = insert(partitions, day);
-    code = ref_locked(partitions, partition, TSDB_ENV_OPEN_OR_CREATE, err);
-    if (code != TW_OK && !partition->env) {
-        char *path = path_of(partitions, partition);
-        if (!tw_file_exists(path)) { /* it could not be made: forget it */
-            size_t at = find_day(partitions, day);
-            memmove(partitions->items + at, partitions->items + at + 1,
-                    (--partitions->count - at) * sizeof *partitions->items);
-            free(partition);
-        }
-        free(path);
-    }
-    tw_lock_release(&partitions->lock);
+    code = ref_writable(partitions, day, &partition, err);
     if (code != TW_OK)
         return code;
     while ((code = tsdb_partition_write_run(partition->env, run, ret_blocks, err)) == TW_BUSY)
@@ -613,53 +743,6 @@ void tsdb_partitions_days(struct tsdb_partitions *partitions, int64_t **ret_days
     *ret_days = days;
     *ret_count = partitions->count;
     tw_lock_release(&partitions->lock);
-}
-
-char *tsdb_partitions_next_path(struct tsdb_partitions *partitions,
-                                const struct tsdb_partition *partition)
-{
-    return file_path(partitions, partition->day, partition->generation + 1, ".tmp");
-}
-
-/* The new one in the old one's place in the list; the old one goes with its last reader. */
-static void exchange_locked(struct tsdb_partitions *partitions, size_t at)
-{
-    struct tsdb_partition *old = partitions->items[at];
-    struct tsdb_partition *partition = calloc(1, sizeof *partition);
-    TW_ASSERT(partition != NULL && old->references > 0); /* whoever rewrote it has one */
-    partition->day = old->day;
-    partition->generation = old->generation + 1;
-    partitions->items[at] = partition;
-    old->doomed = true;
-}
-
-enum tw_code tsdb_partitions_replace(struct tsdb_partitions *partitions,
-                                     struct tsdb_partition *partition, struct tw_err *err)
-{
-    tw_lock_assert_held(&partitions->writing);
-    char *from = tsdb_partitions_next_path(partitions, partition);
-    char *to = file_path(partitions, partition->day, partition->generation + 1, "");
-    char *old = path_of(partitions, partition);
-    tw_lock_take(&partitions->lock);
-    enum tw_code code = partition->doomed
-                            ? tw_err_set(err, TW_NOT_FOUND, "'%s' was dropped meanwhile", old)
-                            : TW_OK;
-    if (code == TW_OK)
-        code = tsdb_env_rename(from, to, err);
-    /* When only the sync of the folder failed, the name is there, and may be gone after a power
-     * cut; then the old file counts again, so nothing may be written into the new one before. */
-    if (code == TW_OK || (!partition->doomed && tw_file_exists(to))) {
-        partitions->unsynced = code != TW_OK;
-        exchange_locked(partitions, find_day(partitions, partition->day));
-        struct tw_err ignored; /* the next start removes it */
-        if (code == TW_OK)
-            (void)(tsdb_env_remove(old, &ignored) == TW_OK);
-    }
-    tw_lock_release(&partitions->lock);
-    free(from);
-    free(to);
-    free(old);
-    return code;
 }
 
 enum tw_code tsdb_partitions_drop(struct tsdb_partitions *partitions, int64_t before_ms,

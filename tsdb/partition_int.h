@@ -101,6 +101,13 @@ void tsdb_partitions_unref(struct tsdb_partitions *partitions, struct tsdb_parti
 /* Path of what the partition's next generation is built as; free() it. */
 char *tsdb_partitions_next_path(struct tsdb_partitions *partitions,
                                 const struct tsdb_partition *partition);
+/* A second file with what the partition has now, durable but for its folder: blocks or the file
+ * itself are shared where the file system can, so that it costs no room; else TW_UNSUPPORTED.
+ * Neither changes the other: a file with two names is copied before it is written to. The partition
+ * is referenced. */
+TW_MUST_CHECK enum tw_code tsdb_partitions_share(struct tsdb_partitions *partitions,
+                                                 struct tsdb_partition *partition, const char *to,
+                                                 struct tw_err *err);
 /* Between these two no run is written into any partition. */
 void tsdb_partitions_hold(struct tsdb_partitions *partitions);
 void tsdb_partitions_release(struct tsdb_partitions *partitions);

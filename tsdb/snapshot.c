@@ -17,8 +17,6 @@
 
 #define SNAPSHOTS "snapshots"
 #define UNFINISHED ".tmp"
-/* Of the disk, that a snapshot leaves free. */
-#define SPARE_BYTES ((uint64_t)64 << 20)
 
 /* ---- names ---- */
 
@@ -55,6 +53,30 @@ static void make_name(struct tsdb_db *db, const char *folder, char *ret_name)
 
 /* ---- copying ---- */
 
+static enum tw_code check_disk(struct tsdb_db *db, uint64_t bytes, struct tw_err *err)
+{
+    uint64_t free_bytes, spare = tsdb_room_spare(db);
+    enum tw_code code = tw_file_free_bytes(db->folder, &free_bytes, err);
+    if (code == TW_OK && free_bytes < bytes + spare)
+        code = tw_err_set(err, TW_NO_SPACE,
+                          "a partition of %llu bytes is to be copied and %llu to stay free, the "
+                          "disk of '%s' has %llu left",
+                          (unsigned long long)bytes, (unsigned long long)spare, db->folder,
+                          (unsigned long long)free_bytes);
+    return code;
+}
+
+/* Shared where the file system can, and while the partition has a name; else copied. */
+static enum tw_code share_or_copy(struct tsdb_db *db, struct tsdb_partition *partition,
+                                  const char *to, struct tw_err *err)
+{
+    struct tw_err ignored;
+    if (tsdb_partitions_share(db->partitions, partition, to, &ignored) == TW_OK)
+        return TW_OK;
+    enum tw_code code = check_disk(db, tsdb_env_bytes(partition->env), err);
+    return code == TW_OK ? tsdb_env_copy(partition->env, to, err) : code;
+}
+
 static enum tw_code copy_day(struct tsdb_db *db, int64_t day, const char *folder,
                              struct tw_err *err)
 {
@@ -67,7 +89,7 @@ static enum tw_code copy_day(struct tsdb_db *db, int64_t day, const char *folder
     const char *path = tsdb_env_path(partition->env);
     const char *slash = strrchr(path, '/');
     char *to = tw_file_join(folder, slash ? slash + 1 : path);
-    code = tsdb_env_copy(partition->env, to, err);
+    code = share_or_copy(db, partition, to, err);
     free(to);
     tsdb_partitions_unref(db->partitions, partition);
     return code;
@@ -116,23 +138,18 @@ static enum tw_code fill(struct tsdb_db *db, struct tsdb_state *state, const cha
     return code;
 }
 
-static enum tw_code check_space(struct tsdb_db *db, struct tw_err *err)
+/* Shared or not, it counts as much against the bound on the folder as it would alone: what is
+ * shared today becomes two when the partition changes. */
+static enum tw_code check_bound(struct tsdb_db *db, struct tw_err *err)
 {
-    uint64_t bytes, free_bytes;
+    uint64_t bytes;
     enum tw_code code = tw_file_folder_bytes(db->partition_folder, &bytes, err);
-    if (code == TW_OK)
-        code = tw_file_free_bytes(db->folder, &free_bytes, err);
-    if (code == TW_OK && free_bytes < bytes + SPARE_BYTES)
-        return tw_err_set(err, TW_NO_SPACE,
-                          "a snapshot needs %llu bytes and leaves %llu free, the disk of '%s' has "
-                          "%llu left",
-                          (unsigned long long)bytes, (unsigned long long)SPARE_BYTES, db->folder,
-                          (unsigned long long)free_bytes);
     if (code == TW_OK && !tsdb_room_has(db, bytes))
         return tw_err_set(err, TW_NO_SPACE,
                           "a snapshot of %llu bytes is beyond storage.retention_size, %llu: raise "
                           "it, or delete older snapshots",
-                          (unsigned long long)bytes, (unsigned long long)atomic_load(&db->room.size_max));
+                          (unsigned long long)bytes,
+                          (unsigned long long)atomic_load(&db->room.size_max));
     return code;
 }
 
@@ -209,7 +226,7 @@ enum tw_code tsdb_snapshot_take(struct tsdb_db *db, struct tsdb_state *state, bo
         code = tw_err_set(err, TW_LIMIT, "there are %zu snapshots, the most: delete some first",
                           count);
     if (code == TW_OK)
-        code = check_space(db, err);
+        code = check_bound(db, err);
     if (code == TW_OK)
         code = make(db, state, folder, ret, err);
     tw_lock_release(&db->renewing);

@@ -8,8 +8,10 @@
  * may be copied to another machine. Everything that was acknowledged before tsdb_snapshot_take is
  * in it; of what comes during it, some may be. Writes and queries go on meanwhile.
  *
- * Its files are copies, not hard links: late samples are written into partitions of any age, in
- * place. They count against tsdb_db_options.size_max.
+ * Partitions are shared with the store where the file system can: by blocks (reflink), else as hard
+ * links, else they are copied. Late samples are written into partitions of any age, in place; one
+ * that has two names is copied before that, and a rewrite makes a new file anyway, so that a snapshot
+ * never changes. Files count against tsdb_db_options.size_max as if they were copies.
  *
  * Threads: any; a snapshot excludes rewrites, and other snapshots, while it is made.
  */

@@ -8,7 +8,7 @@ UNIT_TESTS += %D%/page_test
 UNIT_TESTS += %D%/exemplar_test
 UNIT_TESTS += %D%/histogram_test %D%/histogram_store_test
 UNIT_TESTS += %D%/verify_test
-UNIT_TESTS += %D%/room_test
+UNIT_TESTS += %D%/room_test %D%/snapshot_test
 endif
 %C%_codec_test_SOURCES = %D%/codec_test.c
 %C%_codec_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
@@ -84,3 +84,7 @@ tests_bench_tsdb_bench_LDADD = tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/l
 %C%_room_test_SOURCES = %D%/room_test.c %D%/store.h
 %C%_room_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_room_test_LDADD = $(TSDB_UNIT_LDADD)
+
+%C%_snapshot_test_SOURCES = %D%/snapshot_test.c %D%/store.h
+%C%_snapshot_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_snapshot_test_LDADD = $(TSDB_UNIT_LDADD)
