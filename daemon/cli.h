@@ -45,9 +45,11 @@ int cli_autoscale(int argc, char **argv);
 int cli_forecast(int argc, char **argv);
 int cli_queries(int argc, char **argv);
 int cli_query(int argc, char **argv);
+int cli_cardinality(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_restore(int argc, char **argv);
 int cli_snapshot(int argc, char **argv);
+int cli_status(int argc, char **argv);
 int cli_compact(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 

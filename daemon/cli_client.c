@@ -20,11 +20,26 @@ const char *cli_server(const char *given)
     return given && *given ? given : CLI_SERVER_DEFAULT;
 }
 
+void cli_append_encoded(struct tw_buf *form, const char *name, struct tw_str value)
+{
+    tw_buf_appendf(form, "%s%s=", form->size ? "&" : "", name);
+    for (size_t i = 0; i < value.size; i++) {
+        unsigned char c = (unsigned char)value.data[i];
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+            c == '-' || c == '_' || c == '.')
+            tw_buf_append_char(form, (char)c);
+        else
+            tw_buf_appendf(form, "%%%02X", c);
+    }
+}
+
 static int take_answer(const struct cli_command *command, struct tw_str text, int status,
                        bool as_json, void (*show)(const struct tw_json *data))
 {
     struct tw_json *answer;
     struct tw_err err;
+    if (status == 204) /* done, and nothing to say of it */
+        return CLI_OK;
     if (tw_json_parse(text, &answer, &err) != TW_OK)
         return cli_fail(command, CLI_FAILED, "the server answered %d with no JSON", status);
     int result = CLI_OK;

@@ -16,6 +16,8 @@
 
 /* The server of --server, of the environment, or the usual one. */
 const char *cli_server(const char *given);
+/* Appends name=value, percent-encoded, after "&" unless the text is empty. */
+void cli_append_encoded(struct tw_buf *form, const char *name, struct tw_str value);
 /* Calls path ("/api/v1/...", with its query string) on cli_server(given). A success is printed as
  * it came (as_json) or shown by show, which gets the answer's "data"; what went wrong is told.
  * Returns the exit status. */

@@ -63,24 +63,11 @@ static bool parse_time(const char *text, int64_t *ret_ms)
     return true;
 }
 
-static void append_encoded(struct tw_buf *form, const char *name, struct tw_str value)
-{
-    tw_buf_appendf(form, "%s%s=", form->size ? "&" : "", name);
-    for (size_t i = 0; i < value.size; i++) {
-        unsigned char c = (unsigned char)value.data[i];
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-            c == '-' || c == '_' || c == '.')
-            tw_buf_append_char(form, (char)c);
-        else
-            tw_buf_appendf(form, "%%%02X", c);
-    }
-}
-
 static void append_seconds(struct tw_buf *form, const char *name, int64_t ms)
 {
     char text[TW_DOUBLE_BYTES];
     size_t length = tw_double_format_fixed((double)ms / 1000, text);
-    append_encoded(form, name, (struct tw_str){text, length});
+    cli_append_encoded(form, name, (struct tw_str){text, length});
 }
 
 /* The form of the request, and whether it is a range. False after a mistake that has been told. */
@@ -89,7 +76,7 @@ static bool make_form(const char *expression, struct tw_buf *form, bool *ret_ran
     int64_t time_ms = 0, start_ms = 0, end_ms = 0, step_ms = 0;
     struct tw_err err;
     *ret_range = start_text || end_text || step_text;
-    append_encoded(form, "query", tw_str(expression));
+    cli_append_encoded(form, "query", tw_str(expression));
     if (*ret_range && (time_text || !start_text)) {
         cli_fail(&command, CLI_USAGE, "a range query takes --start, --end and --step, not --time");
         return false;

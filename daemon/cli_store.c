@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `tidewatch snapshot`, `restore` and `compact`: what an operator does with a whole store.
+ * `tidewatch restore` and `compact`: what an operator does with a whole store.
  */
 #include "config.h"
 
@@ -17,7 +17,7 @@
 #define ADMIN "/api/v1/admin/tsdb/"
 
 static const char *server, *data;
-static bool skip_head, as_json, quiet, force;
+static bool as_json, quiet, force;
 
 #define SERVER_OPTION                                                                              \
     {                                                                                              \
@@ -27,21 +27,6 @@ static bool skip_head, as_json, quiet, force;
     {                                                                                              \
         .name = "json", .flag = &as_json, .help = "the answer as JSON"                             \
     }
-
-static const struct cli_option snapshot_options[] = {
-    SERVER_OPTION,
-    JSON_OPTION,
-    {.name = "skip-head", .flag = &skip_head, .help = "only what is in partitions already"},
-};
-static const struct cli_command snapshot_command = {
-    .name = "snapshot",
-    .arguments = "",
-    .help = "Makes a snapshot of a running server's store below its data folder, in "
-            "snapshots/NAME, and prints\nNAME. Everything acknowledged before is in it; nothing "
-            "is paused. The server runs with\n--enable-admin-api.",
-    .options = snapshot_options,
-    .option_count = sizeof snapshot_options / sizeof *snapshot_options,
-};
 
 static const struct cli_option restore_options[] = {
     {.name = "data", .value = &data, .shown = "FOLDER", .help = "the data folder to make"},
@@ -72,23 +57,6 @@ static int ask(const struct cli_command *command, const char *path,
                void (*show)(const struct tw_json *answer))
 {
     return cli_ask(command, server, TW_HTTP_POST, path, as_json, show);
-}
-
-static void show_snapshot(const struct tw_json *answer)
-{
-    struct tw_str name = tw_json_string(tw_json_member(answer, "name"), (struct tw_str){0});
-    printf("%.*s\n", TW_STR_ARG(name));
-}
-
-int cli_snapshot(int argc, char **argv)
-{
-    int count, status;
-    if (!cli_parse(&snapshot_command, argc, argv, &count, &status))
-        return status;
-    if (count != 0)
-        return cli_fail(&snapshot_command, CLI_USAGE, "takes no argument");
-    return ask(&snapshot_command, skip_head ? ADMIN "snapshot?skip_head=true" : ADMIN "snapshot",
-               show_snapshot);
 }
 
 static void show_progress(const char *path)

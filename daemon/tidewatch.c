@@ -19,13 +19,15 @@ struct entry {
 
 static const struct entry commands[] = {
     {"autoscale", "Decide replicas from observations on standard input.", cli_autoscale},
+    {"cardinality", "Say where the series of a server come from.", cli_cardinality},
     {"check", "Check configurations and rule files.", cli_check},
     {"compact", "Make the store of a server, or in a folder, as small as it gets.", cli_compact},
     {"forecast", "Forecast a series given as CSV.", cli_forecast},
     {"queries", "List and cancel the queries that run on a server.", cli_queries},
     {"query", "Evaluate a PromQL expression on a server.", cli_query},
     {"restore", "Make a store of a snapshot.", cli_restore},
-    {"snapshot", "Copy the store of a running server.", cli_snapshot},
+    {"snapshot", "Make, list and delete snapshots of a running server's store.", cli_snapshot},
+    {"status", "Say how a server and its store are.", cli_status},
     {"verify", "Check, and salvage, the store in a data folder.", cli_verify},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])

@@ -159,7 +159,55 @@ def verify(run):
                        lib.os.path.basename(segment), "tidewatch verify", "--salvage")
 
 
+def operations(run):
+    """status, cardinality and snapshot, on a server with a day before today."""
+    server = run.server(data="operated", arguments=["--self-interval", "off", "--enable-admin-api"])
+    at = ["-s", server.url]
+    server.write([({"__name__": "m", "job": "web", "instance": str(i)},
+                   [((NOW - 86400) * 1000, 1.0)]) for i in range(3)])
+    lib.request(server.port, "POST", "/api/v1/admin/tsdb/flush")
+    server.write([({"__name__": "m", "job": "web", "instance": str(i)}, [(NOW * 1000, 1.0)])
+                  for i in range(5)])
+    shown = runs("cardinality", 0, "cardinality", *at).stdout
+    lib.check_contains("cardinality: all views", shown, "5 active series", "+2  m\n", "VALUES",
+                       'job="web" instance="4"', 'job="web"\n', "DAY (UTC)")
+    data = json.loads(runs("cardinality, json", 0, "cardinality", "--json", "--top", "1", *at).stdout)["data"]
+    lib.check_equal("cardinality: json, top", (data["active"], len(data["pairs"])), (5, 1))
+    part = runs("cardinality, match", 0, "cardinality", "--match", '{instance=~"[01]"}', *at).stdout
+    lib.check_contains("cardinality: match", part, "; 2 match")
+    runs("cardinality, bad top", 2, "cardinality", "--top", "no", *at)
+    wrong = runs("cardinality, bad selector", 1, "cardinality", "-m", "{", *at)
+    lib.check_contains("cardinality: says why", wrong.stderr, "match[]")
+    name = runs("snapshot", 0, "snapshot", *at).stdout.strip()
+    other = runs("snapshot create", 0, "snapshot", "create", "--skip-head", *at).stdout.strip()
+    listed = runs("snapshot list", 0, "snapshot", "list", *at).stdout
+    lib.check_equal("snapshot list: names", [line.split()[1] for line in listed.splitlines()[1:]],
+                    sorted([name, other]))
+    linked = [path for path, _, files in lib.os.walk(run.path("operated/snapshots", name))
+              for file in files if file.endswith(".mdb") and "partitions" in path and
+              lib.os.stat(lib.os.path.join(path, file)).st_nlink > 1]
+    print("        partitions of the snapshot that are links: %d" % len(linked))
+    runs("snapshot delete", 0, "snapshot", "delete", name, other, *at)
+    lib.check_equal("snapshot delete: gone",
+                    json.loads(runs("snapshot list, json", 0, "snapshot", "list", "--json", *at).stdout)["data"], [])
+    gone = runs("snapshot delete again", 1, "snapshot", "delete", name, *at)
+    lib.check_contains("snapshot delete: says so", gone.stderr, "no snapshot", name)
+    runs("snapshot delete: no name", 2, "snapshot", "delete", *at)
+    runs("snapshot delete: no path", 2, "snapshot", "delete", "../../log", *at)
+    runs("snapshot what", 2, "snapshot", "make", *at)
+    status = runs("status", 0, "status", *at).stdout
+    lib.check_contains("status: text", status, "writable", "disk free", "active series       5\n")
+    lib.check_equal("status: json", json.loads(
+        runs("status, json", 0, "status", "--json", *at).stdout)["data"]["store"]["state"], "writable")
+    config = run.file("operated.yml", "storage: {disk_reserve: 1000TiB}\n")
+    server.stop()
+    server = run.server(data="operated", arguments=["--config", config])
+    shut = runs("status, read-only", 1, "status", "-s", server.url).stdout
+    lib.check_contains("status: read-only", shut, "read-only", "disk_reserve")
+
+
 with lib.Run() as run:
+    operations(run)
     query(run)
     check(run)
     verify(run)
