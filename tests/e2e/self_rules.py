@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """contrib/rules/tidewatch.yml: it is right, it is silent on a server that is well, and its alerts
-fire when something is wrong. Every metric that it names is one that the server has."""
+fire when something is wrong. Every metric that it names is one that the server has, and
+docs/operations.md tells of all of them."""
 
 import os
 import re
@@ -29,16 +30,26 @@ def becomes(server, name, seconds=20):
 
 with open(RULES) as file:
     text = file.read()
+with open(os.path.join(lib.SOURCE, "docs/operations.md")) as file:
+    guide = file.read()
 with lib.Run() as run:
     checked = lib.tidewatch("check", "rules", RULES)
     lib.check_equal("check rules", (checked.returncode, checked.stderr), (0, ""))
     config = run.file("tidewatch.yml", "rule_files: [hasty.yml]\n")
     run.file("hasty.yml", hasty(text))
     server = run.server(arguments=["--config", config, "--self-interval", "1s"])
+    server.get("/metrics") # a request is counted when it has ended
     known = set(re.findall(r"^# TYPE (\w+)", server.get("/metrics").text, re.M))
     named = {re.sub("_bucket$", "", name) for name in
              re.findall(r"\b(?:tidewatch|process)_\w+", "\n".join(re.findall(r"(?s)expr: (.*?)\n +(?:for|labels):", text)))}
     lib.check_equal("metrics that nobody has", sorted(named - known), [])
+    told = set(re.findall(r"`(\w+)", guide))
+    lib.check_equal("docs/operations.md: metrics that it does not tell of", sorted(
+        name for name in known if not name.startswith("tidewatch_tsdb_exemplar_") and name not in told and
+        not any(name.endswith(part) for part in told if part.startswith("_"))), [])
+    full = {name for name in told if re.match("(tidewatch|process)_.*_|process_", name)}
+    lib.check_equal("docs/operations.md: metrics that nobody has", sorted(full - known - {
+        "tidewatch_tsdb_exemplar_", "tidewatch_http_refused_total"}), [])
     lib.check("rules are many", len(re.findall("- alert:", text)) > 15)
     lib.wait_for(lambda: server.query("count(tidewatch_build_info)"), 10)
     lib.check("a server that is well: silence", lib.wait_for(lambda: not firing(server), 15, 0.3) and
