@@ -36,7 +36,8 @@ static const struct param table[] = {
 #define PARAM_COUNT (sizeof table / sizeof table[0])
 static_assert(PARAM_COUNT <= 64, "daemon_params.given has a bit for each");
 
-/* What stands for a feature in --enable-feature: ours, and Prometheus's names of what we know. */
+/* What stands for a feature in --enable-feature: ours, and Prometheus's names of what we know. Some
+ * are always on here: exemplars, native histograms, duration expressions. */
 static const char *const features[] = {"all-promql",
                                        "promql-experimental-functions",
                                        "promql-binop-fill-modifiers",
@@ -45,6 +46,9 @@ static const char *const features[] = {"all-promql",
                                        "promql-extended-range-selectors",
                                        "promql-per-step-stats",
                                        "concurrent-rule-eval",
+                                       "created-timestamp-zero-ingestion",
+                                       "exemplar-storage",
+                                       "native-histograms",
                                        NULL};
 
 static void *field_of(struct daemon_params *params, const struct param *param)

@@ -328,6 +328,15 @@ static size_t parallelism(const struct daemon_params *params)
     return cores > 0 ? (size_t)cores : 1;
 }
 
+static bool names_feature(struct tw_str names, const char *feature)
+{
+    struct tw_str name;
+    while (tw_str_split(&names, ',', &name))
+        if (tw_str_is(tw_str_trim(name), feature))
+            return true;
+    return false;
+}
+
 static enum tw_code make_modules(struct daemon_server *server, struct tw_err *err)
 {
     const struct daemon_params *params = server->params;
@@ -347,6 +356,9 @@ static enum tw_code make_modules(struct daemon_server *server, struct tw_err *er
     server->engine = query_engine_new(storage, &query);
     server->receiver = tsdb_receiver_new(server->db, server->metrics);
     tsdb_receiver_limit(server->receiver, server->budget.plain_bytes_max);
+    tsdb_receiver_zero_at_start(
+        server->receiver,
+        names_feature(tw_str(params->enable_feature), "created-timestamp-zero-ingestion"));
     const struct alert_manager_options alerts = {.engine = server->engine,
                                                  .storage = storage,
                                                  .state = server->state,

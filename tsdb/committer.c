@@ -50,6 +50,8 @@ static void fail_generation_locked(struct tsdb_db *db, struct tsdb_generation *g
     tw_lock_assert_held(&db->lock);
     generation->failed = true;
     generation->sealed = true;
+    /* Zeros at starts may be lost with it: senders tell them again. */
+    tsdb_rows_fini(&db->starts, sizeof(int64_t));
     if (generation != db->active)
         return;
     tsdb_db_retire_active_locked(db);

@@ -89,6 +89,9 @@ static void register_metrics(struct tsdb_db *db)
     to->histograms_appended =
         tw_metrics_counter(metrics, "tidewatch_tsdb_histograms_appended_total", "",
                            "Native histogram samples made durable in the log.");
+    to->zeroed =
+        tw_metrics_counter(metrics, "tidewatch_tsdb_start_zeros_added_total", "",
+                           "Samples of zero added where a sender says that counting began.");
     tsdb_exemplars_register(db, metrics);
     for (int i = 0; i < TSDB_REFUSAL_COUNT; i++)
         to->refused[i] = tw_metrics_counter(metrics, "tidewatch_tsdb_samples_refused_total",
@@ -201,6 +204,7 @@ static void use_index_locked(struct tsdb_db *db, struct tsdb_index *index)
     tsdb_index_free(db->index);
     db->index = index;
     tsdb_bits_fini(&db->previous);
+    tsdb_rows_fini(&db->starts, sizeof(int64_t));
     db->active_series = 0;
     tsdb_sources_fini(&db->sources);
 }
@@ -590,6 +594,7 @@ struct tsdb_db *tsdb_db_close(struct tsdb_db *db)
     tsdb_steps_free(db->steps_next);
     tsdb_catalog_close(db->catalog);
     tsdb_exemplars_close(db);
+    tsdb_rows_fini(&db->starts, sizeof(int64_t));
     tw_buf_fini(&db->scratch);
     if (db->lock_fd >= 0)
         close(db->lock_fd);

@@ -194,6 +194,13 @@ bool tsdb_ingest_known(struct tsdb_ingest *ingest, uint64_t fingerprint);
 void tsdb_ingest_sample(struct tsdb_ingest *ingest, int64_t time_ms, double value);
 /* A native histogram of the current series that wire_histogram_check accepts. */
 void tsdb_ingest_histogram(struct tsdb_ingest *ingest, const struct wire_histogram *histogram);
+/* Counting of the current series' samples began at start_ms, as its sample of sample_ms says: a
+ * sample of zero goes in front of them, unless it is told late (the series has a sample as new) or
+ * was told before. */
+void tsdb_ingest_start(struct tsdb_ingest *ingest, int64_t start_ms, int64_t sample_ms);
+/* The same of a native histogram with a start; the zero has its buckets' layout. */
+void tsdb_ingest_start_of_histogram(struct tsdb_ingest *ingest,
+                                    const struct wire_histogram *histogram);
 /* An exemplar of the current series, which has these labels, that wire_exemplar_check accepts. One
  * that is not taken is counted; it does not make the request a bad one, as with Prometheus. */
 void tsdb_ingest_exemplar(struct tsdb_ingest *ingest, struct wire_labels labels,

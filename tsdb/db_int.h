@@ -82,7 +82,7 @@ enum tsdb_rewrite_cause {
 };
 
 struct tsdb_db_metrics {
-    struct tw_metric *histograms_appended;
+    struct tw_metric *histograms_appended, *zeroed;
     struct tw_metric *exemplars_appended, *exemplars_duplicate, *exemplars_out_of_order,
         *exemplars_refused[TSDB_EXEMPLAR_REFUSAL_COUNT];
     struct tw_metric *appended, *refused[TSDB_REFUSAL_COUNT], *commits, *commit_failures,
@@ -138,6 +138,7 @@ struct tsdb_db {
     struct tsdb_index *index;                /* the newest generation's; a reference of its own */
     struct tsdb_bits previous;               /* series of the index that were active before it */
     size_t active_series;
+    struct tsdb_rows starts;     /* i64 by series of the index: the start of counting told last */
     struct tsdb_sources sources; /* counted when there is a limit */
     uint64_t next_number;
     struct tsdb_group *queue_first, *queue_last, *filling, *spare;

@@ -19,7 +19,8 @@ struct tsdb_extras {
     struct tw_arena *arena;
     struct tsdb_extra *items; /* in the order of the request's series */
     size_t count, capacity;
-    size_t next; /* the first that was not handed over yet */
+    size_t next;        /* the first that was not handed over yet */
+    bool zero_at_start; /* starts of counting become samples of zero */
 };
 
 /* A message of the series with this number in the request; a bad one is kept with its reason. */
@@ -34,6 +35,8 @@ void tsdb_extras_series(struct tsdb_extras *extras, const struct wire_write_seri
 void tsdb_extras_series_v2(struct tsdb_extras *extras, const struct wire_write_series *series,
                            const struct tw_str *symbols, size_t symbol_count);
 
+/* Whether there are any of the series, those of numbers below it passed by. */
+bool tsdb_extras_has(struct tsdb_extras *extras, uint32_t series);
 /* Hands over those of the ingest's current series, which has this number and these labels: stores
  * the good ones, refuses the bad ones. Series come in ascending numbers; those of numbers passed
  * by are dropped (their series was refused, and they with it). */

@@ -320,14 +320,71 @@ void tsdb_ingest_histogram(struct tsdb_ingest *ingest, const struct wire_histogr
     ingest->histograms_stored++;
 }
 
+/* The newest time that the heads have of the current series. */
+static int64_t newest_known(const struct tsdb_ingest *ingest)
+{
+    const struct tsdb_db *db = ingest->db;
+    int64_t newest_ms = INT64_MIN;
+    for (const struct tsdb_generation *at = db->oldest; at; at = at->newer) {
+        if (tsdb_head_index(at->head) != db->index)
+            continue;
+        int64_t last_ms = tsdb_head_last_ms(at->head, ingest->series);
+        newest_ms = last_ms > newest_ms ? last_ms : newest_ms;
+    }
+    return newest_ms;
+}
+
+/* Each start is tried once: a series names the same one with each of its samples. */
+static bool is_new_start(struct tsdb_ingest *ingest, int64_t start_ms, int64_t sample_ms)
+{
+    struct tsdb_db *db = ingest->db;
+    TW_ASSERT(ingest->series != TSDB_NO_SERIES);
+    if (start_ms <= 0 || start_ms >= sample_ms || start_ms < ingest->oldest_ms ||
+        sample_ms > ingest->newest_ms)
+        return false;
+    int64_t *told_ms = tsdb_rows_make(&db->starts, ingest->series, sizeof *told_ms);
+    if (start_ms <= *told_ms)
+        return false;
+    *told_ms = start_ms;
+    if (newest_known(ingest) >= start_ms)
+        return false;
+    tw_metric_add(db->metrics.zeroed, 1);
+    return true;
+}
+
+void tsdb_ingest_start(struct tsdb_ingest *ingest, int64_t start_ms, int64_t sample_ms)
+{
+    if (is_new_start(ingest, start_ms, sample_ms))
+        group_add_sample(ingest->db->filling,
+                         (struct tsdb_record_sample){ingest->series, start_ms, 0});
+}
+
+void tsdb_ingest_start_of_histogram(struct tsdb_ingest *ingest,
+                                    const struct wire_histogram *histogram)
+{
+    const struct wire_histogram zero = {.time_ms = histogram->start_ms,
+                                        .is_float = histogram->is_float,
+                                        .reset_hint = WIRE_RESET_YES,
+                                        .schema = histogram->schema,
+                                        .zero_threshold = histogram->zero_threshold,
+                                        .custom_values = histogram->custom_values,
+                                        .custom_count = histogram->custom_count};
+    struct tsdb_blobs *to = &ingest->db->filling->histograms;
+    if (histogram->reset_hint == WIRE_RESET_GAUGE || wire_histogram_is_stale(histogram) ||
+        !is_new_start(ingest, histogram->start_ms, histogram->time_ms))
+        return;
+    tsdb_head_log_histogram(ingest->db->active->head, ingest->series, &zero, tsdb_blobs_buf(to));
+    tsdb_blobs_add(to, ingest->series, zero.time_ms);
+}
+
 void tsdb_ingest_end(struct tsdb_ingest *ingest, tsdb_done *done, void *user)
 {
     struct tsdb_db *db = ingest->db;
     tw_lock_assert_held(&db->lock);
     struct tsdb_group *group = db->filling;
-    size_t exemplars = group->exemplars.count - ingest->group_exemplars;
-    bool pending = ingest->stored + ingest->histograms_stored + exemplars > 0;
-    if (pending) {
+    size_t pending = group->sample_count - ingest->group_samples + group->histograms.count -
+                     ingest->group_histograms + group->exemplars.count - ingest->group_exemplars;
+    if (pending > 0) {
         tw_buf_clear(&db->scratch);
         tsdb_record_encode(db->active->head, &db->active->record_state,
                            group->samples + ingest->group_samples,
@@ -339,14 +396,14 @@ void tsdb_ingest_end(struct tsdb_ingest *ingest, tsdb_done *done, void *user)
         TW_ASSERT(!db->scratch.overflow && !group->records.overflow);
         if (db->scratch.capacity > SPARE_BYTES_MAX)
             tw_buf_fini(&db->scratch);
-        db->pending_samples += ingest->stored + ingest->histograms_stored + exemplars;
+        db->pending_samples += pending;
         if (group->waiter_count == 0)
             enqueue(db, group);
         group_add_waiter(group, done, user);
         tw_cond_signal(&db->work);
     }
     tw_lock_release(&db->lock);
-    if (!pending)
+    if (pending == 0)
         done(user, TW_OK, NULL);
 }
 

@@ -32,6 +32,7 @@ struct tsdb_receiver {
     unsigned magic;
     struct tsdb_db *db;
     size_t plain_bytes_max;
+    bool zero_at_start;
     struct tw_metric *requests[OUTCOME_COUNT];
     struct tsdb_surveys surveys;
     /* Guards workers, which are started by the first large request. */
@@ -229,7 +230,7 @@ static enum tw_code read_body_v2(struct request *request, struct tsdb_survey *su
         size_t extra_count = series->histogram_count + series->exemplar_count;
         if (series->sample_count + extra_count > 0)
             tsdb_survey_add(survey, series, entry.fingerprint);
-        if (extra_count > 0)
+        if (extra_count > 0 || request->extras.zero_at_start)
             tsdb_extras_series_v2(&request->extras, series, reader.symbols.items,
                                   reader.symbols.count);
     }
@@ -274,9 +275,9 @@ static void ingest_series(struct request *request, const struct tsdb_survey *sur
                           const struct wire_sample *samples)
 {
     struct wire_label items[WIRE_LABELS_COUNT_MAX];
-    size_t label_count;
-    bool has_extras = series->histogram_count + series->exemplar_count > 0;
-    bool known = !has_extras && tsdb_ingest_known(&request->ingest, series->fingerprint);
+    size_t label_count = 0;
+    bool needs_labels = series->histogram_count + series->exemplar_count > 0;
+    bool known = !needs_labels && tsdb_ingest_known(&request->ingest, series->fingerprint);
     if (!known && !resolve_series(request, survey, series, items, &label_count)) {
         tsdb_db_refuse_exemplars(request->receiver->db, TSDB_EXEMPLAR_REFUSED_SERIES,
                                  series->exemplar_count);
@@ -284,7 +285,7 @@ static void ingest_series(struct request *request, const struct tsdb_survey *sur
     }
     for (size_t i = 0; i < series->sample_count; i++)
         tsdb_ingest_sample(&request->ingest, samples[i].time_ms, samples[i].value);
-    if (has_extras)
+    if (tsdb_extras_has(&request->extras, series->index))
         tsdb_extras_ingest(&request->extras, series->index,
                            (struct wire_labels){items, label_count}, &request->ingest);
 }
@@ -331,7 +332,8 @@ static enum step receive(struct request *request, bool may_wait, struct tw_err *
 {
     struct tsdb_receiver *receiver = request->receiver;
     struct tw_str body = request->exchange->request.body;
-    request->extras = (struct tsdb_extras){.arena = request->exchange->arena};
+    request->extras = (struct tsdb_extras){.arena = request->exchange->arena,
+                                           .zero_at_start = request->receiver->zero_at_start};
     request->metadata = NULL;
     request->metadata_count = 0;
     struct tsdb_survey *survey = tsdb_surveys_take(&receiver->surveys, receiver->plain_bytes_max);
@@ -432,6 +434,12 @@ void tsdb_receiver_limit(struct tsdb_receiver *receiver, size_t plain_bytes_max)
     TW_CHECK_MAGIC(receiver, RECEIVER_MAGIC);
     TW_ASSERT(plain_bytes_max <= TSDB_RECEIVER_PLAIN_BYTES_MAX);
     receiver->plain_bytes_max = plain_bytes_max;
+}
+
+void tsdb_receiver_zero_at_start(struct tsdb_receiver *receiver, bool zero_at_start)
+{
+    TW_CHECK_MAGIC(receiver, RECEIVER_MAGIC);
+    receiver->zero_at_start = zero_at_start;
 }
 
 struct tsdb_receiver *tsdb_receiver_free(struct tsdb_receiver *receiver)

@@ -5,8 +5,8 @@
  *   POST /api/v1/write             remote_write 1.0: protobuf prometheus.WriteRequest, in Snappy
  *                                  or (as vmagent sends it) Zstandard
  *                                  remote_write 2.0 (io.prometheus.write.v2.Request, named by the
- *                                  Content-Type): every answer says what was written; times of
- *                                  creation are read, and not kept
+ *                                  Content-Type): every answer says what was written; where
+ *                                  counting began can be kept as a sample of zero
  *   POST /api/v1/admin/tsdb/flush  moves the head into partitions and trims the log
  *
  * A write is answered when it is durable: 204. No thread waits for the disk: small requests are
@@ -32,6 +32,10 @@ struct tsdb_receiver *tsdb_receiver_new(struct tsdb_db *db, struct tw_metrics *m
 /* Requests may be so large, decompressed, and no larger than TSDB_RECEIVER_PLAIN_BYTES_MAX. Before
  * the first one. */
 void tsdb_receiver_limit(struct tsdb_receiver *receiver, size_t plain_bytes_max);
+/* Whether the times at which counting began (2.0) become samples of zero, so that the first value
+ * of a counter counts as an increase; as Prometheus does with created-timestamp-zero-ingestion.
+ * Before the first request; false unless set. */
+void tsdb_receiver_zero_at_start(struct tsdb_receiver *receiver, bool zero_at_start);
 /* Threads that read requests, beside those that take them in. */
 #define TSDB_RECEIVER_WORKERS 2
 /* Memory of a request that is read, as multiples of its plain bytes: these, and what they say. */

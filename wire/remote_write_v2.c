@@ -340,3 +340,45 @@ enum tw_code wire_write2_series_labels(const struct wire_write_series *series,
     *ret_count = count / 2;
     return TW_OK;
 }
+
+/* ---- starts: the series was read before, all is well formed ---- */
+
+struct wire_write2_starts wire_write2_series_starts(const struct wire_write_series *series)
+{
+    struct wire_write2_starts starts = {.scan = wire_scan(series->message)};
+    struct wire_scan scan = starts.scan;
+    struct wire_field field;
+    while (wire_scan_next(&scan, &field))
+        if (field.number == SERIES_CREATED)
+            starts.created_ms = (int64_t)field.value;
+    return starts;
+}
+
+static struct wire_write2_start read_start(struct tw_str message, int64_t created_ms)
+{
+    struct wire_write2_start start = {.start_ms = created_ms};
+    struct wire_scan scan = wire_scan(message);
+    struct wire_field field;
+    while (wire_scan_next(&scan, &field))
+        if (field.number == SAMPLE_TIME)
+            start.sample_ms = (int64_t)field.value;
+        else if (field.number == SAMPLE_START && field.value != 0)
+            start.start_ms = (int64_t)field.value;
+    return start;
+}
+
+bool wire_write2_starts_next(struct wire_write2_starts *starts, struct wire_write2_start *ret)
+{
+    struct wire_field field;
+    while (wire_scan_next(&starts->scan, &field)) {
+        if (field.number != SERIES_SAMPLES)
+            continue;
+        struct wire_write2_start start = read_start(field.bytes, starts->created_ms);
+        if (start.start_ms == 0 || start.start_ms == starts->last_ms)
+            continue;
+        starts->last_ms = start.start_ms;
+        *ret = start;
+        return true;
+    }
+    return false;
+}

@@ -70,4 +70,18 @@ TW_MUST_CHECK enum tw_code wire_write2_series_labels(const struct wire_write_ser
                                                      struct wire_label *items, size_t *ret_count,
                                                      struct tw_err *err);
 
+/* When counting began of what the samples count, as far as the sender says it: each time once, in
+ * the order of the samples, with the first sample that names it. A series says it with its samples
+ * or, as earlier senders, once for all of them. */
+struct wire_write2_start {
+    int64_t start_ms, sample_ms;
+};
+struct wire_write2_starts {
+    struct wire_scan scan;
+    int64_t created_ms; /* of the series; 0 = not said */
+    int64_t last_ms;    /* handed out last */
+};
+struct wire_write2_starts wire_write2_series_starts(const struct wire_write_series *series);
+bool wire_write2_starts_next(struct wire_write2_starts *starts, struct wire_write2_start *ret);
+
 #endif

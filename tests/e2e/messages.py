@@ -3,7 +3,8 @@
 and read by hand, so that the same bytes can be given to a real Prometheus.
 
 A series: {"labels": {...}, "samples": [(time_ms, value)], "histograms": [histogram],
-           "exemplars": [(labels, value, time_ms)], "start_ms": ...}
+           "exemplars": [(labels, value, time_ms)],
+           "start_ms": of each sample, "created_ms": of all, as Prometheus 3.5 has it}
 A histogram: {"t": time_ms, "schema": 3, "count": 4, "sum": 1.5, "zero_threshold": 0, "zero_count": 1,
               "positive": ([(offset, length)], [deltas or counts]), "negative": ..., "custom": [bounds],
               "hint": 0, "float": False, "start_ms": ...}
@@ -119,6 +120,8 @@ def encode_write_2(series_list):
         for labels, value, time_ms in series.get("exemplars", ()):
             out += field_bytes(4, field_bytes(1, refer(labels)) + field_double(2, value) +
                                field_varint(3, time_ms))
+        if series.get("created_ms"):
+            out += field_varint(6, series["created_ms"])
         body += field_bytes(5, out)
     return b"".join(field_bytes(4, text.encode()) for text in symbols) + body
 

@@ -362,9 +362,72 @@ def read_through(run, program, server, port, start_ms, end_ms):
     reader.stop()
 
 
-def start_prometheus(run, program, port, config, name):
+# ---- where counting began --------------------------------------------------------------------------
+
+
+NATIVE = (("__name__", "native"),)
+
+
+def counters(start_ms):
+    """Requests of one series each: told with the first sample, again, after a reset, too late, never."""
+    source = Source(random.Random(7), "integer")
+    for step in range(20):
+        at = start_ms + step * STEP_MS
+        began = start_ms - 5000 if step < 10 else start_ms + 9 * STEP_MS + 4000
+        yield {"labels": {"__name__": "told"}, "samples": [(at, float(step + 1))], "created_ms": began}
+        yield {"labels": {"__name__": "never"}, "samples": [(at, float(step + 1))]}
+        yield {"labels": {"__name__": "late"}, "samples": [(at, float(step + 1))],
+               "created_ms": start_ms - 7000 if step > 3 else 0}
+        yield {"labels": {"__name__": "ahead"}, "samples": [(at, 1.0)], "created_ms": at + 1}
+        yield {"labels": {"__name__": "here"}, "samples": [(at, 1.0)], "created_ms": at}
+        source.observe()
+        yield {"labels": {"__name__": "native"}, "histograms": [source.sample(at)], "created_ms": began}
+
+
+def zeros(run, program):
+    """With the same feature on, both put a zero where counting began."""
+    feature = "created-timestamp-zero-ingestion"
+    port = lib.free_port()
+    peer = start_prometheus(run, program, port, CONFIG, "zeros", feature)
+    server = run.server(data="zeros-here", arguments=ARGUMENTS + ("--enable-feature", feature))
+    if not peer:
+        return
+    start_ms = int(time.time() * 1000) - 1800000
+    for series in counters(start_ms):
+        body = lib.snappy(messages.encode_write_2([series]))
+        answers = [lib.request(p, "POST", "/api/v1/write", body, messages.HEADERS_2).status
+                   for p in (server.port, port)]
+        if answers != [204, 204]:
+            lib.check("zeros: both take it", False, (answers, series))
+    query = [(start_ms - 60000, start_ms + 3600000, [(1, "__name__", "")])]
+    ours, theirs = (normal(read(p, query, messages.CHUNKS)[0]) for p in (server.port, port))
+    for side in (ours, theirs):  # schema and threshold of an empty one: ours are those of the series
+        side[NATIVE] = [(item[0], "empty") if item[3] == 0 else item for item in side.get(NATIVE, ())]
+    lib.check_equal("two empty histograms", sum(item[1] == "empty" for item in ours[NATIVE]), 2)
+    lib.check("zeros where counting began are the same, %d samples" % sum(map(len, ours.values())),
+              ours == theirs and len(ours) == 6, [(k, ours.get(k), v) for k, v in theirs.items()
+                                                  if ours.get(k) != v][:1])
+    told = ours[(("__name__", "told"),)]
+    lib.check_equal("two of them", [t for t, value in told if value == 0],
+                    [start_ms - 5000, start_ms + 9 * STEP_MS + 4000])
+    # Another value for a time that is there: here the last one counts, there the first.
+    for value in (3.5, 4.5):
+        body = lib.snappy(messages.encode_write([{"labels": {"__name__": "again"},
+                                                  "samples": [(start_ms, value)]}]))
+        for p in (server.port, port):
+            lib.request(p, "POST", "/api/v1/write", body, messages.HEADERS)
+    query = [(start_ms, start_ms, [(0, "__name__", "again")])]
+    lib.check_equal("overwritten: the last one wins, and with Prometheus the first", [
+        read(p, query, messages.SAMPLES)[0][(("__name__", "again"),)][0] for p in (server.port, port)],
+        [[(start_ms, bits(4.5))], [(start_ms, bits(3.5))]])
+    peer.stop()
+    server.stop()
+
+
+def start_prometheus(run, program, port, config, name, features=""):
     peer = run.program(program, "--config.file", run.file(name + ".yml", config),
-                       "--storage.tsdb.path", run.path(name), "--enable-feature=native-histograms",
+                       "--storage.tsdb.path", run.path(name),
+                       "--enable-feature=native-histograms," + features,
                        "--web.enable-remote-write-receiver", "--web.listen-address",
                        "127.0.0.1:%d" % port)
 
@@ -401,6 +464,7 @@ with lib.Run() as run:
     program = lib.peer("PROMETHEUS_BIN")
     if program:
         prometheus(run, os.path.abspath(program))
+        zeros(run, os.path.abspath(program))
     else:
         lib.skip("remote read", "PROMETHEUS_BIN is not set")
 lib.done()

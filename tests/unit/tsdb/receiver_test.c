@@ -298,6 +298,56 @@ START_TEST(stores_version_2)
 }
 END_TEST
 
+/* A series (labels 1 2 3 4) with these fields: 6 + size - 1 bytes behind the symbols. */
+static int post_v2_series(const char *fields, size_t size)
+{
+    struct tw_buf plain;
+    tw_buf_init(&plain, 4096);
+    tw_buf_append(&plain, SYMBOLS, sizeof SYMBOLS - 1);
+    tw_buf_append_char(&plain, 0x2a);
+    tw_buf_append_char(&plain, (char)(6 + size));
+    tw_buf_append(&plain, "\x0a\x04\1\2\3\4", 6);
+    tw_buf_append(&plain, fields, size);
+    int status = post_v2(plain.data, plain.size);
+    tw_buf_fini(&plain);
+    return status;
+}
+#define POST_V2_SERIES(fields) post_v2_series((fields), sizeof(fields) - 1)
+/* A sample of 1 at time (two bytes of varint) that says where counting began (likewise). */
+#define STARTED(time, start) "\x12\x0f\x09\0\0\0\0\0\0\xf0\x3f\x10" time "\x18" start
+
+START_TEST(starts_become_zeros_where_that_is_on)
+{
+    const char *wanted = "h_count{job=\"a\"}: 500=0 1000=1 1500=1 2500=0 3000=1\n";
+    start((struct tsdb_db_options){0});
+    ck_assert_int_eq(POST_V2_SERIES(SAMPLE), 204);
+    store_assert(db, "h_count", 0, 9000, "h_count{job=\"a\"}: 1000=1\n");
+    stop();
+    start((struct tsdb_db_options){0});
+    tsdb_receiver_zero_at_start(receiver, true);
+    ck_assert_int_eq(POST_V2_SERIES(SAMPLE), 204);
+    ck_assert_str_eq(written, "1 0 0 "); /* the zero is not the sender's */
+    store_assert(db, "h_count", 0, 9000, "h_count{job=\"a\"}: 500=0 1000=1\n");
+    /* The same again, with a later sample; another one behind that. */
+    ck_assert_int_eq(POST_V2_SERIES(SAMPLE STARTED("\xdc\x0b", "\xf4\x03")), 204);
+    ck_assert_int_eq(POST_V2_SERIES(STARTED("\xb8\x17", "\xc4\x13")), 204);
+    store_assert(db, "h_count", 0, 9000, wanted);
+    /* What the series has a sample behind is told too late: 2800; or in the future: 9000. */
+    ck_assert_int_eq(POST_V2_SERIES(STARTED("\xb8\x17", "\xf0\x15")), 204);
+    ck_assert_int_eq(POST_V2_SERIES(STARTED("\xb8\x17", "\xa8\x46")), 204);
+    store_assert(db, "h_count", 0, 9000, wanted);
+    ck_assert(metric("\ntidewatch_tsdb_start_zeros_added_total ") == 2);
+    /* Of the series as a whole (3500), and of an empty histogram at 5000 that began at 4500. */
+    ck_assert_int_eq(POST_V2_SERIES("\x12\x0c\x09\0\0\0\0\0\0\xf0\x3f\x10\xa0\x1f"
+                                    "\x30\xac\x1b"),
+                     204);
+    ck_assert_int_eq(POST_V2_SERIES("\x1a\x09\x08\x00\x78\x88\x27\x88\x01\x94\x23"), 204);
+    store_assert(db, "h_count", 3001, 9000,
+                 "h_count{job=\"a\"}: 3500=0 4000=1 4500=histogram 5000=histogram\n");
+    stop();
+}
+END_TEST
+
 START_TEST(refuses_bad_version_2)
 {
     start((struct tsdb_db_options){0});
@@ -402,6 +452,7 @@ int main(void)
                                       UNIT_CASE(histograms_are_stored),
                                       UNIT_CASE(metadata_is_stored),
                                       UNIT_CASE(overload_is_told),
+                                      UNIT_CASE(starts_become_zeros_where_that_is_on),
                                       UNIT_CASE(stores_version_2),
                                       UNIT_CASE(refuses_bad_version_2),
                                       UNIT_CASE(refuses_what_it_cannot_read),
