@@ -214,6 +214,7 @@ void tsdb_db_activate_locked(struct tsdb_db *db, struct tsdb_generation *generat
 {
     tw_lock_assert_held(&db->lock);
     tsdb_db_retire_active_locked(db);
+    tsdb_fingerprints_fini(&db->fingerprints);
     size_t known = db->index ? tsdb_index_count(db->index) : 0;
     if (!db->index || db->previous.count * 2 < known || tsdb_index_is_full(db->index))
         use_index_locked(db, tsdb_index_new_numbered(number)); /* I4 */
@@ -587,6 +588,7 @@ struct tsdb_db *tsdb_db_close(struct tsdb_db *db)
     tsdb_group_free(db->spare);
     tsdb_index_free(db->index);
     tsdb_bits_fini(&db->previous);
+    tsdb_fingerprints_fini(&db->fingerprints);
     tsdb_sources_fini(&db->sources);
     tsdb_partitions_close(db->partitions);
     tsdb_tombstones_close(db->tombstones);

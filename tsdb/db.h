@@ -168,6 +168,8 @@ enum tsdb_refusal {
  * be quick. err says more when code is not TW_OK. */
 typedef void tsdb_done(void *user, enum tw_code code, const struct tw_err *err);
 
+struct wire_sample;
+
 struct tsdb_ingest {
     struct tsdb_db *db;
     int64_t oldest_ms, newest_ms; /* what is taken */
@@ -187,11 +189,15 @@ TW_MUST_CHECK enum tw_code tsdb_ingest_begin(struct tsdb_db *db, const struct tw
  * False when they are refused (once for each of its sample_count samples). */
 bool tsdb_ingest_series(struct tsdb_ingest *ingest, struct wire_labels labels, uint64_t fingerprint,
                         size_t sample_count);
-/* The same for a series that is the one to be expected now: requests repeat themselves, so each
- * series remembers which followed it, and by what bytes it was named. False when it is not, or 0;
- * then the labels are needed. */
+/* The same for a series that was named by these bytes before: requests repeat themselves, so each
+ * series remembers which followed it, and by what bytes it was named; and where that does not help
+ * the store learns them all. False when it is not known, or 0; then the labels are needed. */
 bool tsdb_ingest_known(struct tsdb_ingest *ingest, uint64_t fingerprint);
-void tsdb_ingest_sample(struct tsdb_ingest *ingest, int64_t time_ms, double value);
+/* A series with this fingerprint comes soon. */
+void tsdb_ingest_expect(const struct tsdb_ingest *ingest, uint64_t fingerprint);
+/* Of the current series. */
+void tsdb_ingest_samples(struct tsdb_ingest *ingest, const struct wire_sample *samples,
+                         size_t count);
 /* A native histogram of the current series that wire_histogram_check accepts. */
 void tsdb_ingest_histogram(struct tsdb_ingest *ingest, const struct wire_histogram *histogram);
 /* Counting of the current series' samples began at start_ms, as its sample of sample_ms says: a

@@ -29,6 +29,7 @@
 #include "base/lock.h"
 #include "base/thread.h"
 #include "tsdb/catalog.h"
+#include "tsdb/fingerprints.h"
 #include "tsdb/db.h"
 #include "tsdb/exemplar_store.h"
 #include "tsdb/head.h"
@@ -140,6 +141,7 @@ struct tsdb_db {
     size_t active_series;
     struct tsdb_rows starts;     /* i64 by series of the index: the start of counting told last */
     struct tsdb_sources sources; /* counted when there is a limit */
+    struct tsdb_fingerprints fingerprints; /* of series in the active generation's segment */
     uint64_t next_number;
     struct tsdb_group *queue_first, *queue_last, *filling, *spare;
     size_t pending_samples;

@@ -512,6 +512,14 @@ uint64_t *tsdb_index_fingerprint(struct tsdb_index *index, uint32_t id)
     return &tsdb_index_series_row(index, id)->fingerprint;
 }
 
+uint32_t tsdb_index_foresee(const struct tsdb_index *index, uint32_t id, uint64_t fingerprint)
+{
+    uint32_t next = tsdb_index_series_row(index, id)->next;
+    return next != TSDB_NO_SERIES && tsdb_index_series_row(index, next)->fingerprint == fingerprint
+               ? next
+               : TSDB_NO_SERIES;
+}
+
 struct wire_labels tsdb_index_labels(const struct tsdb_index *index, uint32_t id,
                                      struct wire_label *items)
 {

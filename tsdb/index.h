@@ -68,6 +68,9 @@ bool tsdb_index_has(const struct tsdb_index *index, uint32_t id);
 uint32_t *tsdb_index_next(struct tsdb_index *index, uint32_t id);
 /* Of the bytes by which a request named the series last (tsdb_ingest_known); 0 = none. */
 uint64_t *tsdb_index_fingerprint(struct tsdb_index *index, uint32_t id);
+/* The series that followed this one, when its fingerprint is this one (not 0); else
+ * TSDB_NO_SERIES. */
+uint32_t tsdb_index_foresee(const struct tsdb_index *index, uint32_t id, uint64_t fingerprint);
 
 /* Labels of a series. items holds WIRE_LABELS_COUNT_MAX; the strings live as long as the index. */
 struct wire_labels tsdb_index_labels(const struct tsdb_index *index, uint32_t id,

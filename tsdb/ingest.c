@@ -12,9 +12,12 @@
 #include "base/assert.h"
 #include "tsdb/codec.h"
 #include "tsdb/db_int.h"
+#include "wire/remote_write.h"
 
 /* A group's buffers above this are not kept for the next one. */
 #define SPARE_BYTES_MAX ((size_t)1 << 20)
+/* A series may be named in several ways; more are leftovers. */
+#define FINGERPRINTS_A_SERIES 2
 #define RECORDS_BYTES_MAX ((size_t)1 << 31)
 
 enum tw_code tsdb_db_check_tenant(const struct tw_context *context, struct tw_err *err)
@@ -65,14 +68,16 @@ struct tsdb_group *tsdb_group_free(struct tsdb_group *group)
     return NULL;
 }
 
-static void group_add_sample(struct tsdb_group *group, struct tsdb_record_sample sample)
+static void group_reserve_samples(struct tsdb_group *group, size_t more)
 {
-    if (group->sample_count == group->sample_capacity) {
-        group->sample_capacity = group->sample_capacity ? group->sample_capacity * 2 : 256;
-        group->samples = realloc(group->samples, group->sample_capacity * sizeof *group->samples);
-        TW_ASSERT(group->samples != NULL);
-    }
-    group->samples[group->sample_count++] = sample;
+    if (more <= group->sample_capacity - group->sample_count)
+        return;
+    size_t capacity = group->sample_capacity ? group->sample_capacity : 256;
+    while (more > capacity - group->sample_count)
+        capacity *= 2;
+    group->samples = realloc(group->samples, capacity * sizeof *group->samples);
+    TW_ASSERT(group->samples != NULL);
+    group->sample_capacity = capacity;
 }
 
 static void group_add_waiter(struct tsdb_group *group, tsdb_done *done, void *user)
@@ -235,18 +240,53 @@ static uint32_t resolve(struct tsdb_ingest *ingest, struct wire_labels labels, s
     return tsdb_head_add_series(head, labels, hash);
 }
 
+/* What follows the series before is this one from now on, and its bytes are these. */
+static void expect_again(struct tsdb_ingest *ingest, struct tsdb_index *index, uint32_t id,
+                         uint64_t fingerprint)
+{
+    if (ingest->before != TSDB_NO_SERIES)
+        *tsdb_index_next(index, ingest->before) = id;
+    *tsdb_index_fingerprint(index, id) = fingerprint;
+}
+
 bool tsdb_ingest_known(struct tsdb_ingest *ingest, uint64_t fingerprint)
 {
-    tw_lock_assert_held(&ingest->db->lock);
-    if (ingest->before == TSDB_NO_SERIES || fingerprint == 0)
+    struct tsdb_db *db = ingest->db;
+    tw_lock_assert_held(&db->lock);
+    if (fingerprint == 0)
         return false;
-    struct tsdb_index *index = tsdb_head_index(ingest->db->active->head);
-    uint32_t next = *tsdb_index_next(index, ingest->before);
-    if (next == TSDB_NO_SERIES || *tsdb_index_fingerprint(index, next) != fingerprint ||
-        !tsdb_record_knows(&ingest->db->active->record_state, next))
+    struct tsdb_index *index = tsdb_head_index(db->active->head);
+    uint32_t id = ingest->before == TSDB_NO_SERIES
+                      ? TSDB_NO_SERIES
+                      : tsdb_index_foresee(index, ingest->before, fingerprint);
+    bool foreseen = id != TSDB_NO_SERIES;
+    if (!foreseen)
+        id = tsdb_fingerprints_find(&db->fingerprints, fingerprint);
+    if (id == TSDB_NO_SERIES || !tsdb_record_knows(&db->active->record_state, id))
         return false;
-    ingest->series = ingest->before = next;
+    if (!foreseen)
+        expect_again(ingest, index, id, fingerprint);
+    ingest->series = ingest->before = id;
     return true;
+}
+
+void tsdb_ingest_expect(const struct tsdb_ingest *ingest, uint64_t fingerprint)
+{
+    tsdb_fingerprints_fetch(&ingest->db->fingerprints, fingerprint);
+}
+
+/* Keeps the fingerprint of a series that was not foreseen, though it could have been. (The first
+ * one of a request has none before it: one label set a request to look up is no loss.) */
+static void note_surprise(struct tsdb_ingest *ingest, const struct tsdb_index *index,
+                          uint64_t fingerprint)
+{
+    struct tsdb_db *db = ingest->db;
+    if (fingerprint == 0 || ingest->before == TSDB_NO_SERIES ||
+        !tsdb_record_knows(&db->active->record_state, ingest->series) ||
+        tsdb_index_foresee(index, ingest->before, fingerprint) == ingest->series)
+        return;
+    tsdb_fingerprints_note(&db->fingerprints, fingerprint, ingest->series,
+                           FINGERPRINTS_A_SERIES * tsdb_index_count(index));
 }
 
 bool tsdb_ingest_series(struct tsdb_ingest *ingest, struct wire_labels labels, uint64_t fingerprint,
@@ -258,9 +298,8 @@ bool tsdb_ingest_series(struct tsdb_ingest *ingest, struct wire_labels labels, u
     ingest->series = resolve(ingest, labels, sample_count);
     if (ingest->series == TSDB_NO_SERIES)
         return false;
-    if (ingest->before != TSDB_NO_SERIES)
-        *tsdb_index_next(index, ingest->before) = ingest->series;
-    *tsdb_index_fingerprint(index, ingest->series) = fingerprint;
+    note_surprise(ingest, index, fingerprint);
+    expect_again(ingest, index, ingest->series, fingerprint);
     if (!tsdb_record_knows(&db->active->record_state, ingest->series) &&
         !activate(ingest, ingest->series, labels, sample_count)) {
         ingest->series = TSDB_NO_SERIES;
@@ -294,16 +333,22 @@ static void refuse_time(struct tsdb_ingest *ingest, int64_t time_ms)
     tsdb_ingest_refuse(ingest, reason, 1, &why);
 }
 
-void tsdb_ingest_sample(struct tsdb_ingest *ingest, int64_t time_ms, double value)
+void tsdb_ingest_samples(struct tsdb_ingest *ingest, const struct wire_sample *samples,
+                         size_t count)
 {
     TW_ASSERT(ingest->series != TSDB_NO_SERIES);
-    if (time_ms < ingest->oldest_ms || time_ms > ingest->newest_ms) {
-        refuse_time(ingest, time_ms);
-        return;
+    struct tsdb_group *group = ingest->db->filling;
+    group_reserve_samples(group, count);
+    for (size_t i = 0; i < count; i++) {
+        int64_t time_ms = samples[i].time_ms;
+        if (time_ms < ingest->oldest_ms || time_ms > ingest->newest_ms) {
+            refuse_time(ingest, time_ms);
+            continue;
+        }
+        group->samples[group->sample_count++] =
+            (struct tsdb_record_sample){ingest->series, time_ms, tw_double_bits(samples[i].value)};
+        ingest->stored++;
     }
-    group_add_sample(ingest->db->filling,
-                     (struct tsdb_record_sample){ingest->series, time_ms, tw_double_bits(value)});
-    ingest->stored++;
 }
 
 void tsdb_ingest_histogram(struct tsdb_ingest *ingest, const struct wire_histogram *histogram)
@@ -354,9 +399,12 @@ static bool is_new_start(struct tsdb_ingest *ingest, int64_t start_ms, int64_t s
 
 void tsdb_ingest_start(struct tsdb_ingest *ingest, int64_t start_ms, int64_t sample_ms)
 {
-    if (is_new_start(ingest, start_ms, sample_ms))
-        group_add_sample(ingest->db->filling,
-                         (struct tsdb_record_sample){ingest->series, start_ms, 0});
+    struct tsdb_group *group = ingest->db->filling;
+    if (!is_new_start(ingest, start_ms, sample_ms))
+        return;
+    group_reserve_samples(group, 1);
+    group->samples[group->sample_count++] =
+        (struct tsdb_record_sample){ingest->series, start_ms, 0};
 }
 
 void tsdb_ingest_start_of_histogram(struct tsdb_ingest *ingest,
@@ -465,7 +513,8 @@ enum tw_code tsdb_db_append(struct tsdb_storage *storage, const struct tw_contex
         return code;
     for (size_t i = 0; i < count; i++)
         if (tsdb_ingest_series(&ingest, samples[i].labels, 0, 1))
-            tsdb_ingest_sample(&ingest, samples[i].time_ms, samples[i].value);
+            tsdb_ingest_samples(&ingest,
+                                &(struct wire_sample){samples[i].time_ms, samples[i].value}, 1);
     return end_and_wait(&ingest, err);
 }
 

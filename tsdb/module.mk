@@ -21,6 +21,7 @@ endif
 	%D%/exemplar_store.c %D%/exemplar_store.h \
 	%D%/exemplars.c \
 	%D%/extras.c %D%/extras.h \
+	%D%/fingerprints.c %D%/fingerprints.h \
 	%D%/flusher.c %D%/flusher.h \
 	%D%/group.c \
 	%D%/head.c %D%/head.h \

@@ -21,6 +21,8 @@
 #define RECEIVER_MAGIC 0x7e5d4eceu
 /* Compressed bytes of a request that is decoded on the event loop: about a millisecond's work. */
 #define INLINE_BYTES_MAX ((size_t)64 << 10)
+/* Series whose place in memory is asked for ahead. */
+#define EXPECTED_AHEAD 8
 #define WORKER_QUEUE_MAX 64
 #define RETRY_AFTER TW_STR("1")
 /* Room on a disk does not come in a second. */
@@ -283,8 +285,7 @@ static void ingest_series(struct request *request, const struct tsdb_survey *sur
                                  series->exemplar_count);
         return;
     }
-    for (size_t i = 0; i < series->sample_count; i++)
-        tsdb_ingest_sample(&request->ingest, samples[i].time_ms, samples[i].value);
+    tsdb_ingest_samples(&request->ingest, samples, series->sample_count);
     if (tsdb_extras_has(&request->extras, series->index))
         tsdb_extras_ingest(&request->extras, series->index,
                            (struct wire_labels){items, label_count}, &request->ingest);
@@ -299,6 +300,8 @@ static bool ingest(struct request *request, const struct tsdb_survey *survey, st
         return false;
     const struct wire_sample *samples = survey->samples.items;
     for (size_t i = 0; i < survey->count; i++) {
+        if (i + EXPECTED_AHEAD < survey->count)
+            tsdb_ingest_expect(&request->ingest, survey->items[i + EXPECTED_AHEAD].fingerprint);
         ingest_series(request, survey, &survey->items[i], samples);
         samples += survey->items[i].sample_count;
     }

@@ -157,6 +157,48 @@ START_TEST(stores_a_large_request)
 }
 END_TEST
 
+/* Series in another order each time: they are recognised by their fingerprints, and each sample
+ * comes to its own, also when two senders name a series differently. */
+START_TEST(any_order_of_series_is_recognised)
+{
+    enum { COUNT = 1500, ROUNDS = 6 };
+    start((struct tsdb_db_options){0});
+    struct tw_buf plain;
+    tw_buf_init(&plain, (size_t)1 << 26);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            int number = round % 2 ? COUNT - 1 - (i * 11 + round) % COUNT : (i * 7 + round) % COUNT;
+            char series[64], value[16];
+            snprintf(value, sizeof value, "%d", number);
+            snprintf(series, sizeof series, "m,a=%d,z=1", number);
+            struct wire_label unsorted[] = {{TW_STR("z"), TW_STR("1")},
+                                            {TW_STR("a"), tw_str(value)},
+                                            {TW_STR(WIRE_METRIC_NAME), TW_STR("m")}};
+            struct wire_sample sample = {1000 * (round + 1), number};
+            if (round % 3 == 2)
+                wire_write_put_series(&plain, (struct wire_labels){unsorted, 3}, &sample, 1);
+            else
+                put(&plain, series, sample.time_ms, sample.value);
+        }
+        ck_assert_int_eq(post_plain(&plain), 204);
+        if (round != 3)
+            continue;
+        /* All are written out to the segment of another generation again. */
+        ck_assert(db->fingerprints.used >= COUNT && db->fingerprints.used <= 2 * COUNT);
+        unit_assert_ok(tsdb_db_flush(db, &err), &err);
+        ck_assert_uint_eq(db->fingerprints.used, 0);
+    }
+    ck_assert(metric("\ntidewatch_tsdb_head_series ") == COUNT);
+    ck_assert(metric("\ntidewatch_tsdb_head_series_created_total ") == COUNT);
+    char *text = store_read(db, "m", "a", "77", 0, 9000);
+    ck_assert_str_eq(text,
+                     "m{a=\"77\", z=\"1\"}: 1000=77 2000=77 3000=77 4000=77 5000=77 6000=77\n");
+    free(text);
+    tw_buf_fini(&plain);
+    stop();
+}
+END_TEST
+
 START_TEST(keeps_the_good_part)
 {
     start((struct tsdb_db_options){0});
@@ -448,6 +490,7 @@ int main(void)
     const struct unit_case cases[] = {UNIT_CASE(stores_a_request),
                                       UNIT_CASE(stores_a_request_in_zstd),
                                       UNIT_CASE(stores_a_large_request),
+                                      UNIT_CASE(any_order_of_series_is_recognised),
                                       UNIT_CASE(keeps_the_good_part),
                                       UNIT_CASE(histograms_are_stored),
                                       UNIT_CASE(metadata_is_stored),
