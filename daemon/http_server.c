@@ -138,6 +138,12 @@ static double read_bodies_bytes(void *user)
     return (double)atomic_load(&server->bodies_bytes);
 }
 
+static double read_queued(void *user)
+{
+    struct daemon_http *server = user;
+    return (double)tw_workers_queued(server->workers);
+}
+
 /* ---- sessions ---- */
 
 static void *begin_session(void *user, const char *target, struct MHD_Connection *connection)
@@ -731,6 +737,8 @@ enum tw_code daemon_http_start(const struct daemon_http_options *options,
     tw_metrics_callback(options->metrics, TW_METRIC_GAUGE, "tidewatch_http_requests_in_flight", "",
                         "HTTP requests being received, worked on or answered.", read_in_flight,
                         server);
+    tw_metrics_callback(options->metrics, TW_METRIC_GAUGE, "tidewatch_http_requests_queued", "",
+                        "HTTP requests that wait for a worker.", read_queued, server);
     tw_metrics_callback(options->metrics, TW_METRIC_GAUGE, "tidewatch_http_bodies_bytes", "",
                         "Bytes set aside for request bodies.", read_bodies_bytes, server);
     *ret_server = server;

@@ -14,6 +14,7 @@
  *
  * Metrics: tidewatch_http_requests_total{route,method,status},
  * tidewatch_http_request_duration_seconds{route}, tidewatch_http_requests_in_flight,
+ * tidewatch_http_requests_queued, tidewatch_http_bodies_bytes,
  * tidewatch_http_refused_total{reason}.
  *
  * Threads: start and stop from one thread.
