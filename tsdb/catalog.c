@@ -34,7 +34,9 @@ struct item {
 struct tsdb_catalog {
     unsigned magic;
     struct tsdb_env *env;
-    /* Guards the items, and makes a change of disk and memory one. */
+    /* Makes a change of disk and memory one. Taken before lock. */
+    struct tw_lock writing;
+    /* Guards the items; never held while the disk is waited for. */
     struct tw_lock lock;
     struct item **items; /* sorted by metric */
     size_t count, capacity;
@@ -133,13 +135,15 @@ enum tw_code tsdb_catalog_open(const char *path, struct tsdb_catalog **ret_catal
                                struct tw_err *err)
 {
     struct tsdb_env *env;
-    enum tw_code code = tsdb_env_open(path, &tsdb_catalog_format, TSDB_ENV_OPEN_OR_CREATE, &env, err);
+    enum tw_code code =
+        tsdb_env_open(path, &tsdb_catalog_format, TSDB_ENV_OPEN_OR_CREATE, &env, err);
     if (code != TW_OK)
         return code;
     struct tsdb_catalog *catalog = calloc(1, sizeof *catalog);
     TW_ASSERT(catalog != NULL);
     catalog->magic = CATALOG_MAGIC;
     catalog->env = env;
+    tw_lock_init(&catalog->writing, TW_RANK_LOG, "tsdb.catalog.writing");
     tw_lock_init(&catalog->lock, TW_RANK_STATE, "tsdb.catalog");
     code = load(catalog, err);
     if (code != TW_OK) {
@@ -159,6 +163,7 @@ struct tsdb_catalog *tsdb_catalog_close(struct tsdb_catalog *catalog)
         free(catalog->items[i]);
     free(catalog->items);
     tw_lock_fini(&catalog->lock);
+    tw_lock_fini(&catalog->writing);
     tsdb_env_close(catalog->env);
     catalog->magic = 0;
     free(catalog);
@@ -212,20 +217,40 @@ static enum tw_code write_items(struct tsdb_catalog *catalog, const struct tsdb_
     return tsdb_env_commit(txn, err);
 }
 
-/* Those of the items that say something new, in canonical form; free() it. */
-static struct tsdb_metadata *pick_new(const struct tsdb_catalog *catalog,
+/* In canonical form; false when there is nothing to keep. */
+static bool trim(struct tsdb_metadata *metadata)
+{
+    metadata->help = tw_str_slice(metadata->help, 0, TSDB_METADATA_HELP_BYTES_MAX);
+    metadata->unit = tw_str_slice(metadata->unit, 0, TSDB_METADATA_NAME_BYTES_MAX);
+    metadata->type = tw_str_slice(metadata->type, 0, TSDB_METADATA_NAME_BYTES_MAX);
+    return metadata->metric.size > 0 && metadata->metric.size <= TSDB_METADATA_NAME_BYTES_MAX;
+}
+
+bool tsdb_catalog_knows_metadata(struct tsdb_catalog *catalog, const struct tsdb_metadata *items,
+                                 size_t count)
+{
+    TW_CHECK_MAGIC(catalog, CATALOG_MAGIC);
+    bool known = true;
+    tw_lock_take(&catalog->lock);
+    for (size_t i = 0; i < count && known; i++) {
+        struct tsdb_metadata item = items[i];
+        known = !trim(&item) || is_known(catalog, &item);
+    }
+    tw_lock_release(&catalog->lock);
+    return known;
+}
+
+/* Those of the items that say something new, in canonical form; free() it. writing is held. */
+static struct tsdb_metadata *pick_new(struct tsdb_catalog *catalog,
                                       const struct tsdb_metadata *items, size_t count,
-                                      size_t *ret_count)
+                                      size_t *ret_count, size_t *ret_known_count)
 {
     struct tsdb_metadata *picked = NULL;
     size_t kept = 0;
+    tw_lock_take(&catalog->lock);
     for (size_t i = 0; i < count; i++) {
         struct tsdb_metadata item = items[i];
-        item.help = tw_str_slice(item.help, 0, TSDB_METADATA_HELP_BYTES_MAX);
-        item.unit = tw_str_slice(item.unit, 0, TSDB_METADATA_NAME_BYTES_MAX);
-        item.type = tw_str_slice(item.type, 0, TSDB_METADATA_NAME_BYTES_MAX);
-        if (item.metric.size == 0 || item.metric.size > TSDB_METADATA_NAME_BYTES_MAX ||
-            is_known(catalog, &item))
+        if (!trim(&item) || is_known(catalog, &item))
             continue;
         if (!picked) {
             picked = malloc((count - i) * sizeof *picked);
@@ -233,6 +258,8 @@ static struct tsdb_metadata *pick_new(const struct tsdb_catalog *catalog,
         }
         picked[kept++] = item;
     }
+    *ret_known_count = catalog->count;
+    tw_lock_release(&catalog->lock);
     *ret_count = kept;
     return picked;
 }
@@ -242,21 +269,22 @@ enum tw_code tsdb_catalog_put_metadata(struct tsdb_catalog *catalog,
                                        struct tw_err *err)
 {
     TW_CHECK_MAGIC(catalog, CATALOG_MAGIC);
-    tw_lock_take(&catalog->lock);
-    size_t new_count;
-    struct tsdb_metadata *picked = pick_new(catalog, items, count, &new_count);
+    tw_lock_take(&catalog->writing);
+    size_t new_count, known_count;
+    struct tsdb_metadata *picked = pick_new(catalog, items, count, &new_count, &known_count);
     enum tw_code code = TW_OK;
-    if (new_count && catalog->count + new_count > TSDB_METADATA_COUNT_MAX)
+    if (new_count && known_count + new_count > TSDB_METADATA_COUNT_MAX)
         code =
             tw_err_set(err, TW_LIMIT, "metadata of more than %d metrics", TSDB_METADATA_COUNT_MAX);
     else if (new_count)
         while ((code = write_items(catalog, picked, new_count, err)) == TW_BUSY)
             if ((code = tsdb_env_grow(catalog->env, err)) != TW_OK)
                 break;
-    if (code == TW_OK)
-        for (size_t i = 0; i < new_count; i++)
-            keep(catalog, &picked[i]);
+    tw_lock_take(&catalog->lock);
+    for (size_t i = 0; i < new_count && code == TW_OK; i++)
+        keep(catalog, &picked[i]);
     tw_lock_release(&catalog->lock);
+    tw_lock_release(&catalog->writing);
     free(picked);
     return code;
 }

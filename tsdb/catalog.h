@@ -31,6 +31,9 @@ tsdb_catalog_env(struct tsdb_catalog *catalog); /* its environment, for tombston
 TW_MUST_CHECK enum tw_code tsdb_catalog_put_metadata(struct tsdb_catalog *catalog,
                                                      const struct tsdb_metadata *items,
                                                      size_t count, struct tw_err *err);
+/* Whether that would write nothing. Does not wait for the disk. */
+bool tsdb_catalog_knows_metadata(struct tsdb_catalog *catalog, const struct tsdb_metadata *items,
+                                 size_t count);
 /* Copies into the arena, sorted by metric; metric empty = all. */
 void tsdb_catalog_list_metadata(struct tsdb_catalog *catalog, struct tw_str metric,
                                 struct tw_arena *arena, struct tsdb_metadata **ret_items,

@@ -217,6 +217,8 @@ void tsdb_ingest_refuse(struct tsdb_ingest *ingest, enum tsdb_refusal reason, si
 /* One of a series that is named in the reason. */
 void tsdb_ingest_refuse_of_series(struct tsdb_ingest *ingest, enum tsdb_refusal reason,
                                   struct wire_labels labels, struct tw_err *why);
+/* Whether nothing of this is new; else tsdb_append_metadata waits for the disk. */
+bool tsdb_db_knows_metadata(struct tsdb_db *db, const struct tsdb_metadata *items, size_t count);
 /* Releases the lock; done is called when the request is durable or failed. */
 void tsdb_ingest_end(struct tsdb_ingest *ingest, tsdb_done *done, void *user);
 void tsdb_db_count_refused(struct tsdb_db *db, enum tsdb_refusal reason, uint64_t count);

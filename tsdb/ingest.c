@@ -580,6 +580,11 @@ enum tw_code tsdb_db_append_metadata(struct tsdb_storage *storage, const struct 
     return code == TW_OK ? tsdb_catalog_put_metadata(db->catalog, items, count, err) : code;
 }
 
+bool tsdb_db_knows_metadata(struct tsdb_db *db, const struct tsdb_metadata *items, size_t count)
+{
+    return tsdb_catalog_knows_metadata(db->catalog, items, count);
+}
+
 enum tw_code tsdb_db_metadata_list(struct tsdb_storage *storage, const struct tw_context *context,
                                    struct tw_str metric, struct tw_arena *arena,
                                    struct tsdb_metadata **ret_items, size_t *ret_count,

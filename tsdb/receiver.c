@@ -318,7 +318,9 @@ static enum step receive_plain(struct request *request, struct tsdb_survey *surv
         request->is_v2 ? read_body_v2(request, survey, err) : read_body(request, survey, err);
     if (code != TW_OK)
         return ANSWERED;
-    if (request->metadata_count > 0) {
+    if (request->metadata_count > 0 &&
+        !tsdb_db_knows_metadata(request->receiver->db, request->metadata,
+                                request->metadata_count)) {
         if (!may_wait)
             return NEEDS_WORKER;
         code = tsdb_append_metadata(tsdb_db_storage(request->receiver->db),
@@ -386,8 +388,7 @@ static enum tw_http_verdict write_samples(void *user, struct tw_http_exchange *e
     enum tw_code code = check_headers(request, &err);
     if (code == TW_OK) {
         enum step step = NEEDS_WORKER;
-        /* Nearly every request of 2.0 has metadata. */
-        if (exchange->request.body.size <= INLINE_BYTES_MAX && !request->is_v2)
+        if (exchange->request.body.size <= INLINE_BYTES_MAX)
             step = receive(request, false, &err);
         if (step == PENDING)
             return TW_HTTP_PENDING;

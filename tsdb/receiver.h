@@ -10,10 +10,10 @@
  *   POST /api/v1/admin/tsdb/flush  moves the head into partitions and trims the log
  *
  * A write is answered when it is durable: 204. No thread waits for the disk: small requests are
- * decoded where they arrive, large ones and those with metadata on a pool of the receiver's own,
- * and the committer finishes the exchange. 400 names the first sample that was refused (the others
- * of the request are stored) or the place where the body is malformed (nothing is stored then); 415
- * for encodings that are not supported; 429 and 503 with Retry-After.
+ * decoded where they arrive, large ones and those with new metadata on a pool of the receiver's
+ * own, and the committer finishes the exchange. 400 names the first sample that was refused (the
+ * others of the request are stored) or the place where the body is malformed (nothing is stored
+ * then); 415 for encodings that are not supported; 429 and 503 with Retry-After.
  *
  * Threads: any.
  */
