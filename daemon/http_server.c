@@ -42,6 +42,9 @@
 #define LOOP_STACK_BYTES ((size_t)512 << 10)
 #define HEADERS_MAX 100
 #define BODY_EARLY_BYTES (64 << 10) /* from here on a body is refused before it is read */
+/* Memory for a body as it is announced, without moving it while it grows; who announces more and
+ * sends nothing shall not have it. */
+#define BODY_AT_ONCE_BYTES ((size_t)1 << 20)
 #define GZIP_BYTES_MAX ((size_t)256 << 20)
 #define STREAM_BLOCK_BYTES 32768
 #define CANCEL_GRACE_MS 5000
@@ -587,6 +590,10 @@ static enum MHD_Result take_body(struct session *session, const char *bytes, siz
                    "bodies of %zu bytes are being received already; try again",
                    atomic_load(&server->bodies_bytes));
     } else {
+        size_t announced = session->bodies_bytes; /* or what came so far */
+        if (session->body.size == 0)
+            tw_buf_reserve(&session->body,
+                           announced < BODY_AT_ONCE_BYTES ? announced : BODY_AT_ONCE_BYTES);
         tw_buf_append(&session->body, bytes, count);
     }
     if (session->refusal.code != TW_OK)
