@@ -145,6 +145,8 @@ struct tsdb_db {
     uint64_t next_number;
     struct tsdb_group *queue_first, *queue_last, *filling, *spare;
     size_t pending_samples;
+    /* In the group that is filled, for the committer to be woken, beside the first one. */
+    size_t requests_wanted;
     /* Heads in partitions whose segments could not be removed: replayed after a crash, they would
      * bring back what was deleted since. Ascending; changed by who holds `keeping`. */
     uint64_t *leftovers;

@@ -368,8 +368,9 @@ static void put_anyhow(struct tsdb_head *head, struct series *series, uint32_t i
     tsdb_head_tail_begin_shared(tail, &head->memory, tail->part, tail->place, time_ms, bits);
 }
 
-void tsdb_head_expect(const struct tsdb_head *head, uint32_t id)
+void tsdb_head_expect(const struct tsdb_head *head, uint32_t id, uint32_t later)
 {
+    __builtin_prefetch(tsdb_rows_get(&head->series, later, sizeof(struct series)), 1);
     const struct series *series = tsdb_rows_get(&head->series, id, sizeof *series);
     if (series && series->tail.bytes)
         __builtin_prefetch(series->tail.bytes + series->tail.size, 1);

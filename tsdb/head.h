@@ -70,8 +70,9 @@ uint32_t tsdb_head_add_series(struct tsdb_head *head, struct wire_labels labels,
 /* series: an id of the index. */
 enum tsdb_head_arrival tsdb_head_append(struct tsdb_head *head, uint32_t series, int64_t time_ms,
                                         uint64_t bits);
-/* A sample of the series is appended soon: the memory that it goes to is fetched meanwhile. */
-void tsdb_head_expect(const struct tsdb_head *head, uint32_t series);
+/* A sample of the series is appended soon: the memory that it goes to is fetched meanwhile. later:
+ * one that is appended after as many again. */
+void tsdb_head_expect(const struct tsdb_head *head, uint32_t series, uint32_t later);
 
 /* Native histograms stand beside the floats (histogram_head.h): log makes the step that the record
  * holds, in the order of the log; append adds it once it is durable; replay does both. */

@@ -448,7 +448,8 @@ void tsdb_ingest_end(struct tsdb_ingest *ingest, tsdb_done *done, void *user)
         if (group->waiter_count == 0)
             enqueue(db, group);
         group_add_waiter(group, done, user);
-        tw_cond_signal(&db->work);
+        if (group->waiter_count == 1 || group->waiter_count == db->requests_wanted)
+            tw_cond_signal(&db->work);
     }
     tw_lock_release(&db->lock);
     if (pending == 0)
