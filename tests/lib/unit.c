@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "base/file.h"
 
-#define TIMEOUT_S 20.0
+#define TIMEOUT_S 60.0
 
 static char folder[256];
 static pid_t folder_owner;

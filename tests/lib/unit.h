@@ -23,7 +23,7 @@
 struct unit_case {
     const TTest *test;
     int first, limit;
-    double timeout_s; /* 0 = 20 s */
+    double timeout_s; /* 0 = 60 s */
 };
 
 #define UNIT_CASE(name)                                                                            \
