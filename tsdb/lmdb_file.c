@@ -16,7 +16,9 @@
 
 #include "base/assert.h"
 
-#define ZEROS_BYTES 65536
+/* A page at a time: what is written as one the system may keep as one, and write it whole for each
+ * page of it that changes later. */
+#define ZEROS_BYTES TSDB_ENV_PAGE_BYTES
 
 uint64_t tsdb_env_bytes(const struct tsdb_env *env)
 {
