@@ -218,10 +218,10 @@ static struct wire_labels labels_of(const struct aggregation *aggregation, struc
     const struct query_node *inner = query_node_unwrap(aggregation->op.node->aggregate.inner);
     if (aggregation->inner->labels)
         return aggregation->inner->labels[series];
-    if (inner->type != QUERY_NODE_SELECTOR || inner->selector.name.size == 0)
+    if (inner->type != QUERY_NODE_SELECTOR)
         return (struct wire_labels){0};
     struct wire_label *name = TW_ARENA_NEW(exec->arena, struct wire_label);
-    *name = (struct wire_label){TW_STR(WIRE_METRIC_NAME), inner->selector.name};
+    *name = (struct wire_label){TW_STR(WIRE_METRIC_NAME), query_selector_metric(inner)};
     return (struct wire_labels){name, 1};
 }
 

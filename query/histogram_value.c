@@ -295,8 +295,9 @@ static void cut_at_threshold(const struct query_histogram *histogram,
         view->lower = histogram->zero_threshold;
 }
 
-bool query_histogram_view(const struct query_histogram *histogram, size_t position,
-                          struct query_bucket_view *ret_view)
+/* With bounds that are not cut at the threshold. */
+static bool view_whole(const struct query_histogram *histogram, size_t position,
+                       struct query_bucket_view *ret_view)
 {
     struct query_bucket_view view;
     uint32_t negative = histogram->negative.count;
@@ -327,9 +328,17 @@ bool query_histogram_view(const struct query_histogram *histogram, size_t positi
     }
     view.lower_inclusive = view.lower < 0;
     view.upper_inclusive = view.upper > 0;
-    cut_at_threshold(histogram, &view);
     *ret_view = view;
     return true;
+}
+
+bool query_histogram_view(const struct query_histogram *histogram, size_t position,
+                          struct query_bucket_view *ret_view)
+{
+    bool any = view_whole(histogram, position, ret_view);
+    if (!query_histogram_is_custom(histogram) && position != histogram->negative.count)
+        cut_at_threshold(histogram, ret_view);
+    return any;
 }
 
 /* ---- text ---- */
@@ -348,7 +357,7 @@ void query_histogram_print(const struct query_histogram *histogram, struct tw_bu
     print_number(histogram->sum, ret_text);
     for (size_t i = 0; i < query_histogram_positions(histogram); i++) {
         struct query_bucket_view view;
-        query_histogram_view(histogram, i, &view);
+        view_whole(histogram, i, &view);
         if (view.count == 0)
             continue;
         tw_buf_append_str(ret_text, view.lower_inclusive ? TW_STR(", [") : TW_STR(", ("));

@@ -32,8 +32,10 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/histogram_annotation.c %D%/histogram_annotation.h \
 	%D%/histogram_binary.c %D%/histogram_binary.h \
 	%D%/histogram_bound.c \
+	%D%/histogram_change.c %D%/histogram_change.h \
 	%D%/histogram_function.c \
 	%D%/histogram_json.c %D%/histogram_json.h \
+	%D%/histogram_range.c %D%/histogram_range.h \
 	%D%/histogram_statistics.c %D%/histogram_statistics.h \
 	%D%/histogram_sum.c %D%/histogram_sum.h \
 	%D%/histogram_value.c %D%/histogram_value.h \

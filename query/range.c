@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "query/grouping.h"
+#include "query/histogram_range.h"
 #include "query/labelset.h"
 #include "query/range_kernel.h"
 #include "query/samples.h"
@@ -34,6 +35,7 @@ struct range {
     int64_t before_ms, behind_ms; /* how far beyond the window's edges samples count */
     query_range_kernel *kernel;
     struct query_windows windows;
+    struct query_histogram_range native; /* for series with histograms */
     struct query_samples
         scratch; /* room for kernels: times as uint32 queue, values as sort buffer */
 };
@@ -123,6 +125,7 @@ static enum tw_code begin_windows(struct range *range, struct query_exec *exec, 
 {
     range->windows.extension = range->extension;
     range->windows.reach_ms = range->before_ms;
+    range->native.begun = false;
     return query_windows_begin(&range->windows, exec, range->first_end_ms, range->end_step_ms,
                                range->range_ms, range->op.grid.steps, extrapolates(range), err);
 }
@@ -169,7 +172,6 @@ static enum tw_code read_subquery(struct range *range, struct query_exec *exec, 
     }
     const double *values = range->tile.values + range->tile_at * range->tile.stride;
     const uint64_t *present = range->tile.present + range->tile_at * range->tile.words;
-    range->tile_at++;
     query_samples_clear(samples);
     query_samples_reserve(samples, range->inner_grid.steps);
     QUERY_EACH_STEP(s, present, range->inner_grid.steps)
@@ -177,6 +179,13 @@ static enum tw_code read_subquery(struct range *range, struct query_exec *exec, 
         samples->times_ms[samples->count] = query_grid_time(&range->inner_grid, s);
         samples->values[samples->count++] = values[s];
     }
+    for (size_t s = 0; range->tile.histograms && s < range->inner_grid.steps; s++) {
+        const struct query_histogram *histogram =
+            query_tile_histogram(&range->tile, range->tile_at, s);
+        if (histogram)
+            query_samples_add_histogram(samples, query_grid_time(&range->inner_grid, s), histogram);
+    }
+    range->tile_at++;
     return query_exec_worked(exec, samples->count, err);
 }
 
@@ -190,6 +199,14 @@ static enum tw_code read_series(struct range *range, struct query_exec *exec, si
     return query_source_read(&range->source, &range->op, exec, series,
                              range->first_end_ms - range->range_ms - range->before_ms,
                              last_end_ms + range->behind_ms, false, err);
+}
+
+/* Where annotations point: at the first argument; but at the start of the query for a subquery,
+ * which in Prometheus has lost its place by then. */
+static const struct query_node *place_of(const struct range *range)
+{
+    static const struct query_node start = {0};
+    return range->subquery ? &start : range->op.node->call.arguments[0];
 }
 
 /* Prometheus's hint that a rate was taken of what is perhaps no counter. */
@@ -212,7 +229,7 @@ static void annotate_counter(const struct range *range, struct query_exec *exec,
     for (size_t i = 0; i < 4; i++)
         counter = counter || tw_str_ends(name, tw_str(suffixes[i]));
     if (!counter)
-        query_annotate(exec->annotations, QUERY_INFO, range->op.node->call.arguments[0],
+        query_annotate(exec->annotations, QUERY_INFO, place_of(range),
                        "metric might not be a counter, name does not end in "
                        "_total/_sum/_count/_bucket: \"%.*s\"",
                        TW_STR_ARG(name));
@@ -240,6 +257,35 @@ static enum tw_code check_parameters(const struct range *range, struct query_exe
     return TW_OK;
 }
 
+/* What the series' histograms give, or take from what its floats gave. */
+static enum tw_code apply_histograms(struct range *range, struct query_exec *exec,
+                                     struct query_tile *tile, size_t r, struct tw_err *err)
+{
+    size_t series = tile->first + r;
+    enum tw_code code =
+        tile->histograms ? TW_OK : query_op_add_histograms(&range->op, exec, tile, err);
+    if (code)
+        return code;
+    struct wire_label name = {TW_STR(WIRE_METRIC_NAME), {0}};
+    struct wire_labels labels = {&name, 1};
+    if (range->op.groups.group_of)
+        name.value = query_selector_metric(range->matrix->matrix.selector);
+    else
+        labels = range->subquery ? range->subquery->labels[series]
+                                 : tsdb_selection_labels(range->source.selection, series);
+    const struct query_histogram_range_row row = {
+        .op = &range->op,
+        .argument = place_of(range),
+        .labels = labels,
+        .samples = &range->source.samples,
+        .floats = &range->windows,
+        .values = tile->values + r * tile->stride,
+        .present = tile->present + r * tile->words,
+        .histograms = tile->histograms + r * tile->stride,
+    };
+    return query_histogram_range_apply(&range->native, exec, &row, err);
+}
+
 static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
                                struct query_tile *ret_tile, struct tw_err *err)
 {
@@ -251,11 +297,19 @@ static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
         const struct query_samples *samples = &range->source.samples;
         if (code)
             return code;
-        if (samples->count == 0)
+        if (samples->count + samples->histogram_count == 0)
             continue;
         if (!checked && (code = check_parameters(range, exec, err)))
             return code;
         checked = true;
+        if (samples->count == 0) {
+            code = apply_histograms(range, exec, ret_tile, r, err);
+            if (code)
+                return code;
+            if (query_op_side_is_full(op))
+                query_op_cut(op, ret_tile, r + 1);
+            continue;
+        }
         query_windows_fit(&range->windows, samples->times_ms, samples->count);
         query_samples_reserve(&range->scratch, samples->count);
         struct query_range_row row = {
@@ -279,6 +333,9 @@ static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
             .present = ret_tile->present + r * ret_tile->words,
         };
         range->kernel(&row);
+        code = samples->histogram_count ? apply_histograms(range, exec, ret_tile, r, err) : TW_OK;
+        if (code)
+            return code;
         if (query_bits_any(row.present, ret_tile->words))
             annotate_counter(range, exec, ret_tile->first + r);
     }
@@ -290,6 +347,7 @@ static void range_close(struct query_op *op)
     struct range *range = (struct range *)op;
     query_source_close(&range->source);
     query_windows_fini(&range->windows);
+    query_histogram_range_fini(&range->native);
     query_samples_fini(&range->scratch);
 }
 
