@@ -56,6 +56,14 @@ static double smaller(double left, double right)
     return left < right || (left == right && signbit(left)) ? left : right;
 }
 
+bool query_binary_drops_name(const struct query_node *node)
+{
+    enum query_token_type op = node->binary.op;
+    if (op == QUERY_TOKEN_TRIM_UPPER || op == QUERY_TOKEN_TRIM_LOWER)
+        return false;
+    return node->binary.return_bool || !query_token_is_comparison(op);
+}
+
 double query_binary_value(enum query_token_type op, double left, double right)
 {
     switch (op) {

@@ -7,6 +7,9 @@
 
 #include "query/operator.h"
 
+/* Does the result lose the metric's name? Filters and trimming keep it. */
+bool query_binary_drops_name(const struct query_node *node);
+
 /* Arithmetic result; of a comparison 1 or 0. */
 double query_binary_value(enum query_token_type op, double left, double right);
 

@@ -104,7 +104,7 @@ struct query_op *query_vector_scalar_op(struct tw_arena *arena, const struct que
     binary->scalar_left = scalar_left;
     binary->operator= node->binary.op;
     binary->return_bool = node->binary.return_bool;
-    binary->drops_name = node->binary.return_bool || !query_token_is_comparison(node->binary.op);
+    binary->drops_name = query_binary_drops_name(node);
     return &binary->op;
 }
 

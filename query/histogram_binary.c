@@ -5,6 +5,7 @@
 
 #include "query/histogram_annotation.h"
 #include "query/histogram_sum.h"
+#include "query/histogram_trim.h"
 
 static enum query_binary_outcome incompatible(struct query_exec *exec,
                                               const struct query_node *node,
@@ -74,6 +75,13 @@ enum query_binary_outcome query_histogram_binary(struct query_exec *exec,
                        (node->binary.op == QUERY_TOKEN_EQLC)
                    ? QUERY_BINARY_TRUE
                    : QUERY_BINARY_FALSE;
+    case QUERY_TOKEN_TRIM_UPPER:
+    case QUERY_TOKEN_TRIM_LOWER:
+        if (!left.histogram || right.histogram)
+            break;
+        *ret = query_histogram_trimmed(arena, left.histogram, right.number,
+                                       node->binary.op == QUERY_TOKEN_TRIM_UPPER);
+        return QUERY_BINARY_HISTOGRAM;
     default:
         break;
     }

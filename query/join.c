@@ -89,7 +89,7 @@ static struct wire_labels result_labels(const struct join *join, struct tw_arena
 {
     const struct query_node *node = join->op.node;
     const struct query_matching *matching = matching_of(join);
-    bool drop_name = node->binary.return_bool || !query_token_is_comparison(node->binary.op);
+    bool drop_name = query_binary_drops_name(node);
     struct wire_labels labels = drop_name ? query_labels_without_name(arena, many) : many;
     if (matching->card == QUERY_ONE_TO_ONE)
         labels = matching->on ? query_labels_keep(arena, labels, &matching->labels)

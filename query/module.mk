@@ -38,6 +38,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/histogram_range.c %D%/histogram_range.h \
 	%D%/histogram_statistics.c %D%/histogram_statistics.h \
 	%D%/histogram_sum.c %D%/histogram_sum.h \
+	%D%/histogram_trim.c %D%/histogram_trim.h \
 	%D%/histogram_value.c %D%/histogram_value.h \
 	%D%/info.c \
 	%D%/join.c \

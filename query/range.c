@@ -159,6 +159,19 @@ static enum tw_code range_open(struct query_op *op, struct query_exec *exec, str
     return TW_OK;
 }
 
+/* What a histogram says of the sample before it in the store is not true of the point before it in
+ * the subquery. */
+static const struct query_histogram *forget_reset(struct range *range,
+                                                  const struct query_histogram *histogram)
+{
+    if (histogram->hint == WIRE_RESET_UNKNOWN || histogram->hint == WIRE_RESET_GAUGE)
+        return histogram;
+    struct query_histogram *copy = tw_arena_alloc(query_op_side(&range->op), sizeof *copy);
+    *copy = *histogram;
+    copy->hint = WIRE_RESET_UNKNOWN;
+    return copy;
+}
+
 /* The points of the subquery's next series, as samples. */
 static enum tw_code read_subquery(struct range *range, struct query_exec *exec, struct tw_err *err)
 {
@@ -183,7 +196,8 @@ static enum tw_code read_subquery(struct range *range, struct query_exec *exec, 
         const struct query_histogram *histogram =
             query_tile_histogram(&range->tile, range->tile_at, s);
         if (histogram)
-            query_samples_add_histogram(samples, query_grid_time(&range->inner_grid, s), histogram);
+            query_samples_add_histogram(samples, query_grid_time(&range->inner_grid, s),
+                                        forget_reset(range, histogram));
     }
     range->tile_at++;
     return query_exec_worked(exec, samples->count, err);

@@ -44,12 +44,13 @@ if BUILD_SERVER
 check_PROGRAMS += %D%/script/script_runner
 TESTS += %D%/script/run.sh
 endif
-%C%_script_script_runner_SOURCES = %D%/script/script_runner.c
+%C%_script_script_runner_SOURCES = %D%/script/script_runner.c %D%/lib/histogram_text.c \
+	%D%/lib/histogram_text.h
 %C%_script_script_runner_LDADD = query/libquery.a %D%/lib/libmemory_storage.a tsdb/libtsdb.a \
 	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 dist_check_SCRIPTS += %D%/script/run.sh
 EXTRA_DIST += %D%/script/aggregation.test %D%/script/errors.test %D%/script/functions.test \
-	%D%/script/operators.test %D%/script/selectors.test
+	%D%/script/histograms.test %D%/script/operators.test %D%/script/selectors.test
 
 # What fuzzers run instead of libFuzzer.
 FUZZ_REPLAY = %D%/fuzz/replay.c %D%/fuzz/replay.h

@@ -6,6 +6,7 @@
  *   clear
  *   load 5m
  *       requests{job="a"} 0+10x20 _ stale 3x4
+ *       durations {{schema:0 sum:5 count:4 buckets:[1 2 1]}}x3       (histogram_text.h)
  *   eval instant at 50m sum(requests)
  *       {} 100
  *   eval range from 0 to 10m step 5m requests
@@ -32,6 +33,7 @@
 #include "base/regex.h"
 #include "query/engine.h"
 #include "query/parser.h"
+#include "tests/lib/histogram_text.h"
 #include "tests/lib/memory_storage.h"
 
 #define LINES_MAX 100000
@@ -42,6 +44,7 @@ struct expected_series {
     struct wire_labels labels;
     double values[VALUES_MAX];
     bool present[VALUES_MAX];
+    const struct query_histogram *histograms[VALUES_MAX]; /* NULL: a number */
     size_t count;
 };
 
@@ -51,6 +54,7 @@ struct evaluation {
     int64_t start_ms, end_ms, step_ms;
     struct tw_str text, message, pattern, string;
     const char *wants_warning, *wants_info; /* "yes", "no" or NULL */
+    struct tw_str warning, info;            /* the only one that is wanted; empty: any */
     double scalar;
     struct expected_series *series;
     size_t count;
@@ -136,6 +140,31 @@ static void parse_item(const struct script *script, struct tw_str word, double *
     }
 }
 
+/* A list of numbers and histograms. */
+static void parse_values(const struct script *script, struct tw_str line,
+                         struct expected_series *ret)
+{
+    ret->count = 0;
+    while (line.size > 0) {
+        const struct query_histogram **histograms;
+        size_t count, before = ret->count;
+        if (!tw_str_starts(line, TW_STR("{{"))) {
+            parse_item(script, next_word(&line), ret->values, ret->present, &ret->count);
+            for (size_t i = before; i < ret->count; i++)
+                ret->histograms[i] = NULL;
+            continue;
+        }
+        if (!histogram_text_take(script->arena, &line, &histograms, &count))
+            die(script, script->at, "not a histogram");
+        for (size_t i = 0; i < count; i++) {
+            if (ret->count >= VALUES_MAX)
+                die(script, script->at, "too many values");
+            ret->present[ret->count] = true;
+            ret->histograms[ret->count++] = histograms[i];
+        }
+    }
+}
+
 /* name{a="b"} at the start of text, as a label set; the rest follows. */
 static struct wire_labels parse_metric(struct script *script, struct tw_str *text)
 {
@@ -192,27 +221,37 @@ static bool is_blank(struct tw_str line)
     return text.size == 0 || text.data[0] == '#';
 }
 
+static void store_value(struct script *script, struct wire_labels labels, int64_t time_ms,
+                        const struct expected_series *list, size_t i)
+{
+    struct tw_err err;
+    enum tw_code code;
+    if (list->histograms[i]) {
+        const struct tsdb_histogram_sample sample = {
+            labels, query_histogram_to_wire(script->arena, list->histograms[i], time_ms)};
+        code = tsdb_append_histograms(script->storage, &script->context, &sample, 1, &err);
+    } else {
+        const struct tsdb_sample sample = {labels, time_ms, list->values[i]};
+        code = tsdb_append(script->storage, &script->context, &sample, 1, &err);
+    }
+    if (code)
+        die(script, script->at, err.message);
+}
+
 static void run_load(struct script *script, struct tw_str rest)
 {
-    static double values[VALUES_MAX];
-    static bool present[VALUES_MAX];
+    static struct expected_series list;
     int64_t step_ms = parse_time(script, next_word(&rest));
     for (script->at++; script->at < script->line_count && is_indented(script->lines[script->at]);
          script->at++) {
         struct tw_str line = tw_str_trim(script->lines[script->at]);
-        size_t count = 0;
         if (is_blank(line))
             continue;
         struct wire_labels labels = parse_metric(script, &line);
-        while (line.size > 0)
-            parse_item(script, next_word(&line), values, present, &count);
-        for (size_t i = 0; i < count; i++) {
-            struct tsdb_sample sample = {labels, (int64_t)i * step_ms, values[i]};
-            struct tw_err err;
-            if (present[i] &&
-                tsdb_append(script->storage, &script->context, &sample, 1, &err) != TW_OK)
-                die(script, script->at, err.message);
-        }
+        parse_values(script, line, &list);
+        for (size_t i = 0; i < list.count; i++)
+            if (list.present[i])
+                store_value(script, labels, (int64_t)i * step_ms, &list, i);
     }
 }
 
@@ -233,8 +272,12 @@ static void parse_expect(struct script *script, struct evaluation *evaluation, s
         evaluation->ordered = true;
     } else if (tw_str_is(what, "warn")) {
         evaluation->wants_warning = "yes";
+        if (tw_str_is(kind, "msg:"))
+            evaluation->warning = detail;
     } else if (tw_str_is(what, "info")) {
         evaluation->wants_info = "yes";
+        if (tw_str_is(kind, "msg:"))
+            evaluation->info = detail;
     } else if (tw_str_is(what, "no_warn")) {
         evaluation->wants_warning = "no";
     } else if (tw_str_is(what, "no_info")) {
@@ -268,8 +311,7 @@ static void parse_expected(struct script *script, struct evaluation *evaluation)
             die(script, script->at, "too many expected series");
         struct expected_series *series = &evaluation->series[evaluation->count++];
         series->labels = parse_metric(script, &line);
-        while (line.size > 0)
-            parse_item(script, next_word(&line), series->values, series->present, &series->count);
+        parse_values(script, line, series);
     }
 }
 
@@ -284,17 +326,24 @@ static bool same_value(double a, double b)
 static bool same_points(const struct evaluation *evaluation, const struct expected_series *wanted,
                         const struct query_series *got)
 {
-    size_t at = 0;
+    size_t at = 0, native = 0;
     for (size_t i = 0; i < wanted->count; i++) {
         if (!wanted->present[i])
             continue;
         int64_t time_ms = evaluation->start_ms + (int64_t)i * evaluation->step_ms;
+        if (wanted->histograms[i]) {
+            if (native == got->histogram_count || got->histograms[native].time_ms != time_ms ||
+                !histogram_text_same(got->histograms[native].histogram, wanted->histograms[i]))
+                return false;
+            native++;
+            continue;
+        }
         if (at == got->count || got->points[at].time_ms != time_ms ||
             !same_value(got->points[at].value, wanted->values[i]))
             return false;
         at++;
     }
-    return at == got->count;
+    return at == got->count && native == got->histogram_count;
 }
 
 static const char *compare(const struct evaluation *evaluation, const struct query_result *result)
@@ -304,6 +353,12 @@ static const char *compare(const struct evaluation *evaluation, const struct que
         return "warnings differ";
     if (evaluation->wants_info && (result->info_count > 0) != (evaluation->wants_info[0] == 'y'))
         return "infos differ";
+    if (evaluation->warning.size &&
+        (result->warning_count != 1 || !tw_str_equal(result->warnings[0], evaluation->warning)))
+        return "another warning";
+    if (evaluation->info.size &&
+        (result->info_count != 1 || !tw_str_equal(result->infos[0], evaluation->info)))
+        return "another info";
     if (evaluation->has_string)
         return tw_str_equal(result->string, evaluation->string) ? NULL : "another string";
     if (evaluation->is_scalar && !evaluation->range)
@@ -337,9 +392,17 @@ static void print_result(const struct query_result *result)
         for (size_t k = 0; k < result->series[i].count && k < 20; k++)
             tw_buf_appendf(&text, " %.17g@%lld", result->series[i].points[k].value,
                            (long long)result->series[i].points[k].time_ms);
+        for (size_t k = 0; k < result->series[i].histogram_count && k < 20; k++) {
+            tw_buf_append_char(&text, ' ');
+            query_histogram_print(result->series[i].histograms[k].histogram, &text);
+        }
         printf("#   got %s\n", tw_buf_cstr(&text));
         tw_buf_fini(&text);
     }
+    for (size_t i = 0; i < result->warning_count; i++)
+        printf("#   warning %.*s\n", TW_STR_ARG(result->warnings[i]));
+    for (size_t i = 0; i < result->info_count; i++)
+        printf("#   info %.*s\n", TW_STR_ARG(result->infos[i]));
 }
 
 static const char *check_failure(const struct evaluation *evaluation, const struct tw_err *err)
