@@ -168,12 +168,48 @@ static void print_labels(const struct tw_json *labels)
         fputs("{}", stdout);
 }
 
+/* A native histogram as PromQL prints it: {count:3, sum:5, (1,2]:3}. In the arena. */
+static struct tw_str histogram_text(struct tw_arena *arena, const struct tw_json *histogram)
+{
+    static const char *const openers[] = {"(", "[", "(", "["};
+    static const char *const closers[] = {"]", ")", ")", "]"};
+    const struct tw_json *buckets = tw_json_member(histogram, "buckets");
+    struct tw_str text = tw_arena_format(arena, "{count:%.*s, sum:%.*s",
+                                         TW_STR_ARG(text_of(tw_json_member(histogram, "count"))),
+                                         TW_STR_ARG(text_of(tw_json_member(histogram, "sum"))));
+    for (size_t i = 0; i < tw_json_count(buckets); i++) {
+        const struct tw_json *bucket = tw_json_item(buckets, i);
+        size_t rule = (size_t)tw_json_int(tw_json_item(bucket, 0), 0) & 3;
+        text = tw_arena_format(arena, "%.*s, %s%.*s,%.*s%s:%.*s", TW_STR_ARG(text), openers[rule],
+                               TW_STR_ARG(text_of(tw_json_item(bucket, 1))),
+                               TW_STR_ARG(text_of(tw_json_item(bucket, 2))), closers[rule],
+                               TW_STR_ARG(text_of(tw_json_item(bucket, 3))));
+    }
+    return tw_arena_format(arena, "%.*s}", TW_STR_ARG(text));
+}
+
+/* The value of a [time, "value"] pair; it may be a histogram. */
+static struct tw_str value_text(struct tw_arena *arena, const struct tw_json *point)
+{
+    const struct tw_json *value = tw_json_item(point, 1);
+    return tw_json_type(value) == TW_JSON_OBJECT ? histogram_text(arena, value) : text_of(value);
+}
+
 /* A [time, "value"] pair. */
 static void print_point(const struct tw_json *point)
 {
+    struct tw_arena *arena = tw_arena_new(1024);
     char time[TW_DOUBLE_BYTES];
     tw_double_format_fixed(tw_json_number(tw_json_item(point, 0), 0), time);
-    printf("%.*s @[%s]", TW_STR_ARG(text_of(tw_json_item(point, 1))), time);
+    printf("%.*s @[%s]", TW_STR_ARG(value_text(arena, point)), time);
+    tw_arena_free(arena);
+}
+
+/* Of an instant result. */
+static const struct tw_json *only_point(const struct tw_json *series)
+{
+    const struct tw_json *point = tw_json_member(series, "value");
+    return point ? point : tw_json_member(series, "histogram");
 }
 
 static void print_table(struct tw_str type, const struct tw_json *result)
@@ -187,14 +223,17 @@ static void print_table(struct tw_str type, const struct tw_json *result)
     for (size_t i = 0; i < tw_json_count(result); i++) {
         const struct tw_json *series = tw_json_item(result, i);
         const struct tw_json *points = tw_json_member(series, "values");
+        const struct tw_json *histograms = tw_json_member(series, "histograms");
         print_labels(tw_json_member(series, "metric"));
-        fputs(points ? " =>\n" : " => ", stdout);
-        if (!points) {
-            print_point(tw_json_member(series, "value"));
+        fputs(points || histograms ? " =>\n" : " => ", stdout);
+        if (!points && !histograms) {
+            print_point(only_point(series));
             putchar('\n');
         }
-        for (size_t j = 0; j < tw_json_count(points); j++) {
-            print_point(tw_json_item(points, j));
+        for (size_t j = 0; j < tw_json_count(points) + tw_json_count(histograms); j++) {
+            size_t floats = tw_json_count(points);
+            print_point(j < floats ? tw_json_item(points, j)
+                                   : tw_json_item(histograms, j - floats));
             putchar('\n');
         }
     }
@@ -259,7 +298,9 @@ static void print_csv_row(const struct tw_json *labels, const struct tw_str *nam
     char time[TW_DOUBLE_BYTES];
     tw_double_format_fixed(tw_json_number(tw_json_item(point, 0), 0), time);
     printf("%s,", time);
-    print_csv_field(text_of(tw_json_item(point, 1)));
+    struct tw_arena *arena = tw_arena_new(1024);
+    print_csv_field(value_text(arena, point));
+    tw_arena_free(arena);
     for (size_t i = 0; i < name_count; i++) {
         struct tw_str key;
         const struct tw_json *value;
@@ -289,10 +330,13 @@ static void print_csv(struct tw_str type, const struct tw_json *result)
         const struct tw_json *series = tw_json_item(result, i);
         const struct tw_json *labels = tw_json_member(series, "metric");
         const struct tw_json *points = tw_json_member(series, "values");
-        if (!points)
-            print_csv_row(labels, names, name_count, tw_json_member(series, "value"));
+        const struct tw_json *histograms = tw_json_member(series, "histograms");
+        if (!points && !histograms)
+            print_csv_row(labels, names, name_count, only_point(series));
         for (size_t j = 0; j < tw_json_count(points); j++)
             print_csv_row(labels, names, name_count, tw_json_item(points, j));
+        for (size_t j = 0; j < tw_json_count(histograms); j++)
+            print_csv_row(labels, names, name_count, tw_json_item(histograms, j));
     }
     tw_arena_free(arena);
 }

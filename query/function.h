@@ -38,6 +38,7 @@ enum query_function_kind {
     QUERY_KIND_SORT,
     QUERY_KIND_INFO,
     QUERY_KIND_HISTOGRAM_QUANTILE,
+    QUERY_KIND_HISTOGRAM_QUANTILES, /* several, told apart by a label */
     QUERY_KIND_HISTOGRAM_FRACTION,
     QUERY_KIND_HISTOGRAM_NATIVE, /* of native histograms; nothing for floats */
     QUERY_KIND_LATER,            /* known, not supported yet */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * histogram_quantile() and histogram_fraction() over classic histograms (the series that differ in
- * `le` alone are the buckets of one) and over native ones. Which series have native histograms is
- * known when the operand is materialised, and so that is done when the operator opens.
+ * histogram_quantile(), histogram_quantiles() and histogram_fraction() over classic histograms (the
+ * series that differ in `le` alone are the buckets of one) and over native ones. Which series have
+ * native histograms is known when the operand is materialised, and so that is done when the
+ * operator opens.
  *
- *   output series   [classic histograms ...][series with native ones ...]
+ *   output series   [classic histograms ...][series with native ones ...]   once for each quantile
  *
  * Where a classic and a native histogram of the same labels meet, neither gives anything.
  */
@@ -14,6 +15,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/number.h"
 #include "query/bucket.h"
@@ -30,8 +32,11 @@ struct member {
 struct histogram {
     struct query_op op;
     struct query_op *inner;
-    struct query_op *parameters[2];
-    const double *parameter_rows[2];
+    /* The quantile, or quantiles; or the fraction's lower and upper bound. */
+    struct query_op **parameters;
+    const double **parameter_rows;
+    size_t parameter_count;
+    size_t quantile;        /* the one that is being worked on */
     struct member *members; /* by histogram, then bound */
     size_t member_count;
     struct wire_labels *whole; /* labels of the classic ones with the name, for annotations */
@@ -94,6 +99,48 @@ static enum tw_code find_natives(struct histogram *histogram, struct query_exec 
     return TW_OK;
 }
 
+/* How often each histogram is in the output. */
+static size_t rounds_of(const struct histogram *histogram)
+{
+    return histogram->op.node->call.function->kind == QUERY_KIND_HISTOGRAM_QUANTILES
+               ? histogram->parameter_count
+               : 1;
+}
+
+static size_t outputs_of(const struct histogram *histogram)
+{
+    return histogram->classic_count + histogram->native_count;
+}
+
+/* 0.5, 1.0: a quantile as a label, as in OpenMetrics. */
+static struct tw_str quantile_text(struct tw_arena *arena, double quantile)
+{
+    char text[TW_DOUBLE_BYTES];
+    size_t size = tw_double_format_general(quantile, text);
+    bool whole = isfinite(quantile) && !memchr(text, '.', size) && !memchr(text, 'e', size);
+    return tw_arena_format(arena, "%.*s%s", (int)size, text, whole ? ".0" : "");
+}
+
+static void label_outputs(struct histogram *histogram, struct query_exec *exec,
+                          const struct query_label_index *index)
+{
+    const struct query_node *node = histogram->op.node;
+    size_t outputs = outputs_of(histogram);
+    bool several = node->call.function->kind == QUERY_KIND_HISTOGRAM_QUANTILES;
+    for (size_t i = 0; i < histogram->op.series_count; i++) {
+        size_t output = i % outputs;
+        struct wire_labels labels = query_labels_without_name(
+            exec->arena, output < index->count
+                             ? index->labels[output]
+                             : histogram->inner->labels[histogram->natives[output - index->count]]);
+        if (several)
+            labels = query_labels_set(
+                exec->arena, labels, query_node_unwrap(node->call.arguments[1])->string,
+                quantile_text(exec->arena, histogram->parameter_rows[i / outputs][0]));
+        histogram->op.labels[i] = labels;
+    }
+}
+
 static enum tw_code histogram_open(struct query_op *op, struct query_exec *exec,
                                    struct query_grid grid, struct tw_err *err)
 {
@@ -103,10 +150,9 @@ static enum tw_code histogram_open(struct query_op *op, struct query_exec *exec,
     struct query_label_index index;
     void *memory;
     enum tw_code code = query_op_open(histogram->inner, exec, grid, err);
-    for (size_t p = 0; !code && p < 2; p++)
-        if (histogram->parameters[p])
-            code = query_op_row(histogram->parameters[p], exec, grid, &histogram->parameter_rows[p],
-                                err);
+    for (size_t p = 0; !code && p < histogram->parameter_count; p++)
+        code =
+            query_op_row(histogram->parameters[p], exec, grid, &histogram->parameter_rows[p], err);
     size_t count = code ? 0 : histogram->inner->series_count;
     if (!code)
         code = query_label_index_init(&index, exec, count, err);
@@ -134,20 +180,24 @@ static enum tw_code histogram_open(struct query_op *op, struct query_exec *exec,
     if (!code)
         code = find_natives(histogram, exec, &index, err);
     if (!code)
-        code = query_op_begin(op, exec, index.count + histogram->native_count, false, err);
-    for (size_t i = 0; !code && i < op->series_count; i++)
-        op->labels[i] = query_labels_without_name(
-            exec->arena, i < index.count
-                             ? index.labels[i]
-                             : histogram->inner->labels[histogram->natives[i - index.count]]);
+        code = query_op_begin(op, exec, rounds_of(histogram) * outputs_of(histogram), false, err);
+    if (!code)
+        label_outputs(histogram, exec, &index);
     return code;
+}
+
+static const struct query_node *vector_argument(const struct histogram *histogram)
+{
+    const struct query_node *node = histogram->op.node;
+    bool several = node->call.function->kind == QUERY_KIND_HISTOGRAM_QUANTILES;
+    return node->call.arguments[several ? 0 : node->call.count - 1];
 }
 
 /* Series without a readable `le` are not buckets: said once they have a point. */
 static void annotate_strangers(struct histogram *histogram, struct query_exec *exec,
                                const struct query_matrix *source)
 {
-    size_t last = histogram->op.node->call.count - 1;
+    const struct query_node *argument = vector_argument(histogram);
     for (size_t i = 0; i < source->count; i++) {
         double bound;
         struct wire_labels labels = histogram->inner->labels[i];
@@ -156,7 +206,7 @@ static void annotate_strangers(struct histogram *histogram, struct query_exec *e
             !query_bits_any(source->present + i * source->words, source->words))
             continue;
         struct tw_str name = wire_labels_get(labels, TW_STR(WIRE_METRIC_NAME));
-        query_annotate(exec->annotations, QUERY_WARNING, histogram->op.node->call.arguments[last],
+        query_annotate(exec->annotations, QUERY_WARNING, argument,
                        "bucket label \"le\" is missing or has a malformed value of \"%.*s\" for "
                        "metric name \"%.*s\"",
                        TW_STR_ARG(le), TW_STR_ARG(name));
@@ -172,10 +222,11 @@ static double compute(struct histogram *histogram, struct query_exec *exec,
     if (node->call.function->kind == QUERY_KIND_HISTOGRAM_FRACTION)
         return query_bucket_fraction(histogram->parameter_rows[0][step],
                                      histogram->parameter_rows[1][step], buckets, count);
-    value = query_bucket_quantile(histogram->parameter_rows[0][step], buckets, count, &forced);
+    value = query_bucket_quantile(histogram->parameter_rows[histogram->quantile][step], buckets,
+                                  count, &forced);
     if (forced) {
         struct tw_str name = wire_labels_get(histogram->whole[number], TW_STR(WIRE_METRIC_NAME));
-        query_annotate(exec->annotations, QUERY_INFO, node->call.arguments[1],
+        query_annotate(exec->annotations, QUERY_INFO, vector_argument(histogram),
                        "input to histogram_quantile needed to be fixed for monotonicity (see "
                        "https://prometheus.io/docs/prometheus/latest/querying/functions/"
                        "#histogram_quantile) for metric name \"%.*s\"",
@@ -186,14 +237,23 @@ static double compute(struct histogram *histogram, struct query_exec *exec,
 
 static void annotate_quantiles(struct histogram *histogram, struct query_exec *exec)
 {
-    if (histogram->op.node->call.function->kind != QUERY_KIND_HISTOGRAM_QUANTILE)
+    const struct query_node *node = histogram->op.node;
+    bool several = node->call.function->kind == QUERY_KIND_HISTOGRAM_QUANTILES;
+    if (node->call.function->kind == QUERY_KIND_HISTOGRAM_FRACTION)
         return;
-    for (size_t s = 0; s < histogram->op.grid.steps; s++)
-        query_exec_check_quantile(exec, histogram->op.node->call.arguments[0],
-                                  histogram->parameter_rows[0][s]);
+    for (size_t p = 0; p < histogram->parameter_count; p++)
+        for (size_t s = 0; s < histogram->op.grid.steps; s++)
+            query_exec_check_quantile(exec, node->call.arguments[several ? p + 2 : 0],
+                                      histogram->parameter_rows[p][s]);
 }
 
 /* ---- native histograms ---- */
+
+/* Of the quantile that is being worked on. */
+static size_t first_row(const struct histogram *histogram)
+{
+    return histogram->quantile * outputs_of(histogram);
+}
 
 /* Is a bucket of the classic histogram there at the step? */
 static bool twin_is_there(const struct histogram *histogram, uint32_t twin, size_t step)
@@ -218,18 +278,19 @@ static double compute_native(const struct histogram *histogram, struct query_exe
                              size_t step)
 {
     const struct query_node *node = histogram->op.node;
-    double first = histogram->parameter_rows[0][step];
+    double first = histogram->parameter_rows[histogram->quantile][step];
+    const struct query_node *argument = vector_argument(histogram);
     if (node->call.function->kind == QUERY_KIND_HISTOGRAM_FRACTION) {
         if (isnan(value->sum))
-            query_annotate_nan_fraction(exec, node->call.arguments[2], labels);
+            query_annotate_nan_fraction(exec, argument, labels);
         return query_histogram_fraction(value, first, histogram->parameter_rows[1][step]);
     }
     enum query_nan_effect effect;
     double quantile = query_histogram_quantile(value, first, &effect);
     if (effect == QUERY_NAN_RESULT)
-        query_annotate_nan_result(exec, node->call.arguments[1], labels);
+        query_annotate_nan_result(exec, argument, labels);
     else if (effect == QUERY_NAN_SKEW)
-        query_annotate_nan_skew(exec, node->call.arguments[1], labels);
+        query_annotate_nan_skew(exec, argument, labels);
     return quantile;
 }
 
@@ -237,10 +298,10 @@ static enum tw_code compute_natives(struct histogram *histogram, struct query_ex
                                     struct query_matrix *out, struct tw_err *err)
 {
     const struct query_matrix *source = &histogram->source;
-    const struct query_node *node = histogram->op.node;
     enum tw_code code = TW_OK;
     for (size_t n = 0; !code && n < histogram->native_count; n++) {
-        size_t series = histogram->natives[n], row = histogram->classic_count + n;
+        size_t series = histogram->natives[n],
+               row = first_row(histogram) + histogram->classic_count + n;
         struct wire_labels labels = histogram->inner->labels[series];
         uint32_t twin = histogram->twins[n];
         for (size_t s = 0; s < source->stride; s++) {
@@ -249,8 +310,7 @@ static enum tw_code compute_natives(struct histogram *histogram, struct query_ex
                 continue;
             if (twin != NONE && twin_is_there(histogram, twin, s)) {
                 query_bit_set(histogram->conflict + twin * source->words, s);
-                query_annotate_classic_and_native(exec, node->call.arguments[node->call.count - 1],
-                                                  labels);
+                query_annotate_classic_and_native(exec, vector_argument(histogram), labels);
                 continue;
             }
             out->values[row * out->stride + s] = compute_native(histogram, exec, value, labels, s);
@@ -269,7 +329,7 @@ static enum tw_code compute_classic(struct histogram *histogram, struct query_ex
     const struct query_matrix *source = &histogram->source;
     enum tw_code code = TW_OK;
     for (size_t first = 0, limit; !code && first < histogram->member_count; first = limit) {
-        size_t number = histogram->members[first].histogram;
+        size_t number = histogram->members[first].histogram, row = first_row(histogram) + number;
         for (limit = first;
              limit < histogram->member_count && histogram->members[limit].histogram == number;)
             limit++;
@@ -285,9 +345,9 @@ static enum tw_code compute_classic(struct histogram *histogram, struct query_ex
             if (count == 0 ||
                 (histogram->conflict && query_bit(histogram->conflict + number * source->words, s)))
                 continue;
-            out->values[number * out->stride + s] =
+            out->values[row * out->stride + s] =
                 compute(histogram, exec, buckets, count, number, s);
-            query_bit_set(out->present + number * out->words, s);
+            query_bit_set(out->present + row * out->words, s);
         }
         code = query_exec_worked(exec, (limit - first) * out->stride, err);
     }
@@ -312,9 +372,12 @@ static enum tw_code histogram_next(struct query_op *op, struct query_exec *exec,
         return code;
     annotate_strangers(histogram, exec, &histogram->source);
     annotate_quantiles(histogram, exec);
-    code = compute_natives(histogram, exec, &out, err);
-    if (!code)
-        code = compute_classic(histogram, exec, &out, memory, err);
+    for (size_t round = 0; !code && round < rounds_of(histogram); round++) {
+        histogram->quantile = round;
+        code = compute_natives(histogram, exec, &out, err);
+        if (!code)
+            code = compute_classic(histogram, exec, &out, memory, err);
+    }
     if (!code)
         *ret_tile = query_matrix_tile(&out);
     return code;
@@ -324,14 +387,15 @@ static const struct query_op_ops histogram_ops = {"histogram", histogram_open, h
                                                   NULL};
 
 struct query_op *query_histogram_op(struct tw_arena *arena, const struct query_node *node,
-                                    struct query_op *inner, struct query_op *first,
-                                    struct query_op *second)
+                                    struct query_op *inner, struct query_op **parameters,
+                                    size_t parameter_count)
 {
     struct histogram *histogram = TW_ARENA_NEW(arena, struct histogram);
     histogram->op.ops = &histogram_ops;
     histogram->op.node = node;
     histogram->inner = inner;
-    histogram->parameters[0] = first;
-    histogram->parameters[1] = second;
+    histogram->parameters = parameters;
+    histogram->parameter_rows = TW_ARENA_ARRAY(arena, const double *, parameter_count);
+    histogram->parameter_count = parameter_count;
     return &histogram->op;
 }

@@ -102,8 +102,9 @@ struct query_op *query_histogram_function_op(struct tw_arena *arena, const struc
                                              struct query_op *inner);
 
 /* ---- histogram.c ---- */
+/* parameters: the quantiles, or a fraction's bounds. */
 struct query_op *query_histogram_op(struct tw_arena *arena, const struct query_node *node,
-                                    struct query_op *inner, struct query_op *first,
-                                    struct query_op *second);
+                                    struct query_op *inner, struct query_op **parameters,
+                                    size_t parameter_count);
 
 #endif

@@ -15,7 +15,7 @@ static enum tw_code parse_expression(struct query_parser *parser, int precedence
 
 /* Words of Prometheus's language that are not known here yet: whoever writes them is told so,
  * rather than that there is a mistake. */
-static const char *const later_words[] = {"histogram_quantiles", "start_timestamp"};
+static const char *const later_words[] = {"start_timestamp"};
 
 static bool is_later(struct tw_str word)
 {

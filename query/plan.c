@@ -222,6 +222,19 @@ static struct query_op *build_info(struct builder *builder, const struct query_n
                  false);
 }
 
+/* vector: index of the argument that is one; first, count: the scalar ones. */
+static struct query_op *build_histogram(struct builder *builder, const struct query_node *node,
+                                        struct span span, size_t vector, size_t first, size_t count)
+{
+    struct query_op **parameters = TW_ARENA_ARRAY(builder->arena, struct query_op *, count);
+    for (size_t i = 0; i < count; i++)
+        parameters[i] = build_argument(builder, node, first + i, span);
+    return merge(builder, node,
+                 query_histogram_op(builder->arena, node,
+                                    build_argument(builder, node, vector, span), parameters, count),
+                 false);
+}
+
 static struct query_op *build_call(struct builder *builder, const struct query_node *node,
                                    struct span span)
 {
@@ -269,14 +282,10 @@ static struct query_op *build_call(struct builder *builder, const struct query_n
     case QUERY_KIND_INFO:
         return build_info(builder, node, span);
     case QUERY_KIND_HISTOGRAM_QUANTILE:
-    case QUERY_KIND_HISTOGRAM_FRACTION: {
-        size_t last = node->call.count - 1;
-        return merge(builder, node,
-                     query_histogram_op(arena, node, build_argument(builder, node, last, span),
-                                        build_argument(builder, node, 0, span),
-                                        last == 2 ? build_argument(builder, node, 1, span) : NULL),
-                     false);
-    }
+    case QUERY_KIND_HISTOGRAM_FRACTION:
+        return build_histogram(builder, node, span, node->call.count - 1, 0, node->call.count - 1);
+    case QUERY_KIND_HISTOGRAM_QUANTILES:
+        return build_histogram(builder, node, span, 0, 2, node->call.count - 2);
     case QUERY_KIND_HISTOGRAM_NATIVE:
         return merge(
             builder, node,

@@ -10,6 +10,8 @@
 
 #include "base/number.h"
 #include "query/grouping.h"
+#include "query/histogram_annotation.h"
+#include "query/histogram_range.h"
 #include "query/labelset.h"
 #include "query/range_kernel.h"
 #include "query/samples.h"
@@ -143,6 +145,47 @@ static enum tw_code fill_histograms(struct selector *selector, struct query_exec
     return TW_OK;
 }
 
+/* The histograms of a smoothed series; where a number is nearer to the past, it stays. */
+static enum tw_code smooth_histograms(struct selector *selector, struct query_exec *exec,
+                                      int64_t first_ms, int64_t step_ms, struct query_tile *tile,
+                                      size_t row, struct tw_err *err)
+{
+    const struct query_samples *samples = &selector->source.samples;
+    const int64_t *times_ms = samples->histogram_times_ms;
+    struct query_op *op = &selector->op;
+    size_t at = 0, number = 0;
+    enum tw_code code = tile->histograms ? TW_OK : query_op_add_histograms(op, exec, tile, err);
+    for (size_t s = 0; !code && s < op->grid.steps; s++) {
+        int64_t reference = first_ms + (int64_t)s * step_ms;
+        while (at < samples->histogram_count && times_ms[at] <= reference)
+            at++;
+        while (number < samples->count && samples->times_ms[number] <= reference)
+            number++;
+        if (at == 0 || times_ms[at - 1] <= reference - exec->lookback_ms ||
+            (number > 0 && samples->times_ms[number - 1] > times_ms[at - 1]))
+            continue;
+        query_bit_clear(tile->present + row * tile->words, s);
+        bool carried = times_ms[at - 1] == reference || at == samples->histogram_count ||
+                       times_ms[at] > reference + exec->lookback_ms;
+        const struct query_histogram *value =
+            carried ? samples->histograms[at - 1]
+                    : query_histogram_interpolate(query_op_side(op), times_ms + at - 1,
+                                                  samples->histograms + at - 1, reference, false);
+        if (!value)
+            query_annotate_mixed_schemas(
+                exec, op->node,
+                tsdb_selection_labels(selector->source.selection, tile->first + row));
+        else if (selector->selected == QUERY_SELECT_VALUES) {
+            tile->histograms[row * tile->stride + s] = value;
+        } else {
+            tile->values[row * tile->stride + s] = (double)reference / 1000;
+            query_bit_set(tile->present + row * tile->words, s);
+        }
+        code = query_op_side_check(op, exec, err);
+    }
+    return code;
+}
+
 static enum tw_code selector_next(struct query_op *op, struct query_exec *exec,
                                   struct query_tile *ret_tile, struct tw_err *err)
 {
@@ -164,9 +207,10 @@ static enum tw_code selector_next(struct query_op *op, struct query_exec *exec,
         (smoothed ? fill_smoothed : fill_row)(selector, exec, first_ms, step_ms,
                                               ret_tile->values + row * ret_tile->stride,
                                               ret_tile->present + row * ret_tile->words);
-        if (selector->source.samples.histogram_count == 0 || smoothed)
+        if (selector->source.samples.histogram_count == 0)
             continue;
-        code = fill_histograms(selector, exec, first_ms, step_ms, ret_tile, row, err);
+        code = (smoothed ? smooth_histograms : fill_histograms)(selector, exec, first_ms, step_ms,
+                                                                ret_tile, row, err);
         if (code)
             return code;
         if (query_op_side_is_full(op))
