@@ -227,13 +227,15 @@ query_histogram_change_between_edges(const struct query_histogram_change *change
     size_t low = change->low, last = change->high - 1;
     const struct query_histogram *left = change->histograms[low];
     const struct query_histogram *right = change->histograms[last];
-    bool smoothed = change->extension == QUERY_SMOOTHED;
+    bool smoothed = change->extension == QUERY_SMOOTHED && last > low;
+    bool left_between = smoothed && change->times_ms[low] < change->start_ms;
+    bool right_between = smoothed && change->times_ms[last] > change->end_ms;
     struct query_histogram_sum sum;
-    if (smoothed && change->times_ms[low] < change->start_ms && last > low)
+    if (left_between)
         left = query_histogram_interpolate(change->scratch, change->times_ms + low,
                                            change->histograms + low, change->start_ms,
                                            change->is_counter);
-    if (smoothed && last > low && change->times_ms[last] > change->end_ms)
+    if (right_between)
         right = query_histogram_interpolate(change->scratch, change->times_ms + last - 1,
                                             change->histograms + last - 1, change->end_ms,
                                             change->is_counter);
@@ -243,16 +245,10 @@ query_histogram_change_between_edges(const struct query_histogram_change *change
     query_histogram_sum_begin(&sum, change->scratch, right, 1);
     if (!combine(change, &sum, left, -1))
         return NULL;
-    const struct query_histogram *before = left;
-    size_t from = low + (change->times_ms[low] <= change->start_ms);
-    size_t to = last + (change->times_ms[last] < change->end_ms);
-    for (size_t i = from; change->is_counter && i <= to; i++) {
-        const struct query_histogram *now = i < to ? change->histograms[i] : right;
-        if (now != before && query_histogram_is_reset(change->scratch, now, before) &&
-            !combine(change, &sum, before, 1))
+    /* A reset before the first sample within is in the left edge already. */
+    for (size_t i = low + 1 + left_between; change->is_counter && i <= last; i++)
+        if (change->resets[i] && !combine(change, &sum, change->histograms[i - 1], 1))
             return NULL;
-        before = now;
-    }
     double seconds = (double)(change->end_ms - change->start_ms) / 1000;
     return take(change, &sum, change->is_rate ? 1 / seconds : 1);
 }

@@ -273,6 +273,39 @@ static void apply_step(const struct window *window, const struct query_histogram
     }
 }
 
+/* ---- anchored windows of changes() and resets() ---- */
+static bool counts_from_anchor(const struct window *window,
+                               const struct query_histogram_range *range)
+{
+    return range->windows.extension == QUERY_ANCHORED &&
+           (window->function == QUERY_FN_CHANGES || window->function == QUERY_FN_RESETS);
+}
+
+/* The anchor is one sample, of whichever kind is newer; the window of each kind took one of its
+ * own. */
+static void anchor(struct window *window, const struct query_histogram_range *range)
+{
+    const struct query_samples *samples = window->row->samples;
+    const struct query_windows *windows = &range->windows;
+    int64_t end_ms = windows->first_end_ms + (int64_t)window->step * windows->end_step_ms;
+    int64_t start_ms = end_ms - windows->range_ms, oldest_ms = start_ms - windows->reach_ms;
+    while (window->float_low < window->float_high &&
+           samples->times_ms[window->float_low] <= start_ms)
+        window->float_low++;
+    while (window->low < window->high && samples->histogram_times_ms[window->low] <= start_ms)
+        window->low++;
+    if (float_count(window) + histogram_count(window) == 0)
+        return;
+    int64_t number_ms =
+        window->float_low > 0 ? samples->times_ms[window->float_low - 1] : INT64_MIN;
+    int64_t histogram_ms =
+        window->low > 0 ? samples->histogram_times_ms[window->low - 1] : INT64_MIN;
+    if (number_ms > histogram_ms && number_ms > oldest_ms)
+        window->float_low--;
+    else if (histogram_ms > number_ms && histogram_ms > oldest_ms)
+        window->low--;
+}
+
 /* ---- a series ---- */
 
 /* Each histogram is compared with the one before once, however many windows it is in. */
@@ -332,12 +365,17 @@ enum tw_code query_histogram_range_apply(struct query_histogram_range *range,
         window.float_high = samples->count ? row->floats->high[s] : 0;
         if (window.float_high < window.float_low)
             window.float_high = window.float_low;
-        if (window.high <= window.low)
+        bool anchors = counts_from_anchor(&window, range);
+        if (anchors)
+            anchor(&window, range);
+        if (window.high <= window.low && !(anchors && float_count(&window) > 0))
             continue;
         tw_arena_reset(range->scratch);
         apply_step(&window, range);
         code = query_exec_worked(exec,
-                                 query_histogram_weight(samples->histograms[window.low]) +
+                                 (window.high > window.low
+                                      ? query_histogram_weight(samples->histograms[window.low])
+                                      : 1) +
                                      window.high - window.low,
                                  err);
         if (!code)

@@ -366,6 +366,29 @@ static enum tw_code fill_row(const struct info *info, struct query_exec *exec,
     return TW_OK;
 }
 
+/* The base's native histograms, copied: its tile may be gone before this one. */
+static enum tw_code fill_histograms(struct info *info, struct query_exec *exec,
+                                    const struct row *row, struct query_tile *tile, size_t r,
+                                    struct tw_err *err)
+{
+    struct query_op *op = &info->op;
+    size_t at = row->base - info->tile.first;
+    enum tw_code code = tile->histograms ? TW_OK : query_op_add_histograms(op, exec, tile, err);
+    for (size_t s = 0; !code && s < tile->stride; s++) {
+        const struct query_histogram *histogram = query_tile_histogram(&info->tile, at, s);
+        if (!histogram ||
+            (row->group != NONE && info->groups[row->group].choice_of_step[s] != row->choice))
+            continue;
+        if (row->group != NONE && row->conflict.size > 0)
+            return query_exec_fail(exec, op->node, err, "conflicting label: %.*s",
+                                   TW_STR_ARG(row->conflict));
+        tile->histograms[r * tile->stride + s] =
+            query_histogram_copy(query_op_side(op), histogram, NULL, NULL);
+        code = query_op_side_check(op, exec, err);
+    }
+    return code;
+}
+
 static enum tw_code info_next(struct query_op *op, struct query_exec *exec,
                               struct query_tile *ret_tile, struct tw_err *err)
 {
@@ -379,6 +402,8 @@ static enum tw_code info_next(struct query_op *op, struct query_exec *exec,
         if (!code)
             code = fill_row(info, exec, row, ret_tile->values + r * ret_tile->stride,
                             ret_tile->present + r * ret_tile->words, err);
+        if (!code && info->tile.histograms)
+            code = fill_histograms(info, exec, row, ret_tile, r, err);
         if (code)
             return code;
     }

@@ -135,6 +135,13 @@ static enum tw_code fill_histograms(struct selector *selector, struct query_exec
         query_bit_clear(present, s);
         if (!histogram)
             continue;
+        if (selector->selected == QUERY_SELECT_TIMES) {
+            struct tw_str text = query_labels_text(
+                exec->arena, tsdb_selection_labels(selector->source.selection, tile->first + row));
+            return query_exec_fail(exec, selector->op.node, err,
+                                   "this should be an info metric, with float samples: %.*s",
+                                   TW_STR_ARG(text));
+        }
         if (selector->selected != QUERY_SELECT_VALUES) {
             values[s] = (double)samples->histogram_times_ms[at - 1] / 1000;
             query_bit_set(present, s);
@@ -145,7 +152,7 @@ static enum tw_code fill_histograms(struct selector *selector, struct query_exec
     return TW_OK;
 }
 
-/* The histograms of a smoothed series; where a number is nearer to the past, it stays. */
+/* The histograms of a smoothed series; where numbers are around too, there is nothing. */
 static enum tw_code smooth_histograms(struct selector *selector, struct query_exec *exec,
                                       int64_t first_ms, int64_t step_ms, struct query_tile *tile,
                                       size_t row, struct tw_err *err)
@@ -154,6 +161,11 @@ static enum tw_code smooth_histograms(struct selector *selector, struct query_ex
     const int64_t *times_ms = samples->histogram_times_ms;
     struct query_op *op = &selector->op;
     size_t at = 0, number = 0;
+    /* The name is all that is needed of them; groups that the store made have no labels. */
+    struct wire_label name = {TW_STR(WIRE_METRIC_NAME), query_selector_metric(op->node)};
+    struct wire_labels labels = {&name, 1};
+    if (!op->groups.group_of)
+        labels = tsdb_selection_labels(selector->source.selection, tile->first + row);
     enum tw_code code = tile->histograms ? TW_OK : query_op_add_histograms(op, exec, tile, err);
     for (size_t s = 0; !code && s < op->grid.steps; s++) {
         int64_t reference = first_ms + (int64_t)s * step_ms;
@@ -161,20 +173,27 @@ static enum tw_code smooth_histograms(struct selector *selector, struct query_ex
             at++;
         while (number < samples->count && samples->times_ms[number] <= reference)
             number++;
-        if (at == 0 || times_ms[at - 1] <= reference - exec->lookback_ms ||
-            (number > 0 && samples->times_ms[number - 1] > times_ms[at - 1]))
+        int64_t oldest = reference - exec->lookback_ms, newest = reference + exec->lookback_ms;
+        bool has_histogram = (at > 0 && times_ms[at - 1] > oldest) ||
+                             (at < samples->histogram_count && times_ms[at] <= newest);
+        bool has_number = (number > 0 && samples->times_ms[number - 1] > oldest) ||
+                          (number < samples->count && samples->times_ms[number] <= newest);
+        if (has_histogram && has_number) {
+            query_bit_clear(tile->present + row * tile->words, s);
+            query_annotate_mixed_kinds(exec, op->node, labels);
             continue;
-        query_bit_clear(tile->present + row * tile->words, s);
+        }
+        if (at == 0 || times_ms[at - 1] <= oldest)
+            continue;
         bool carried = times_ms[at - 1] == reference || at == samples->histogram_count ||
                        times_ms[at] > reference + exec->lookback_ms;
         const struct query_histogram *value =
             carried ? samples->histograms[at - 1]
-                    : query_histogram_interpolate(query_op_side(op), times_ms + at - 1,
-                                                  samples->histograms + at - 1, reference, false);
+                    : query_histogram_interpolate(
+                          query_op_side(op), times_ms + at - 1, samples->histograms + at - 1,
+                          reference, samples->histograms[at - 1]->hint != WIRE_RESET_GAUGE);
         if (!value)
-            query_annotate_mixed_schemas(
-                exec, op->node,
-                tsdb_selection_labels(selector->source.selection, tile->first + row));
+            query_annotate_mixed_schemas(exec, op->node, labels);
         else if (selector->selected == QUERY_SELECT_VALUES) {
             tile->histograms[row * tile->stride + s] = value;
         } else {
