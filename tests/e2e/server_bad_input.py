@@ -50,6 +50,31 @@ def bad_bodies(server):
     lib.check("server goes on", server.get("/-/healthy").status == 200)
 
 
+def bad_reads(server):
+    def read(raw, headers=()):
+        return server.request("POST", "/api/v1/read", raw, {
+            "Content-Type": "application/x-protobuf", "Content-Encoding": "snappy", **dict(headers)})
+
+    def query(*matchers, types=b""):
+        body = b"".join(lib.field_bytes(3, matcher) for matcher in matchers)
+        return lib.snappy(lib.field_bytes(1, b"\x08\x00\x10" + lib.varint(1 << 62) + body) + types)
+
+    refused("read: empty body", read(b""), 400)
+    refused("read: not Snappy", read(b"hello, this is no Snappy"), 400, "Snappy")
+    refused("read: Snappy of 4 GiB", read(b"\xff\xff\xff\xff\x0f" + b"\0" * 20), 413)
+    refused("read: gzip", read(b"", {"Content-Encoding": "gzip"}), 415, "gzip")
+    refused("read: a length beyond the message", read(lib.snappy(b"\x0a\x7fabc")), 400, "byte")
+    refused("read: random", read(lib.snappy(bytes((i * 37 + 11) % 256 for i in range(3000)))), 400)
+    refused("read: a regular expression that is none",
+            read(query(b"\x08\x02\x12\x01a\x1a\x02((")), 400, "((")
+    refused("read: an unknown matcher", read(query(b"\x08\x09")), 400, "not known")
+    refused("read: 2000 queries", read(lib.snappy(b"\x0a\x00" * 2000)), 400, "more queries")
+    refused("read: unknown answers", read(query(types=b"\x12\x01\x07")), 400, "response types")
+    lib.check_equal("read: GET", server.get("/api/v1/read").status, 405)
+    answer = read(query(b"\x12\x08__name__\x1a\x04kept"))
+    lib.check("read: a good one", answer.status == 200 and b"kept" in answer.body, answer)
+
+
 def bad_labels(server):
     when = [(NOW_MS, 1.0)]
     cases = {
@@ -260,6 +285,7 @@ with lib.Run() as run:
     lib.check_equal("good write", SERVER.write(GOOD).status, 204)
     lib.check("good write is there", kept(SERVER))
     bad_bodies(SERVER)
+    bad_reads(SERVER)
     bad_labels(SERVER)
     bad_requests(SERVER)
     bad_http(SERVER)
