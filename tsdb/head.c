@@ -187,7 +187,8 @@ static void pack_column(struct tsdb_head *head, struct series *series)
     struct tsdb_head_chunk *newest = series->newest, *same = NULL;
     if (newest && newest->open) {
         if (newest->shared == head->column.shared)
-            same = tsdb_head_chunk_add(&head->memory, newest, &head->column, &head->scratch);
+            same = tsdb_head_chunk_add(&head->memory, newest, &head->column, &head->room,
+                                       &head->scratch);
         if (!same)
             close_newest(head, series);
         else if (same != newest)

@@ -16,6 +16,10 @@
 #define OPEN_FIRST_BYTES 64
 #define OPEN_STEPS_BYTES 256
 #define CLOSED_SAMPLES_MIN 128
+/* A segment that takes no more is mostly what each of them has to say anew: before an open chunk
+ * grows for such ones, all it has becomes one segment, if that leaves room for some more. */
+#define SEGMENT_SMALL_BYTES 12
+#define SEGMENTS_MORE 2
 /* A segment's bytes that follow the column: its count and sizes, and what regular times take. */
 #define SEGMENT_HEADER_MAX 32
 #define HEADER_BYTES offsetof(struct tsdb_head_chunk, bytes)
@@ -180,10 +184,51 @@ struct tsdb_head_chunk *tsdb_head_chunk_new(struct tsdb_head_memory *memory,
     return chunk;
 }
 
+static struct tsdb_head_chunk *copy_header(struct tsdb_head_memory *memory,
+                                           const struct tsdb_head_chunk *chunk, size_t bytes)
+{
+    struct tsdb_head_chunk *copy = tsdb_head_memory_take(memory, bytes);
+    memcpy(copy, chunk, HEADER_BYTES);
+    copy->capacity = (uint16_t)(bytes - HEADER_BYTES);
+    return copy;
+}
+
+/* What the chunk holds, into room. */
+static void read_column(const struct tsdb_head_chunk *chunk, struct tsdb_head_column *room)
+{
+    tsdb_head_chunk_read(chunk, chunk->extent, room->times, room->values);
+    room->count = chunk->extent.count;
+    room->shared = chunk->shared;
+    room->place = chunk->place;
+    if (chunk->shared)
+        room->part = chunk->part;
+}
+
+/* All as one segment in as much memory; NULL when that leaves no room for more such ones as the
+ * column's, which is in scratch. */
+static struct tsdb_head_chunk *consolidate(struct tsdb_head_memory *memory,
+                                           const struct tsdb_head_chunk *chunk,
+                                           const struct tsdb_head_column *column,
+                                           struct tsdb_head_column *room, struct tw_buf *scratch)
+{
+    size_t segment_bytes = scratch->size;
+    read_column(chunk, room);
+    memcpy(room->times + room->count, column->times, column->count * sizeof *column->times);
+    memcpy(room->values + room->count, column->values, column->count * sizeof *column->values);
+    room->count += column->count;
+    encode_segment(room, chunk->shared ? 0 : chunk->first_ms, scratch);
+    if (scratch->size + SEGMENTS_MORE * segment_bytes > chunk->capacity)
+        return NULL;
+    struct tsdb_head_chunk *copy = copy_header(memory, chunk, HEADER_BYTES + chunk->capacity);
+    copy->extent = (struct tsdb_head_extent){0};
+    append(copy, room, tw_buf_str(scratch));
+    return copy;
+}
+
 struct tsdb_head_chunk *tsdb_head_chunk_add(struct tsdb_head_memory *memory,
                                             struct tsdb_head_chunk *chunk,
                                             const struct tsdb_head_column *column,
-                                            struct tw_buf *scratch)
+                                            struct tsdb_head_column *room, struct tw_buf *scratch)
 {
     TW_ASSERT(chunk->open && chunk->shared == column->shared &&
               column->times[0] > chunk->extent.last_ms);
@@ -191,12 +236,17 @@ struct tsdb_head_chunk *tsdb_head_chunk_add(struct tsdb_head_memory *memory,
         return NULL;
     encode_segment(column, chunk->shared ? 0 : chunk->first_ms, scratch);
     if (scratch->size > (size_t)chunk->capacity - chunk->extent.size) {
+        if (scratch->size <= SEGMENT_SMALL_BYTES) {
+            struct tsdb_head_chunk *copy = consolidate(memory, chunk, column, room, scratch);
+            if (copy)
+                return copy;
+            encode_segment(column, chunk->shared ? 0 : chunk->first_ms, scratch);
+        }
         size_t bytes = open_bytes(chunk->extent.size + scratch->size, chunk->extent.count);
         if (bytes == 0)
             return NULL;
-        struct tsdb_head_chunk *larger = tsdb_head_memory_take(memory, bytes);
-        memcpy(larger, chunk, HEADER_BYTES + chunk->extent.size);
-        larger->capacity = (uint16_t)(bytes - HEADER_BYTES);
+        struct tsdb_head_chunk *larger = copy_header(memory, chunk, bytes);
+        memcpy(larger->bytes, chunk->bytes, chunk->extent.size);
         chunk = larger;
     }
     append(chunk, column, tw_buf_str(scratch));
@@ -207,12 +257,7 @@ struct tsdb_head_chunk *tsdb_head_chunk_close(struct tsdb_head_memory *memory,
                                               const struct tsdb_head_chunk *chunk,
                                               struct tsdb_head_column *room, struct tw_buf *scratch)
 {
-    tsdb_head_chunk_read(chunk, chunk->extent, room->times, room->values);
-    room->count = chunk->extent.count;
-    room->shared = chunk->shared;
-    room->place = chunk->place;
-    if (chunk->shared)
-        room->part = chunk->part;
+    read_column(chunk, room);
     encode_segment(room, room->times[0], scratch);
     struct tsdb_head_chunk *closed = make_chunk(memory, room, HEADER_BYTES + scratch->size);
     closed->older = chunk->older;

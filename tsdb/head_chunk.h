@@ -59,12 +59,12 @@ struct tsdb_head_chunk *tsdb_head_chunk_new(struct tsdb_head_memory *memory,
                                             const struct tsdb_head_chunk *older,
                                             struct tw_buf *scratch);
 /* Adds a segment, whose times follow those of the chunk; when they are shared they are the very
- * next ones. Returns the chunk, or the one in a larger place that it was copied to (the caller
- * drops this one), or NULL when it must be closed first. */
+ * next ones. Returns the chunk, or another one that takes its place (the caller drops this one), or
+ * NULL when it must be closed first. room: used. */
 struct tsdb_head_chunk *tsdb_head_chunk_add(struct tsdb_head_memory *memory,
                                             struct tsdb_head_chunk *chunk,
                                             const struct tsdb_head_column *column,
-                                            struct tw_buf *scratch);
+                                            struct tsdb_head_column *room, struct tw_buf *scratch);
 /* The same samples as one segment in no more memory than they need. */
 struct tsdb_head_chunk *tsdb_head_chunk_close(struct tsdb_head_memory *memory,
                                               const struct tsdb_head_chunk *chunk,

@@ -24,8 +24,9 @@
 
 static const uint8_t capacities[] = {0, 32, 64, 128, TSDB_HEAD_TAIL_BYTES_MAX};
 #define CLASS_LAST (sizeof capacities / sizeof *capacities - 1)
-/* Only a tail whose samples take so much gets the last class: few of them would fill it. */
-#define LARGE_SAMPLES_MAX 24
+/* A tail that holds more samples than this is packed when its class is full: so it gets a larger
+ * one only if its samples are so large that few of them would be packed together. */
+static const uint8_t samples_max[] = {UINT8_MAX, UINT8_MAX, 12, 24, 0};
 
 static_assert(CLASS_LAST < 8, "a class is three bits");
 static_assert(sizeof(struct tsdb_head_tail) == 40, "a series is small");
@@ -96,8 +97,7 @@ static void grow(struct tsdb_head_tail *tail, struct tsdb_head_memory *memory)
 static bool make_room(struct tsdb_head_tail *tail, struct tsdb_head_memory *memory, size_t size)
 {
     while (tail->size + size > capacities[tail->class]) {
-        if (tail->class == CLASS_LAST ||
-            (tail->class == CLASS_LAST - 1 && tail->count > LARGE_SAMPLES_MAX))
+        if (tail->count > samples_max[tail->class])
             return false;
         grow(tail, memory);
     }
