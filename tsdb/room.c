@@ -43,6 +43,8 @@
 /* Above the reserve by this part of it, samples are taken again. */
 #define BACK_PART 8
 #define SPARE_MAX ((uint64_t)64 << 20)
+/* With less room for the log nothing is taken. */
+#define LEFT_MIN ((uint64_t)64 << 10)
 
 /* ---- metrics ---- */
 
@@ -319,7 +321,8 @@ enum tw_code tsdb_room_look(struct tsdb_db *db, struct tw_err *err)
     look_at_disk(db, &outlook);
     enum tw_code code = look_at_folder(db, &outlook, err);
     tw_lock_take(&db->lock);
-    db->room.spent -= counted; /* what came since then may not have been seen */
+    /* What came since then may not have been seen; a second look may have begun anew. */
+    db->room.spent -= counted < db->room.spent ? counted : db->room.spent;
     db->room.left = outlook.left;
     db->room.scarce = outlook.scarce;
     db->room.called = false;
@@ -327,6 +330,21 @@ enum tw_code tsdb_room_look(struct tsdb_db *db, struct tw_err *err)
         atomic_store(&db->room.read_only, outlook.reached);
     tw_lock_release(&db->lock);
     return code;
+}
+
+/* Before anything is refused for the bound on the folder: the keeper may be busy with a flush,
+ * which turned log into less. What the log may grow by now, without dropping anything. */
+static uint64_t look_again_locked(struct tsdb_db *db)
+{
+    uint64_t used, log, size_max = atomic_load(&db->room.size_max);
+    tw_lock_assert_held(&db->lock);
+    if (tw_file_folder_bytes(db->folder, &used, NULL) != TW_OK ||
+        tw_file_folder_bytes(db->log_folder, &log, NULL) != TW_OK)
+        return 0; /* a file went just now: the keeper looks next */
+    atomic_store(&db->room.used, used);
+    uint64_t taken =
+        used + (LOG_COST - 1) * log + atomic_load(&db->rewriting_bytes) + size_max / LAST_PART;
+    return taken < size_max ? (size_max - taken) / LOG_COST : 0;
 }
 
 void tsdb_room_spend_locked(struct tsdb_db *db, struct tsdb_generation *generation)
@@ -339,6 +357,13 @@ void tsdb_room_spend_locked(struct tsdb_db *db, struct tsdb_generation *generati
     if (bytes > generation->room_bytes) {
         room->spent += bytes - generation->room_bytes;
         generation->room_bytes = bytes;
+    }
+    if (room->spent > room->left && room->scarce == TSDB_READ_ONLY_RETENTION_SIZE) {
+        uint64_t left = look_again_locked(db);
+        if (left >= LEFT_MIN) {
+            room->left = left;
+            room->spent = 0;
+        }
     }
     if (room->spent > room->left && !tsdb_room_is_read_only(db))
         atomic_store(&room->read_only, room->scarce);
@@ -362,11 +387,12 @@ enum tw_code tsdb_room_refuse(const struct tsdb_db *db, struct tw_err *err)
                           db->folder, (unsigned long long)atomic_load(&room->disk_free),
                           (unsigned long long)atomic_load(&room->disk_reserve));
     case TSDB_READ_ONLY_RETENTION_SIZE:
-        return tw_err_set(err, TW_NO_SPACE,
-                          "read-only: '%s' has %llu bytes and has reached storage.retention_size, "
-                          "%llu; samples are taken again when there is room",
-                          db->folder, (unsigned long long)atomic_load(&room->used),
-                          (unsigned long long)atomic_load(&room->size_max));
+        return tw_err_set(
+            err, TW_NO_SPACE,
+            "read-only: '%s' has %llu bytes and, with what its log becomes, has reached "
+            "storage.retention_size, %llu; samples are taken again when there is room",
+            db->folder, (unsigned long long)atomic_load(&room->used),
+            (unsigned long long)atomic_load(&room->size_max));
     default:
         return TW_OK;
     }

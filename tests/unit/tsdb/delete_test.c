@@ -405,7 +405,7 @@ int main(void)
                                       UNIT_CASE(replay_brings_nothing_back),
                                       UNIT_CASE(limits_and_mistakes),
                                       UNIT_CASE(rules_of_retention),
-                                      UNIT_CASE_SLOW(size_is_a_hard_bound, 60),
+                                      UNIT_CASE_SLOW(size_is_a_hard_bound, 300),
                                       {0}};
     return unit_run("tsdb/delete", cases);
 }
