@@ -72,7 +72,8 @@ static struct query_histogram *parse(struct tw_arena *arena, struct tw_str body)
         if (tw_str_is(field.name, "schema"))
             histogram->schema = (int32_t)first;
         else if (tw_str_is(field.name, "sum"))
-            histogram->sum = first;
+            histogram->sum =
+                tw_str_is(field.word, "stale") ? tw_double_from_bits(TW_STALE_BITS) : first;
         else if (tw_str_is(field.name, "count"))
             histogram->count = first;
         else if (tw_str_is(field.name, "z_bucket"))
@@ -141,8 +142,11 @@ bool histogram_text_take(struct tw_arena *arena, struct tw_str *text,
         TW_ARENA_ARRAY(arena, const struct query_histogram *, times + 1);
     for (size_t i = 0; i <= times; i++) {
         struct query_histogram_sum sum;
+        items[i] = histogram;
+        if (!delta || i == 0)
+            continue;
         query_histogram_sum_begin(&sum, arena, histogram, 1);
-        if (delta && i > 0 && !query_histogram_sum_add(&sum, delta, sign * (double)i))
+        if (!query_histogram_sum_add(&sum, delta, sign * (double)i))
             return false;
         items[i] = query_histogram_sum_take(&sum, arena, 1, false);
     }

@@ -4,6 +4,7 @@
  *
  *   {{schema:0 sum:5 count:4 z_bucket:1 z_bucket_w:0.001 buckets:[1 2] offset:-1 n_buckets:[1]
  *     n_offset:1 custom_values:[1 2] counter_reset_hint:gauge}}
+ *   {{sum:stale}}                          the end of the series
  *   {{sum:1 count:1}}x3                    four times the same
  *   {{sum:1 count:1}}+{{sum:2 count:1}}x3  the second one more from each to the next
  *
