@@ -279,7 +279,9 @@ static double compute_native(const struct histogram *histogram, struct query_exe
 {
     const struct query_node *node = histogram->op.node;
     double first = histogram->parameter_rows[histogram->quantile][step];
-    const struct query_node *argument = vector_argument(histogram);
+    /* Prometheus has dropped the name by then, and points at the first argument. */
+    const struct query_node *argument = node->call.arguments[0];
+    labels = query_labels_without_name(exec->arena, labels);
     if (node->call.function->kind == QUERY_KIND_HISTOGRAM_FRACTION) {
         if (isnan(value->sum))
             query_annotate_nan_fraction(exec, argument, labels);
