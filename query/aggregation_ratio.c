@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/hash.h"
+#include "query/labelset.h"
 #include "base/number.h"
 
 /* Labels made by label_join may be long; what is behind this does not count. */
@@ -92,7 +93,7 @@ static enum tw_code ratio_open(struct query_op *op, struct query_exec *exec, str
     struct tw_buf key;
     tw_buf_init(&key, KEY_BYTES_MAX);
     for (size_t i = 0; i < op->series_count; i++)
-        ratio->offsets[i] = offset_of(&key, op->labels[i]);
+        ratio->offsets[i] = offset_of(&key, query_labels_save_name(op->labels[i]));
     tw_buf_fini(&key);
     return query_exec_worked(exec, op->series_count, err);
 }

@@ -29,9 +29,8 @@ static enum tw_code binary_open(struct query_op *op, struct query_exec *exec,
     if (!code)
         code = query_op_begin(op, exec, binary->stream->series_count, false, err);
     for (size_t i = 0; !code && i < op->series_count; i++)
-        op->labels[i] = binary->drops_name
-                            ? query_labels_without_name(exec->arena, binary->stream->labels[i])
-                            : binary->stream->labels[i];
+        op->labels[i] = binary->drops_name ? query_labels_lose_name(exec, binary->stream->labels[i])
+                                           : binary->stream->labels[i];
     return code;
 }
 

@@ -432,6 +432,7 @@ static void begin(struct run *run, const struct tw_context *context, int64_t sta
         .start_ms = start_ms,
         .end_ms = end_ms,
         .step_ms = step_ms,
+        .delays_names = engine->options.features & QUERY_FEATURE_DELAYED_NAME_REMOVAL,
         .deadline_mono_ns = now_ns + engine->options.timeout_ms * 1000000,
         .lookback_ms = engine->options.lookback_ms,
         .subquery_step_ms = SUBQUERY_STEP_MS,

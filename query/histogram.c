@@ -129,10 +129,10 @@ static void label_outputs(struct histogram *histogram, struct query_exec *exec,
     bool several = node->call.function->kind == QUERY_KIND_HISTOGRAM_QUANTILES;
     for (size_t i = 0; i < histogram->op.series_count; i++) {
         size_t output = i % outputs;
-        struct wire_labels labels = query_labels_without_name(
-            exec->arena, output < index->count
-                             ? index->labels[output]
-                             : histogram->inner->labels[histogram->natives[output - index->count]]);
+        struct wire_labels labels = query_labels_lose_name(
+            exec, output < index->count
+                      ? index->labels[output]
+                      : histogram->inner->labels[histogram->natives[output - index->count]]);
         if (several)
             labels = query_labels_set(
                 exec->arena, labels, query_node_unwrap(node->call.arguments[1])->string,

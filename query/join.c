@@ -84,16 +84,19 @@ static enum tw_code alloc_bits(struct query_exec *exec, size_t count, size_t wor
 }
 
 /* ---- labels of the result ---- */
-static struct wire_labels result_labels(const struct join *join, struct tw_arena *arena,
+static struct wire_labels result_labels(const struct join *join, struct query_exec *exec,
                                         struct wire_labels many, struct wire_labels one)
 {
     const struct query_node *node = join->op.node;
     const struct query_matching *matching = matching_of(join);
+    struct tw_arena *arena = exec->arena;
     bool drop_name = query_binary_drops_name(node);
-    struct wire_labels labels = drop_name ? query_labels_without_name(arena, many) : many;
+    struct wire_labels labels = many;
     if (matching->card == QUERY_ONE_TO_ONE)
         labels = matching->on ? query_labels_keep(arena, labels, &matching->labels)
                               : query_labels_drop(arena, labels, &matching->labels, true);
+    /* As in Prometheus, what a filter lets through has its name again. */
+    labels = drop_name ? query_labels_lose_name(exec, labels) : query_labels_save_name(labels);
     for (size_t i = 0; i < matching->include.count; i++)
         labels = query_labels_set(arena, labels, matching->include.items[i],
                                   wire_labels_get(one, matching->include.items[i]));
@@ -166,7 +169,7 @@ static void add_pair(struct join *join, struct query_exec *exec, struct query_la
                                          : join->many->labels[many];
     struct wire_labels one_labels =
         one == NONE ? filled_labels(join, exec->arena, many_labels) : join->one->labels[one];
-    struct wire_labels labels = result_labels(join, exec->arena, many_labels, one_labels);
+    struct wire_labels labels = result_labels(join, exec, many_labels, one_labels);
     join->op.labels[join->pair_count] = labels;
     join->pairs[join->pair_count++] =
         (struct pair){many, one, signature, (uint32_t)query_label_index_add(outputs, labels)};

@@ -33,6 +33,43 @@ struct wire_labels query_labels_without_name(struct tw_arena *arena, struct wire
     return labels;
 }
 
+#define DOOM "\xff"
+
+bool query_labels_doomed(struct wire_labels labels)
+{
+    return labels.count > 0 && tw_str_is(labels.items[labels.count - 1].name, DOOM);
+}
+
+static struct wire_labels doom(struct tw_arena *arena, struct wire_labels labels)
+{
+    struct wire_label *items = TW_ARENA_ARRAY(arena, struct wire_label, labels.count + 1);
+    memcpy(items, labels.items, labels.count * sizeof *items);
+    items[labels.count] = (struct wire_label){TW_STR(DOOM), TW_STR("1")};
+    return (struct wire_labels){items, labels.count + 1};
+}
+
+struct wire_labels query_labels_lose_name(struct query_exec *exec, struct wire_labels labels)
+{
+    if (!exec->delays_names)
+        return query_labels_without_name(exec->arena, labels);
+    bool named = wire_labels_get(labels, TW_STR(WIRE_METRIC_NAME)).size > 0;
+    return named && !query_labels_doomed(labels) ? doom(exec->arena, labels) : labels;
+}
+
+struct wire_labels query_labels_save_name(struct wire_labels labels)
+{
+    labels.count -= query_labels_doomed(labels);
+    return labels;
+}
+
+struct wire_labels query_labels_settle(struct tw_arena *arena, struct wire_labels labels)
+{
+    if (!query_labels_doomed(labels))
+        return labels;
+    labels.count--;
+    return query_labels_without_name(arena, labels);
+}
+
 struct wire_labels query_labels_keep(struct tw_arena *arena, struct wire_labels labels,
                                      const struct query_names *names)
 {
@@ -53,7 +90,8 @@ struct wire_labels query_labels_drop(struct tw_arena *arena, struct wire_labels 
     struct wire_label *items = TW_ARENA_ARRAY(arena, struct wire_label, labels.count);
     size_t count = 0;
     for (size_t i = 0; i < labels.count; i++)
-        if ((keep_name || !is_metric_name(labels.items[i].name)) &&
+        if ((keep_name ||
+             !(is_metric_name(labels.items[i].name) || tw_str_is(labels.items[i].name, DOOM))) &&
             !is_among(labels.items[i].name, names))
             items[count++] = labels.items[i];
     return (struct wire_labels){items, count};
@@ -64,6 +102,8 @@ struct wire_labels query_labels_set(struct tw_arena *arena, struct wire_labels l
 {
     struct wire_label *items = TW_ARENA_ARRAY(arena, struct wire_label, labels.count + 1);
     size_t count = 0, at = 0;
+    if (is_metric_name(name))
+        labels = query_labels_save_name(labels);
     while (at < labels.count && tw_str_compare(labels.items[at].name, name) < 0)
         items[count++] = labels.items[at++];
     if (value.size > 0)
@@ -80,6 +120,7 @@ struct tw_str query_labels_text(struct tw_arena *arena, struct wire_labels label
     struct tw_buf text;
     tw_buf_init(&text, TW_ERR_MESSAGE_BYTES * 2);
     tw_buf_append_char(&text, '{');
+    labels = query_labels_save_name(labels);
     for (size_t i = 0; i < labels.count; i++) {
         char value[256];
         query_quote(labels.items[i].value, 128, value, sizeof value);

@@ -10,12 +10,25 @@
 
 /* Without __name__. Shares the items when the name is not there or comes first. */
 struct wire_labels query_labels_without_name(struct tw_arena *arena, struct wire_labels labels);
+/* ---- delayed removal of names ----
+ *
+ * Where an operation drops the name, and names are removed at the end of the query only
+ * (promql-delayed-name-removal), the set keeps it and is *doomed*: it gets one more label, whose
+ * name is no UTF-8, so that it comes last and no series has it. Setting the name saves the set. */
+/* Drops the name, or dooms it. */
+struct wire_labels query_labels_lose_name(struct query_exec *exec, struct wire_labels labels);
+bool query_labels_doomed(struct wire_labels labels);
+/* With the name it would have lost, as a set that is not doomed. */
+struct wire_labels query_labels_save_name(struct wire_labels labels);
+/* At the end: a doomed set without its name. */
+struct wire_labels query_labels_settle(struct tw_arena *arena, struct wire_labels labels);
+
 /* Only, or all but, the names. The second drops __name__ too unless keep_name. */
 struct wire_labels query_labels_keep(struct tw_arena *arena, struct wire_labels labels,
                                      const struct query_names *names);
 struct wire_labels query_labels_drop(struct tw_arena *arena, struct wire_labels labels,
                                      const struct query_names *names, bool keep_name);
-/* With name set to value (empty: removed). */
+/* With name set to value (empty: removed). Setting __name__ saves a doomed set. */
 struct wire_labels query_labels_set(struct tw_arena *arena, struct wire_labels labels,
                                     struct tw_str name, struct tw_str value);
 

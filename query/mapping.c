@@ -164,7 +164,7 @@ static enum tw_code mapping_open(struct query_op *op, struct query_exec *exec,
     for (size_t i = 0; !code && i < op->series_count; i++)
         op->labels[i] = mapping->keep_name
                             ? mapping->inner->labels[i]
-                            : query_labels_without_name(exec->arena, mapping->inner->labels[i]);
+                            : query_labels_lose_name(exec, mapping->inner->labels[i]);
     return code;
 }
 

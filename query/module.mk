@@ -48,6 +48,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/lexer.c %D%/lexer.h \
 	%D%/mapping.c \
 	%D%/merge.c \
+	%D%/naming.c \
 	%D%/operator.c %D%/operator.h \
 	%D%/operators.h \
 	%D%/ordering.c \

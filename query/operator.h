@@ -97,6 +97,7 @@ struct query_exec {
     uint64_t side_bytes; /* of the side arenas */
     uint64_t work;       /* samples since the context was asked last */
     bool instant;
+    bool delays_names; /* names are dropped at the end of the query (labelset.h) */
     bool out_of_bytes; /* a smaller slice may do */
 };
 

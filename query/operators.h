@@ -55,6 +55,9 @@ struct query_op *query_scalar_op(struct tw_arena *arena, const struct query_node
 struct query_op *query_absent_op(struct tw_arena *arena, const struct query_node *node,
                                  const struct query_node *argument, struct query_op *inner);
 
+/* ---- naming.c ---- */
+struct query_op *query_naming_op(struct tw_arena *arena, struct query_op *inner);
+
 /* ---- labelling.c ---- */
 struct query_op *query_label_op(struct tw_arena *arena, const struct query_node *node,
                                 struct query_op *inner);

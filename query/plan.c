@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "query/operators.h"
 #include "query/parallel.h"
+#include "wire/labels.h"
 
 struct builder {
     struct query_plan *plan;
@@ -297,6 +298,16 @@ static struct query_op *build_call(struct builder *builder, const struct query_n
     TW_UNREACHABLE("the checker refuses functions that are not there yet");
 }
 
+/* The store forgets names at once; when they are removed late, grouping by them is done here. */
+static bool groups_in_store(const struct builder *builder, const struct query_node *node)
+{
+    const struct query_names *names = &node->aggregate.grouping;
+    for (size_t i = 0; builder->exec->delays_names && i < names->count; i++)
+        if (tw_str_is(names->items[i], WIRE_METRIC_NAME))
+            return false;
+    return true;
+}
+
 static struct query_op *build_aggregate(struct builder *builder, const struct query_node *node,
                                         struct span span)
 {
@@ -313,14 +324,14 @@ static struct query_op *build_aggregate(struct builder *builder, const struct qu
                    query_ratio_op(builder->arena, node, inner,
                                   build(builder, node->aggregate.parameter, span)));
     case QUERY_TOKEN_QUANTILE:
-        inner->grouped_by = node;
+        inner->grouped_by = groups_in_store(builder, node) ? node : NULL;
         return own(builder, node,
                    query_quantile_op(builder->arena, node, inner,
                                      build(builder, node->aggregate.parameter, span)));
     case QUERY_TOKEN_COUNT_VALUES:
         return own(builder, node, query_count_values_op(builder->arena, node, inner));
     default:
-        inner->grouped_by = node;
+        inner->grouped_by = groups_in_store(builder, node) ? node : NULL;
         return own(builder, node, query_aggregation_op(builder->arena, node, inner));
     }
 }
@@ -390,6 +401,8 @@ void query_plan_init(struct query_plan *plan, struct tw_arena *arena, const stru
     struct builder builder = {plan, arena, exec};
     plan->newest = NULL;
     plan->root = build(&builder, node, (struct span){start_ms, end_ms, false});
+    if (exec->delays_names && node->value_type == QUERY_TYPE_VECTOR)
+        plan->root = merge(&builder, node, query_naming_op(arena, plan->root), false);
 }
 
 void query_plan_stop(struct query_plan *plan)

@@ -154,7 +154,8 @@ static enum tw_code range_open(struct query_op *op, struct query_exec *exec, str
         struct wire_labels labels = range->subquery
                                         ? range->subquery->labels[i]
                                         : tsdb_selection_labels(range->source.selection, i);
-        op->labels[i] = keep_name ? labels : query_labels_without_name(exec->arena, labels);
+        op->labels[i] =
+            keep_name ? query_labels_save_name(labels) : query_labels_lose_name(exec, labels);
     }
     return TW_OK;
 }

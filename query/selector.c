@@ -60,7 +60,7 @@ static enum tw_code selector_open(struct query_op *op, struct query_exec *exec,
     for (size_t i = 0; !code && i < count; i++)
         op->labels[i] = tsdb_selection_labels(selector->source.selection, i);
     for (size_t i = 0; !code && selector->selected == QUERY_SELECT_TIMESTAMP && i < count; i++)
-        op->labels[i] = query_labels_without_name(exec->arena, op->labels[i]);
+        op->labels[i] = query_labels_lose_name(exec, op->labels[i]);
     return code;
 }
 

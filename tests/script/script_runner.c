@@ -4,6 +4,7 @@
  * in memory, and says TAP.
  *
  *   clear
+ *   features all-promql
  *   load 5m
  *       requests{job="a"} 0+10x20 _ stale 3x4
  *       durations {{schema:0 sum:5 count:4 buckets:[1 2 1]}}x3       (histogram_text.h)
@@ -13,6 +14,9 @@
  *       requests{job="a"} 0 10 20
  *   eval instant at 0 1 +
  *       expect fail msg: 1:4: parse error: unexpected end of input
+ *
+ * features: names as of --enable-feature, for the rest of the script; at its start all that change
+ * no query which is valid without them.
  *
  * expect lines: fail [msg: text | regex: pattern], ordered, warn [msg: text], info [msg: text],
  * no_warn, no_info, string "text". Instant results are compared in any order unless ordered; each
@@ -473,8 +477,16 @@ static void run_eval(struct script *script, struct tw_str rest, bool fails, bool
            line + 1, TW_STR_ARG(rest), problem ? ": " : "", problem ? problem : "");
 }
 
+static void set_features(struct script *script, unsigned features)
+{
+    const struct query_options options = {.features = features};
+    query_engine_free(script->engine);
+    script->engine = query_engine_new(script->storage, &options);
+}
+
 static void run_script(struct script *script)
 {
+    set_features(script, QUERY_FEATURES_SYNTAX);
     while (script->at < script->line_count) {
         struct tw_str rest = script->lines[script->at];
         if (is_blank(rest)) {
@@ -484,6 +496,9 @@ static void run_script(struct script *script)
         struct tw_str command = next_word(&rest);
         if (tw_str_is(command, "clear")) {
             memory_storage_clear(script->storage);
+            script->at++;
+        } else if (tw_str_is(command, "features")) {
+            set_features(script, query_features_parse(next_word(&rest)));
             script->at++;
         } else if (tw_str_is(command, "load")) {
             run_load(script, rest);
@@ -502,9 +517,7 @@ static void run_script(struct script *script)
 int main(int argc, char **argv)
 {
     static struct script script;
-    const struct query_options options = {.features = QUERY_FEATURES_ALL};
     script.storage = memory_storage_new();
-    script.engine = query_engine_new(script.storage, &options);
     script.arena = tw_arena_new(1 << 16);
     tw_context_init(&script.context, tw_clock_system());
     for (int i = 1; i < argc; i++) {
