@@ -228,6 +228,7 @@ void query_api_route(struct tw_http_router *router, struct query_engine *engine)
     query_api_names_route(router, engine);
     query_api_features_route(router, engine);
     query_api_federate_route(router, engine);
+    query_api_language_route(router, engine);
     query_api_running_route(router, engine);
     query_api_exemplars_route(router, engine);
     query_api_read_route(router, engine);

@@ -5,6 +5,7 @@
  *   GET, POST /api/v1/query, query_range       results
  *   GET, POST /api/v1/labels, series           names, label sets
  *   GET       /api/v1/label/:name/values       values; U__ escaped names
+ *   GET, POST /api/v1/format_query, parse_query  the query printed, and as a tree
  *   GET       /api/v1/metadata                 types, helps and units, as pushed
  *   GET, POST /api/v1/query_exemplars          exemplars of the series that a query reads
  *   POST      /api/v1/read                     remote read: samples or streamed chunks
@@ -46,6 +47,11 @@ void query_api_features_route(struct tw_http_router *router, struct query_engine
 /* The list of running queries, cancelling and estimates; called by query_api_route
  * (query/api_running.c). */
 void query_api_running_route(struct tw_http_router *router, struct query_engine *engine);
+
+/* format_query and parse_query; called by query_api_route (query/api_language.c). What they make of a
+ * query is no longer than this. */
+#define QUERY_API_LANGUAGE_BYTES_MAX ((size_t)16 << 20)
+void query_api_language_route(struct tw_http_router *router, struct query_engine *engine);
 
 /* Answers err with "invalid parameter "<name>": " in front, status 400. */
 void query_api_refuse(struct tw_http_exchange *exchange, const char *name, struct tw_err *err);

@@ -80,6 +80,7 @@ struct query_node {
     enum query_node_type type;
     enum query_value_type value_type;
     uint32_t start, end; /* bytes of the text */
+    bool written_as_time; /* of a number: 5m, not 300 */
     union {
         double number;
         struct tw_str string;

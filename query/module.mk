@@ -13,6 +13,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/api_exemplars.c \
 	%D%/api_features.c \
 	%D%/api_federate.c \
+	%D%/api_language.c \
 	%D%/api_names.c \
 	%D%/api_read.c \
 	%D%/api_running.c \
@@ -60,6 +61,9 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/parser_literal.c \
 	%D%/parser_selector.c \
 	%D%/plan.c %D%/plan.h \
+	%D%/printer.c %D%/printer.h \
+	%D%/printer_int.h \
+	%D%/printer_json.c \
 	%D%/range.c \
 	%D%/range_change.c \
 	%D%/range_extended.c \

@@ -246,6 +246,7 @@ static enum tw_code parse_primary(struct query_parser *parser, struct query_node
     case QUERY_TOKEN_NUMBER:
     case QUERY_TOKEN_DURATION:
         node = query_parser_node(parser, QUERY_NODE_NUMBER, QUERY_TYPE_SCALAR, token.start);
+        node->written_as_time = token.type == QUERY_TOKEN_DURATION;
         code = query_parser_number(parser, &node->number, err);
         node->end = token.end;
         break;

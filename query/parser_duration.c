@@ -129,8 +129,9 @@ static enum tw_code parse_signed(const struct context *context, bool whole,
                               : parse_primary(context, &inner, err);
     if (code)
         return code;
-    if (inner->op == QUERY_DURATION_LITERAL && !inner->wrapped) {
+    if (inner->op == QUERY_DURATION_LITERAL) {
         inner->seconds = negative ? -inner->seconds : inner->seconds;
+        inner->wrapped = false;
         inner->start = start;
         *ret = inner;
         return TW_OK;

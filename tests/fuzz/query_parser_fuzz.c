@@ -14,7 +14,33 @@
 #include "base/assert.h"
 #include "base/file.h"
 #include "query/parser.h"
+#include "query/printer.h"
 #include "tests/fuzz/replay.h"
+
+/* What is printed parses again and prints the same; as JSON it prints at all. */
+static void print(const struct query_ast *ast)
+{
+    struct tw_buf text, again;
+    struct query_ast *parsed;
+    struct tw_err err;
+    tw_buf_init(&text, QUERY_TEXT_BYTES_MAX);
+    tw_buf_init(&again, QUERY_TEXT_BYTES_MAX);
+    query_print_json(ast->root, &again);
+    tw_buf_clear(&again);
+    query_print_pretty(ast->root, &text);
+    if (!text.overflow) {
+        enum tw_code code = query_parse(tw_buf_str(&text), QUERY_FEATURES_ALL, &parsed, &err);
+        if (code) {
+            printf("Bail out! %.*s: %s\n", (int)text.size, text.data, err.message);
+            abort();
+        }
+        query_print_pretty(parsed->root, &again);
+        TW_ASSERT(tw_str_equal(tw_buf_str(&text), tw_buf_str(&again)));
+        query_ast_free(parsed);
+    }
+    tw_buf_fini(&text);
+    tw_buf_fini(&again);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -25,6 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (code == TW_OK) {
         TW_ASSERT(ast->root != NULL && ast->root->start < ast->root->end);
         TW_ASSERT(ast->root->end <= size);
+        if (size <= 4096) /* breaking into lines looks at each expression for each level of it */
+            print(ast);
         query_ast_free(ast);
         return 0;
     }

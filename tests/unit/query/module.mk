@@ -4,7 +4,7 @@ QUERY_UNIT_LDADD = query/libquery.a $(UNIT_LIBS) tests/lib/libmemory_storage.a t
 	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 
 UNIT_TESTS += %D%/downsampling_test %D%/engine_test %D%/parser_test \
-	%D%/parallel_test %D%/range_change_test %D%/running_test
+	%D%/parallel_test %D%/printer_test %D%/range_change_test %D%/running_test
 %C%_downsampling_test_SOURCES = %D%/downsampling_test.c
 %C%_downsampling_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_downsampling_test_LDADD = $(QUERY_UNIT_LDADD)
@@ -17,6 +17,9 @@ UNIT_TESTS += %D%/downsampling_test %D%/engine_test %D%/parser_test \
 %C%_parallel_test_SOURCES = %D%/parallel_test.c
 %C%_parallel_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_parallel_test_LDADD = $(QUERY_UNIT_LDADD)
+%C%_printer_test_SOURCES = %D%/printer_test.c
+%C%_printer_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_printer_test_LDADD = $(QUERY_UNIT_LDADD)
 %C%_range_change_test_SOURCES = %D%/range_change_test.c
 %C%_range_change_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_range_change_test_LDADD = $(QUERY_UNIT_LDADD)
