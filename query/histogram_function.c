@@ -45,7 +45,7 @@ static enum tw_code function_open(struct query_op *op, struct query_exec *exec,
     if (!code)
         code = query_op_begin(op, exec, inner->series_count, false, err);
     for (size_t i = 0; !code && i < op->series_count; i++)
-        op->labels[i] = query_labels_without_name(exec->arena, inner->labels[i]);
+        op->labels[i] = query_labels_lose_name(exec, inner->labels[i]);
     return code;
 }
 

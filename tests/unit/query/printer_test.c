@@ -72,7 +72,7 @@ START_TEST(breaks_lines)
         "rate(http_request_duration_seconds_bucket{instance=~\"a.*\",job=\"api-server\"}[5m])";
     char text[512], wanted[512];
     snprintf(text, sizeof text, "sum by (le,job) (%s) > 0", rate);
-    snprintf(wanted, sizeof wanted, "  sum by (le, job) (\n    %s\n  )\n>\n  0", rate);
+    snprintf(wanted, sizeof wanted, "  sum by (le, job) (%s)\n>\n  0", rate);
     check_printed(text, wanted, query_print_pretty);
     snprintf(text, sizeof text, "-histogram_quantile(0.9, sum by (le) (%s))", rate);
     snprintf(wanted, sizeof wanted, "-histogram_quantile(\n  0.9,\n  sum by (le) (%s)\n)", rate);
@@ -109,7 +109,7 @@ START_TEST(prints_deep_trees)
     text[900] = '1';
     memset(text + 901, ')', 900);
     ck_assert(query_parse((struct tw_str){text, 1801}, 0, &ast, &err) == TW_OK);
-    tw_buf_init(&out, 1 << 20);
+    tw_buf_init(&out, 8 << 20);
     query_print_json(ast->root, &out);
     ck_assert(!out.overflow);
     tw_buf_clear(&out);
