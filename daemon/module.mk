@@ -24,7 +24,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 %C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(MICROHTTPD_CFLAGS) $(ZLIB_CFLAGS)
 
 DAEMON_LIBS = %D%/libdaemon.a ui/libui.a autoscaler/libautoscaler.a alerts/libalerts.a forecast/libforecast.a \
-	query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+	query/libquery.a forecast/libforecast.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
 	$(TSDB_LIBS) $(MICROHTTPD_LIBS) $(ZLIB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 
 sbin_PROGRAMS += tidewatchd

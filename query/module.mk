@@ -67,6 +67,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/range.c \
 	%D%/range_change.c \
 	%D%/range_extended.c \
+	%D%/range_forecast.c \
 	%D%/range_kernel.c %D%/range_kernel.h \
 	%D%/range_regression.c \
 	%D%/range_statistics.c \

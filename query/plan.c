@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "query/operators.h"
 #include "query/parallel.h"
+#include "query/range_kernel.h"
 #include "wire/labels.h"
 
 struct builder {
@@ -141,14 +142,16 @@ static struct query_op *build_range(struct builder *builder, const struct query_
     if (matrix->type == QUERY_NODE_SUBQUERY) {
         query_modifiers_apply(&matrix->subquery.modifiers, builder->exec, &inner.start_ms,
                               &inner.end_ms);
-        inner.start_ms -= matrix->subquery.range_ms;
+        inner.start_ms -= matrix->subquery.range_ms +
+                          query_range_reach(node->call.function->id, matrix->subquery.range_ms);
         inner.invariant = false;
         subquery = build(builder, matrix->subquery.inner, inner);
     } else {
         query_modifiers_apply(&matrix->matrix.selector->selector.modifiers, builder->exec,
                               &inner.start_ms, &inner.end_ms);
         enum query_extension extension = matrix->matrix.selector->selector.extension;
-        inner.start_ms -= matrix->matrix.range_ms;
+        inner.start_ms -= matrix->matrix.range_ms +
+                          query_range_reach(node->call.function->id, matrix->matrix.range_ms);
         if (extension != QUERY_EXTENSION_NONE)
             inner.start_ms -= builder->exec->lookback_ms;
         if (extension == QUERY_SMOOTHED)

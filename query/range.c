@@ -19,6 +19,9 @@
 #include "query/subquery.h"
 #include "query/windows.h"
 
+/* A century: further ahead nobody asks in earnest, and times stay far from their limits. */
+#define HORIZON_SECONDS_MAX 3.2e9
+
 struct range {
     struct query_op op;
     const struct query_node *matrix; /* selector or subquery */
@@ -67,8 +70,9 @@ static enum tw_code open_input(struct range *range, struct query_exec *exec, siz
             range->first_end_ms + (int64_t)(range->op.grid.steps - 1) * range->end_step_ms;
         range->tile = (struct query_tile){0};
         range->tile_at = 0;
-        if (!query_subquery_grid(range->matrix, exec->subquery_step_ms, range->first_end_ms,
-                                 last_end_ms, &range->inner_grid)) {
+        if (!query_subquery_grid(range->matrix, exec->subquery_step_ms,
+                                 range->first_end_ms - range->before_ms, last_end_ms,
+                                 &range->inner_grid)) {
             range->inner_grid.steps = 0; /* no step of the inner grid falls into any window */
             *ret_count = 0;
             return TW_OK;
@@ -109,7 +113,9 @@ static enum tw_code check_extension(struct range *range, struct query_exec *exec
                                     struct tw_err *err)
 {
     const struct query_function *function = range->op.node->call.function;
-    range->before_ms = range->extension == QUERY_EXTENSION_NONE ? 0 : exec->lookback_ms;
+    range->before_ms = range->extension == QUERY_EXTENSION_NONE
+                           ? query_range_reach(function->id, range->range_ms)
+                           : exec->lookback_ms;
     range->behind_ms = range->extension == QUERY_SMOOTHED ? exec->lookback_ms : 0;
     if (query_range_extension_allowed(function->id, range->extension))
         return TW_OK;
@@ -259,6 +265,14 @@ static enum tw_code check_parameters(const struct range *range, struct query_exe
         double second = range->parameter_rows[1] ? range->parameter_rows[1][s] : 0;
         if (function == QUERY_FN_QUANTILE)
             query_exec_check_quantile(exec, range->op.node->call.arguments[0], first);
+        if (function == QUERY_FN_FORECAST_QUANTILE)
+            query_exec_check_quantile(exec, range->op.node->call.arguments[0], first);
+        double horizon = function == QUERY_FN_FORECAST ? first : second;
+        if ((function == QUERY_FN_FORECAST || function == QUERY_FN_FORECAST_QUANTILE) &&
+            !(horizon >= 0 && horizon < HORIZON_SECONDS_MAX))
+            return query_exec_fail(exec, range->op.node, err,
+                                   "invalid forecast horizon. Expected: 0 <= seconds < %g, got: %f",
+                                   HORIZON_SECONDS_MAX, horizon);
         if (function != QUERY_FN_SMOOTHING)
             continue;
         if (!(first > 0 && first < 1))
@@ -346,9 +360,13 @@ static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
             .sorted = range->scratch.values,
             .out = ret_tile->values + r * ret_tile->stride,
             .present = ret_tile->present + r * ret_tile->words,
+            .exec = exec,
+            .err = err,
+            .failed = &code,
         };
         range->kernel(&row);
-        code = samples->histogram_count ? apply_histograms(range, exec, ret_tile, r, err) : TW_OK;
+        if (!code && samples->histogram_count)
+            code = apply_histograms(range, exec, ret_tile, r, err);
         if (code)
             return code;
         if (query_bits_any(row.present, ret_tile->words))

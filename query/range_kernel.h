@@ -29,6 +29,10 @@ struct query_range_row {
     double *sorted;               /* count entries */
     double *out;
     uint64_t *present; /* cleared */
+    /* For kernels that work long: they look at the deadline, and stop with *failed set. */
+    struct query_exec *exec;
+    struct tw_err *err;
+    enum tw_code *failed;
 };
 
 typedef void query_range_kernel(const struct query_range_row *row);
@@ -56,6 +60,12 @@ query_range_kernel query_kernel_deriv, query_kernel_predict_linear, query_kernel
 query_range_kernel query_kernel_sum, query_kernel_avg, query_kernel_stddev, query_kernel_stdvar,
     query_kernel_quantile, query_kernel_mad, query_kernel_min, query_kernel_max,
     query_kernel_ts_of_min, query_kernel_ts_of_max;
+
+/* range_forecast.c */
+query_range_kernel query_kernel_forecast, query_kernel_forecast_quantile,
+    query_kernel_anomaly_score;
+/* How far before its window a function wants samples, too. */
+int64_t query_range_reach(enum query_function_id function, int64_t range_ms);
 
 /* Sum with Neumaier's compensation, as Prometheus's. */
 static inline void query_kahan_add(double value, double *sum, double *compensation)

@@ -46,7 +46,7 @@ TESTS += %D%/script/run.sh
 endif
 %C%_script_script_runner_SOURCES = %D%/script/script_runner.c %D%/lib/histogram_text.c \
 	%D%/lib/histogram_text.h
-%C%_script_script_runner_LDADD = query/libquery.a %D%/lib/libmemory_storage.a tsdb/libtsdb.a \
+%C%_script_script_runner_LDADD = query/libquery.a forecast/libforecast.a %D%/lib/libmemory_storage.a tsdb/libtsdb.a \
 	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 dist_check_SCRIPTS += %D%/script/run.sh
 EXTRA_DIST += %D%/script/aggregation.test %D%/script/errors.test %D%/script/functions.test \
@@ -61,7 +61,7 @@ check_PROGRAMS += %D%/fuzz/query_parser_fuzz
 TESTS += %D%/fuzz/query_parser.sh
 endif
 %C%_fuzz_query_parser_fuzz_SOURCES = %D%/fuzz/query_parser_fuzz.c $(FUZZ_REPLAY)
-%C%_fuzz_query_parser_fuzz_LDADD = query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+%C%_fuzz_query_parser_fuzz_LDADD = query/libquery.a forecast/libforecast.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
 	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 dist_check_SCRIPTS += %D%/fuzz/query_parser.sh
 EXTRA_DIST += %D%/fuzz/corpus/query_parser/aggregate.promql \

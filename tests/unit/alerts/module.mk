@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-ALERTS_UNIT_LDADD = alerts/libalerts.a $(UNIT_LIBS) tests/lib/libmemory_storage.a query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+ALERTS_UNIT_LDADD = alerts/libalerts.a $(UNIT_LIBS) tests/lib/libmemory_storage.a query/libquery.a forecast/libforecast.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
 	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 # The query engine of these answers what a test says.
 ALERTS_WORLD = %D%/world.c %D%/world.h
@@ -9,7 +9,7 @@ UNIT_TESTS += %D%/engine_test %D%/manager_test %D%/record_test %D%/routing_test 
 %C%_engine_test_SOURCES = %D%/engine_test.c
 %C%_engine_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_engine_test_LDADD = alerts/libalerts.a $(UNIT_LIBS) tests/lib/libmemory_storage.a \
-	query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+	query/libquery.a forecast/libforecast.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
 	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 %C%_manager_test_SOURCES = %D%/manager_test.c $(ALERTS_WORLD)
 %C%_manager_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)

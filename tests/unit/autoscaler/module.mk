@@ -28,6 +28,6 @@ UNIT_TESTS += %D%/controller_test %D%/decision_test %D%/manager_test %D%/policy_
 %C%_observation_test_SOURCES = %D%/observation_test.c
 %C%_observation_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_observation_test_LDADD = $(UNIT_LIBS) autoscaler/libautoscaler.a forecast/libforecast.a \
-	query/libquery.a tests/lib/libmemory_storage.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+	query/libquery.a forecast/libforecast.a tests/lib/libmemory_storage.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
 	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 endif

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 if BUILD_SERVER
-QUERY_UNIT_LDADD = query/libquery.a $(UNIT_LIBS) tests/lib/libmemory_storage.a tsdb/libtsdb.a \
+QUERY_UNIT_LDADD = query/libquery.a forecast/libforecast.a $(UNIT_LIBS) tests/lib/libmemory_storage.a tsdb/libtsdb.a \
 	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 
 UNIT_TESTS += %D%/downsampling_test %D%/engine_test %D%/parser_test \
@@ -30,7 +30,7 @@ UNIT_TESTS += %D%/downsampling_test %D%/engine_test %D%/parser_test \
 # Benchmark: built by hand (make tests/bench/query_bench), run by hand.
 EXTRA_PROGRAMS += tests/bench/query_bench
 tests_bench_query_bench_SOURCES = tests/bench/query_bench.c
-tests_bench_query_bench_LDADD = query/libquery.a tests/lib/libmemory_storage.a tsdb/libtsdb.a \
+tests_bench_query_bench_LDADD = query/libquery.a forecast/libforecast.a tests/lib/libmemory_storage.a tsdb/libtsdb.a \
 	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 CLEANFILES += tests/bench/query_bench$(EXEEXT)
 endif
