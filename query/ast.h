@@ -23,6 +23,10 @@
 /* Limits on one query's text. A chain of binary operators is as deep as it is long. */
 #define QUERY_TEXT_BYTES_MAX ((size_t)1 << 20)
 #define QUERY_DEPTH_MAX 1000
+/* Labels of one list, matchers of one selector, arguments of one call. */
+#define QUERY_LIST_MAX 1000
+/* Matchers with a regular expression, each a program of some KiB. */
+#define QUERY_REGEXES_MAX 2000
 
 enum query_node_type {
     QUERY_NODE_NUMBER,
@@ -63,7 +67,7 @@ enum query_card {
 
 struct query_names {
     struct tw_str *items;
-    size_t count;
+    size_t count, capacity;
 };
 
 struct query_matching {

@@ -145,7 +145,7 @@ static enum tw_code histogram_open(struct query_op *op, struct query_exec *exec,
                                    struct query_grid grid, struct tw_err *err)
 {
     static struct tw_str le_name = TW_STR_INIT("le");
-    const struct query_names le = {&le_name, 1};
+    const struct query_names le = {.items = &le_name, .count = 1};
     struct histogram *histogram = (struct histogram *)op;
     struct query_label_index index;
     void *memory;

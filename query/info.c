@@ -161,7 +161,7 @@ static enum tw_code choose(struct info *info, struct query_exec *exec, struct gr
 static const struct query_names *identifying(void)
 {
     static struct tw_str items[] = {{"instance", 8}, {"job", 3}};
-    static const struct query_names names = {items, 2};
+    static const struct query_names names = {.items = items, .count = 2};
     return &names;
 }
 
@@ -169,7 +169,7 @@ static enum tw_code index_side(struct info *info, struct query_exec *exec,
                                struct query_label_index *index, struct tw_err *err)
 {
     static struct tw_str name_items[] = {{WIRE_METRIC_NAME, sizeof WIRE_METRIC_NAME - 1}};
-    static const struct query_names name = {name_items, 1};
+    static const struct query_names name = {.items = name_items, .count = 1};
     size_t count = info->side->series_count;
     struct query_label_index metrics;
     void *memory[4];

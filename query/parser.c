@@ -31,6 +31,13 @@ struct tw_str query_parser_text(const struct query_parser *parser, const struct 
     return tw_str_slice(parser->ast->text, token->start, token->end);
 }
 
+enum tw_code query_parser_too_many(struct query_parser *parser, const char *items,
+                                   struct tw_err *err)
+{
+    return SYNTAX(parser, parser->token.start, parser->token.end, err, "a list has more than %d %s",
+                  QUERY_LIST_MAX, items);
+}
+
 bool query_parser_at_word(const struct query_parser *parser, const char *word)
 {
     if (parser->token.type != QUERY_TOKEN_IDENTIFIER)
@@ -114,6 +121,8 @@ static enum tw_code parse_arguments(struct query_parser *parser, struct argument
         return TW_OK;
     }
     for (;;) {
+        if (list->count == QUERY_LIST_MAX)
+            return query_parser_too_many(parser, "arguments", err);
         if (list->count == list->capacity) {
             size_t old = list->capacity;
             list->capacity = old ? old * 2 : 4;

@@ -13,7 +13,7 @@ struct query_parser {
     struct query_token token, next; /* the current one and the one behind it */
     uint32_t previous_end;          /* where the token before `token` ended */
     unsigned depth, features;
-    size_t selector_capacity, duration_capacity;
+    size_t selector_capacity, duration_capacity, regex_count;
 };
 
 enum { QUERY_PRECEDENCE_NONE = -1, QUERY_PRECEDENCE_UNARY = 5, QUERY_PRECEDENCE_POW = 6 };
@@ -29,6 +29,9 @@ TW_MUST_CHECK enum tw_code query_parser_take(struct query_parser *parser,
                                              const char *expected, struct tw_err *err);
 /* One level deeper; refused beyond QUERY_DEPTH_MAX. Whoever enters puts `depth` back. */
 TW_MUST_CHECK enum tw_code query_parser_enter(struct query_parser *parser, struct tw_err *err);
+/* At the first item beyond QUERY_LIST_MAX. */
+enum tw_code query_parser_too_many(struct query_parser *parser, const char *items,
+                                   struct tw_err *err);
 /* The current token is this word, in any case: words that are keywords in one place only. */
 bool query_parser_at_word(const struct query_parser *parser, const char *word);
 struct tw_str query_parser_text(const struct query_parser *parser, const struct query_token *token);

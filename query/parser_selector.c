@@ -36,12 +36,19 @@ static bool names_label(enum query_token_type type)
 }
 
 /* ---- lists of labels ---- */
-static void push_name(struct query_parser *parser, struct query_names *names, struct tw_str name)
+static enum tw_code push_name(struct query_parser *parser, struct query_names *names,
+                              struct tw_str name, struct tw_err *err)
 {
-    size_t bytes = names->count * sizeof *names->items;
-    names->items =
-        tw_arena_grow(parser->ast->arena, names->items, bytes, bytes + sizeof *names->items);
+    if (names->count == QUERY_LIST_MAX)
+        return query_parser_too_many(parser, "labels", err);
+    if (names->count == names->capacity) {
+        size_t old = names->capacity;
+        names->capacity = old ? old * 2 : 4;
+        names->items = tw_arena_grow(parser->ast->arena, names->items, old * sizeof *names->items,
+                                     names->capacity * sizeof *names->items);
+    }
     names->items[names->count++] = name;
+    return TW_OK;
 }
 
 enum tw_code query_parser_label_list(struct query_parser *parser, struct query_names *ret_names,
@@ -63,7 +70,9 @@ enum tw_code query_parser_label_list(struct query_parser *parser, struct query_n
         }
         if (code)
             return code;
-        push_name(parser, ret_names, name);
+        code = push_name(parser, ret_names, name, err);
+        if (code)
+            return code;
         if (parser->token.type == QUERY_TOKEN_COMMA)
             query_parser_advance(parser);
         else if (parser->token.type != QUERY_TOKEN_RIGHT_PAREN)
@@ -91,6 +100,12 @@ static enum tw_code push_matcher(struct query_parser *parser, struct matcher_lis
         list->capacity = capacity;
     }
     struct tw_err inner;
+    bool regex = op == TSDB_MATCH_REGEX || op == TSDB_MATCH_NOT_REGEX;
+    if (list->count == QUERY_LIST_MAX)
+        return query_parser_too_many(parser, "matchers", err);
+    if (regex && ++parser->regex_count > QUERY_REGEXES_MAX)
+        return SYNTAX(parser, start, parser->previous_end, err,
+                      "the query has more than %d regular expressions", QUERY_REGEXES_MAX);
     enum tw_code code = tsdb_matcher_init(&list->items[list->count], op, name, value, &inner);
     if (code)
         return SYNTAX(parser, start, parser->previous_end, err, "%s", inner.message);

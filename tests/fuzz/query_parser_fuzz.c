@@ -102,6 +102,18 @@ static void repeat(const char *piece, size_t bytes)
     tw_buf_fini(&text);
 }
 
+/* A list of a million bytes. */
+static void list(const char *head, const char *item)
+{
+    struct tw_buf text;
+    tw_buf_init(&text, 32 << 20);
+    tw_buf_append_cstr(&text, head);
+    while (text.size < 1000000)
+        tw_buf_append_cstr(&text, item);
+    run(text.data, text.size);
+    tw_buf_fini(&text);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const pieces[] = {
@@ -116,6 +128,9 @@ int main(int argc, char **argv)
             repeat(pieces[i], sizes[k]);
         printf("ok %zu - hostile repetition %zu\n", i + 1, i + 1);
     }
+    list("sum by(", "\"a\",");
+    list("x{", "a=~\"b.*\",");
+    list("label_join(x,\"a\",\"b\",", "\"c\",");
     for (int i = 1; i < argc; i++)
         replay(argv[i]);
     printf("ok %zu - %d corpus files\n", count + 1, argc - 1);
