@@ -301,11 +301,12 @@ static struct query_op *build_call(struct builder *builder, const struct query_n
     TW_UNREACHABLE("the checker refuses functions that are not there yet");
 }
 
-/* The store forgets names at once; when they are removed late, grouping by them is done here. */
-static bool groups_in_store(const struct builder *builder, const struct query_node *node)
+/* The store groups by the labels that it has: by the name only where that is not dropped. */
+static bool groups_in_store(const struct query_node *node)
 {
     const struct query_names *names = &node->aggregate.grouping;
-    for (size_t i = 0; builder->exec->delays_names && i < names->count; i++)
+    bool named = query_node_unwrap(node->aggregate.inner)->type == QUERY_NODE_SELECTOR;
+    for (size_t i = 0; !named && i < names->count; i++)
         if (tw_str_is(names->items[i], WIRE_METRIC_NAME))
             return false;
     return true;
@@ -327,14 +328,14 @@ static struct query_op *build_aggregate(struct builder *builder, const struct qu
                    query_ratio_op(builder->arena, node, inner,
                                   build(builder, node->aggregate.parameter, span)));
     case QUERY_TOKEN_QUANTILE:
-        inner->grouped_by = groups_in_store(builder, node) ? node : NULL;
+        inner->grouped_by = groups_in_store(node) ? node : NULL;
         return own(builder, node,
                    query_quantile_op(builder->arena, node, inner,
                                      build(builder, node->aggregate.parameter, span)));
     case QUERY_TOKEN_COUNT_VALUES:
         return own(builder, node, query_count_values_op(builder->arena, node, inner));
     default:
-        inner->grouped_by = groups_in_store(builder, node) ? node : NULL;
+        inner->grouped_by = groups_in_store(node) ? node : NULL;
         return own(builder, node, query_aggregation_op(builder->arena, node, inner));
     }
 }
