@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A few hundred expressions, instant and range, over the same seeded data: the server answers what a real
-Prometheus answers, values, labels, annotations and error sentences. PROMQL_DIFF_SEED chooses the data."""
+Prometheus answers, values, labels, annotations and error sentences; and prints and parses them alike. PROMQL_DIFF_SEED chooses the data."""
 
 import itertools
 import json
@@ -17,7 +17,8 @@ STALE = 0x7ff0000000000002
 BASE_MS = int(lib.time.time() * 1000) - 3 * 3600 * 1000
 SPAN_MS = 3600 * 1000
 
-FEATURES = "--enable-feature=promql-experimental-functions"
+# Each set is compared by itself: names are removed at once, and late.
+FEATURES = ("promql-experimental-functions", "promql-experimental-functions,promql-delayed-name-removal")
 CONFIG = "global: {evaluation_interval: 1m}\nstorage: {tsdb: {out_of_order_time_window: 1000d}}\n"
 
 
@@ -175,12 +176,18 @@ def main():
     if not program:
         lib.skip("PromQL beside Prometheus", "PROMETHEUS_BIN names no program")
         return
+    for features in FEATURES:
+        compare(program, features)
+
+
+def compare(program, features):
+    switch = "--enable-feature=" + features
     with lib.Run() as run:
-        server = run.server(arguments=["--retention", "off", FEATURES])
+        server = run.server(arguments=["--retention", "off", switch])
         port = lib.free_port()
         run.program(program, "--config.file", run.file("prometheus.yml", CONFIG),
                     "--storage.tsdb.path", run.path("tsdb"), "--web.listen-address", "127.0.0.1:%d" % port,
-                    "--web.enable-remote-write-receiver", FEATURES, "--storage.tsdb.retention.time", "100y")
+                    "--web.enable-remote-write-receiver", switch, "--storage.tsdb.retention.time", "100y")
 
         def ready():
             with lib.contextlib.suppress(OSError, lib.http.client.HTTPException):
@@ -208,7 +215,12 @@ def main():
                     differences.append("%s %s: %s" % (kind, text, found))
                 if theirs["status"] != "success":
                     sentences[theirs.get("error") == ours.get("error")] += 1
-        lib.check("all %d answers agree with Prometheus's (seed %d)" % (compared, SEED), not differences,
+            for kind in ("format_query", "parse_query"):
+                theirs, ours = (ask(target, kind, {"query": text}) for target in (port, server.port))
+                compared += 1
+                if theirs.get("data") != ours.get("data"):
+                    differences.append("%s %s: %r, not %r" % (kind, text, ours.get("data"), theirs.get("data")))
+        lib.check("all %d answers agree with Prometheus's (seed %d, %s)" % (compared, SEED, features), not differences,
                   "%d differ:\n        %s" % (len(differences), "\n        ".join(differences[:30])))
         lib.check("of %d refusals most have the same sentence (%d)" % (sum(sentences), sentences[1]),
                   sentences[1] * 2 > sum(sentences))
