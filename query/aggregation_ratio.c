@@ -112,7 +112,7 @@ static enum tw_code ratio_next(struct query_op *op, struct query_exec *exec,
     if (!code && ratio->nan &&
         (query_bits_any(ret_tile->present, ret_tile->count * ret_tile->words) ||
          query_tile_any_histogram(ret_tile)))
-        return query_exec_fail(exec, op->node, err, "Ratio value is NaN");
+        return query_exec_fail(exec, op->node, err, "Ratio value NaN is NaN");
     if (code)
         return code;
     for (size_t row = 0; row < ret_tile->count; row++) {

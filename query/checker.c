@@ -4,6 +4,7 @@
 #include "query/parser.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "wire/labels.h"
 
@@ -14,6 +15,19 @@ struct checker {
 
 #define FAIL(checker, node, err, ...)                                                              \
     query_error_at((err), TW_SYNTAX, (checker)->ast->text, (node)->start, (node)->end, __VA_ARGS__)
+
+/* At the operator of a binary node. */
+#define FAIL_AT_OPERATOR(checker, node, err, ...)                                                  \
+    query_error_at((err), TW_SYNTAX, (checker)->ast->text, find_operator((checker)->ast, (node)),  \
+                   (node)->binary.right->start, __VA_ARGS__)
+
+static uint32_t find_operator(const struct query_ast *ast, const struct query_node *node)
+{
+    uint32_t at = node->binary.left->end;
+    while (at + 1 < node->binary.right->start && strchr(" \t\r\n", ast->text.data[at]))
+        at++;
+    return at;
+}
 
 static enum tw_code check(const struct checker *checker, const struct query_node *node,
                           struct tw_err *err);
@@ -60,9 +74,10 @@ static enum tw_code check_matching(const struct checker *checker, const struct q
     for (size_t i = 0; matching->on && i < matching->labels.count; i++)
         for (size_t k = 0; k < matching->include.count; k++)
             if (tw_str_equal(matching->labels.items[i], matching->include.items[k]))
-                return FAIL(checker, node, err,
-                            "label \"%.*s\" must not occur in ON and GROUP clause at once",
-                            TW_STR_ARG(matching->labels.items[i]));
+                return FAIL_AT_OPERATOR(
+                    checker, node, err,
+                    "label \"%.*s\" must not occur in ON and GROUP clause at once",
+                    TW_STR_ARG(matching->labels.items[i]));
     return TW_OK;
 }
 
@@ -81,9 +96,11 @@ static enum tw_code check_binary(const struct checker *checker, const struct que
     bool scalars = left->value_type == QUERY_TYPE_SCALAR && right->value_type == QUERY_TYPE_SCALAR;
     bool vectors = left->value_type == QUERY_TYPE_VECTOR && right->value_type == QUERY_TYPE_VECTOR;
     if (node->binary.return_bool && !query_token_is_comparison(op))
-        return FAIL(checker, node, err, "bool modifier can only be used on comparison operators");
+        return FAIL_AT_OPERATOR(checker, node, err,
+                                "bool modifier can only be used on comparison operators");
     if (query_token_is_comparison(op) && !node->binary.return_bool && scalars)
-        return FAIL(checker, node, err, "comparisons between scalars must use BOOL modifier");
+        return FAIL_AT_OPERATOR(checker, node, err,
+                                "comparisons between scalars must use BOOL modifier");
     for (unsigned side = 0; side < 2; side++) {
         const struct query_node *operand = side ? right : left;
         if (operand->value_type != QUERY_TYPE_SCALAR && operand->value_type != QUERY_TYPE_VECTOR)

@@ -366,7 +366,7 @@ static struct query_token lex_bracket(struct query_lexer *lexer)
         return emit(lexer, QUERY_TOKEN_LEFT_PAREN, start);
     default:
         if (lexer->paren_depth == 0)
-            return fail(lexer, start, "unexpected right parenthesis ')'");
+            return fail(lexer, start + 1, "unexpected right parenthesis ')'");
         lexer->paren_depth--;
         return emit(lexer, QUERY_TOKEN_RIGHT_PAREN, start);
     }

@@ -310,7 +310,7 @@ static enum tw_code parse_at(struct query_parser *parser, struct query_node *nod
 
 /* Behind [range: the closing bracket makes a range selector. */
 static enum tw_code parse_matrix(struct query_parser *parser, struct query_node **node,
-                                 struct query_duration *range, struct tw_err *err)
+                                 struct query_duration *range, uint32_t bracket, struct tw_err *err)
 {
     struct query_node *inner = *node;
     struct query_node *matrix =
@@ -324,16 +324,16 @@ static enum tw_code parse_matrix(struct query_parser *parser, struct query_node 
     if (code)
         return code;
     if (inner->type != QUERY_NODE_SELECTOR)
-        return SYNTAX(parser, inner->start, parser->previous_end, err,
+        return SYNTAX(parser, bracket, parser->previous_end, err,
                       "ranges only allowed for vector selectors");
     if (inner->selector.modifiers.has_offset)
-        return SYNTAX(parser, inner->start, parser->previous_end, err,
+        return SYNTAX(parser, bracket, parser->previous_end, err,
                       "no offset modifiers allowed before range");
     if (inner->selector.modifiers.at != QUERY_AT_NONE)
-        return SYNTAX(parser, inner->start, parser->previous_end, err,
+        return SYNTAX(parser, bracket, parser->previous_end, err,
                       "no @ modifiers allowed before range");
     if (inner->selector.extension != QUERY_EXTENSION_NONE)
-        return SYNTAX(parser, inner->start, parser->previous_end, err,
+        return SYNTAX(parser, bracket, parser->previous_end, err,
                       "no anchored or smoothed modifiers allowed before range");
     *node = matrix;
     return TW_OK;
@@ -369,12 +369,14 @@ static enum tw_code parse_range(struct query_parser *parser, struct query_node *
                                 struct tw_err *err)
 {
     struct query_duration *range;
+    uint32_t bracket = parser->token.start;
     query_parser_advance(parser);
     enum tw_code code = query_parser_range_duration(parser, &range, err);
     if (code)
         return code;
-    return parser->token.type == QUERY_TOKEN_COLON ? parse_subquery(parser, node, range, err)
-                                                   : parse_matrix(parser, node, range, err);
+    return parser->token.type == QUERY_TOKEN_COLON
+               ? parse_subquery(parser, node, range, err)
+               : parse_matrix(parser, node, range, bracket, err);
 }
 
 /* anchored, smoothed */
