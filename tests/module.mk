@@ -49,8 +49,11 @@ endif
 %C%_script_script_runner_LDADD = query/libquery.a forecast/libforecast.a %D%/lib/libmemory_storage.a tsdb/libtsdb.a \
 	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 dist_check_SCRIPTS += %D%/script/run.sh
-EXTRA_DIST += %D%/script/aggregation.test %D%/script/errors.test %D%/script/functions.test \
-	%D%/script/histograms.test %D%/script/operators.test %D%/script/selectors.test
+EXTRA_DIST += %D%/script/aggregation.test %D%/script/durations.test %D%/script/errors.test \
+	%D%/script/extended.test %D%/script/fill.test %D%/script/forecast.test \
+	%D%/script/functions.test %D%/script/histograms.test %D%/script/info.test %D%/script/names.test \
+	%D%/script/operators.test %D%/script/selectors.test \
+	%D%/script/values.test
 
 # What fuzzers run instead of libFuzzer.
 FUZZ_REPLAY = %D%/fuzz/replay.c %D%/fuzz/replay.h
@@ -64,9 +67,7 @@ endif
 %C%_fuzz_query_parser_fuzz_LDADD = query/libquery.a forecast/libforecast.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
 	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 dist_check_SCRIPTS += %D%/fuzz/query_parser.sh
-EXTRA_DIST += %D%/fuzz/corpus/query_parser/aggregate.promql \
-	%D%/fuzz/corpus/query_parser/matching.promql %D%/fuzz/corpus/query_parser/numbers.promql \
-	%D%/fuzz/corpus/query_parser/strings.promql %D%/fuzz/corpus/query_parser/subquery.promql
+EXTRA_DIST += %D%/fuzz/corpus/query_parser
 
 # Requests of remote read.
 check_PROGRAMS += %D%/fuzz/remote_read_fuzz
