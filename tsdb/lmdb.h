@@ -18,6 +18,8 @@
  *       TW_BUSY, the owner calls tsdb_env_grow and repeats it.
  *   I5  After a commit that failed the environment works on: the next transaction opens the file
  *       again when no other is open (TW_UNAVAILABLE when readers do not leave in time).
+ *   I6  Damage that came while the file was open, and that LMDB's own assertions find, is TW_CORRUPT
+ *       and not the end of the process; what follows is as after a commit that failed.
  *
  * Borrowed values live until their transaction ends (or, in a write transaction, the next write).
  */
@@ -97,10 +99,10 @@ TW_MUST_CHECK enum tw_code tsdb_env_grow(struct tsdb_env *env, struct tw_err *er
  * single_thread. */
 TW_MUST_CHECK enum tw_code tsdb_env_copy(struct tsdb_env *env, const char *path,
                                          struct tw_err *err);
-/* Lengthens the file with zeros when less than `least` bytes follow what is in use, to `ahead` bytes
- * behind it: until they are used, commits write data and no size of the file, which is what the
- * system needs most time for. What cannot be written now is not missed: commits then lengthen the
- * file themselves. No transaction of this thread is open. */
+/* Lengthens the file with zeros when less than `least` bytes follow what is in use, to `ahead`
+ * bytes behind it: until they are used, commits write data and no size of the file, which is what
+ * the system needs most time for. What cannot be written now is not missed: commits then lengthen
+ * the file themselves. No transaction of this thread is open. */
 void tsdb_env_lengthen(struct tsdb_env *env, size_t least, size_t ahead);
 /* Lets go of the pages of the map: they stay in the system's cache, and are no memory of the
  * process until they are looked at again. */

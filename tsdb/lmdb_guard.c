@@ -9,6 +9,114 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <stdio.h>
+
+/* ---- LMDB's assertions ---- */
+
+/* Its pages are checked when a file is opened. What is damaged later and trips an assertion of
+ * LMDB's, which would end the process, has the call left instead: it did not return, and neither
+ * its transaction nor the environment are to be given to LMDB again but to be closed. */
+static _Thread_local jmp_buf *assert_exit;
+static _Thread_local char assert_text[128]; /* of the last one */
+
+void tsdb_env_leave_call(MDB_env *mdb, const char *text)
+{
+    (void)mdb;
+    if (!assert_exit)
+        return; /* LMDB ends the process */
+    snprintf(assert_text, sizeof assert_text, "%s", text);
+    longjmp(*assert_exit, 1);
+}
+
+/* What a call is given; each uses what it needs. */
+struct call {
+    int (*run)(const struct call *call);
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    MDB_dbi dbi, *ret_dbi;
+    const char *name;
+    MDB_val *key, *value;
+    MDB_cursor_op op;
+    unsigned flags;
+};
+
+static int run_guarded(const struct call *call)
+{
+    jmp_buf jump;
+    int number = TSDB_ENV_ASSERTED;
+    if (setjmp(jump) == 0) {
+        assert_exit = &jump;
+        number = call->run(call);
+    }
+    assert_exit = NULL;
+    return number;
+}
+
+static int run_get(const struct call *call)
+{
+    return mdb_get(call->txn, call->dbi, call->key, call->value);
+}
+
+static int run_move(const struct call *call)
+{
+    return mdb_cursor_get(call->cursor, call->key, call->value, call->op);
+}
+
+static int run_put(const struct call *call)
+{
+    return mdb_put(call->txn, call->dbi, call->key, call->value, call->flags);
+}
+
+static int run_delete(const struct call *call)
+{
+    return mdb_del(call->txn, call->dbi, call->key, NULL);
+}
+
+static int run_open(const struct call *call)
+{
+    return mdb_dbi_open(call->txn, call->name, call->flags, call->ret_dbi);
+}
+
+static int run_commit(const struct call *call)
+{
+    return mdb_txn_commit(call->txn);
+}
+
+int tsdb_env_guarded_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value)
+{
+    return run_guarded(
+        &(struct call){.run = run_get, .txn = txn, .dbi = dbi, .key = key, .value = value});
+}
+
+int tsdb_env_guarded_move(MDB_cursor *cursor, MDB_val *key, MDB_val *value, MDB_cursor_op op)
+{
+    return run_guarded(
+        &(struct call){.run = run_move, .cursor = cursor, .key = key, .value = value, .op = op});
+}
+
+int tsdb_env_guarded_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value, unsigned flags)
+{
+    return run_guarded(&(struct call){
+        .run = run_put, .txn = txn, .dbi = dbi, .key = key, .value = value, .flags = flags});
+}
+
+int tsdb_env_guarded_delete(MDB_txn *txn, MDB_dbi dbi, MDB_val *key)
+{
+    return run_guarded(&(struct call){.run = run_delete, .txn = txn, .dbi = dbi, .key = key});
+}
+
+int tsdb_env_guarded_open(MDB_txn *txn, const char *name, unsigned flags, MDB_dbi *ret_dbi)
+{
+    return run_guarded(&(struct call){
+        .run = run_open, .txn = txn, .name = name, .flags = flags, .ret_dbi = ret_dbi});
+}
+
+int tsdb_env_guarded_commit(MDB_txn *txn)
+{
+    return run_guarded(&(struct call){.run = run_commit, .txn = txn});
+}
+
+/* ---- numbers ---- */
 
 enum tw_code tsdb_env_fail(const struct tsdb_env *env, int number, const char *what,
                            struct tw_err *err)
@@ -28,6 +136,9 @@ enum tw_code tsdb_env_fail(const struct tsdb_env *env, int number, const char *w
     case MDB_PAGE_NOTFOUND:
     case MDB_PANIC:
         return tw_err_set(err, TW_CORRUPT, "'%s': %s: %s", path, what, mdb_strerror(number));
+    case TSDB_ENV_ASSERTED:
+        return tw_err_set(err, TW_CORRUPT, "'%s': %s: what LMDB reads in it cannot be: %s", path,
+                          what, assert_text);
     case EFBIG:
     case EDQUOT:
     case ENOSPC:
@@ -37,54 +148,4 @@ enum tw_code tsdb_env_fail(const struct tsdb_env *env, int number, const char *w
             return tw_err_set(err, TW_IO, "'%s': %s: %s", path, what, mdb_strerror(number));
         return tw_err_errno(err, number, "'%s': %s", path, what);
     }
-}
-
-/* ---- LMDB's assertions ---- */
-
-/* Its pages are checked when a file is opened; what is damaged later and trips an assertion of
- * LMDB's is not to end the process where that can be avoided: the call is left, the transaction
- * aborted. */
-static _Thread_local jmp_buf *assert_exit;
-
-void tsdb_env_leave_call(MDB_env *mdb, const char *text)
-{
-    (void)mdb, (void)text;
-    if (assert_exit)
-        longjmp(*assert_exit, 1);
-}
-
-int tsdb_env_guarded_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value)
-{
-    jmp_buf jump;
-    int number = MDB_CORRUPTED;
-    if (setjmp(jump) == 0) {
-        assert_exit = &jump;
-        number = mdb_get(txn, dbi, key, value);
-    }
-    assert_exit = NULL;
-    return number;
-}
-
-int tsdb_env_guarded_move(MDB_cursor *cursor, MDB_val *key, MDB_val *value, MDB_cursor_op op)
-{
-    jmp_buf jump;
-    int number = MDB_CORRUPTED;
-    if (setjmp(jump) == 0) {
-        assert_exit = &jump;
-        number = mdb_cursor_get(cursor, key, value, op);
-    }
-    assert_exit = NULL;
-    return number;
-}
-
-int tsdb_env_guarded_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value, unsigned flags)
-{
-    jmp_buf jump;
-    int number = MDB_CORRUPTED;
-    if (setjmp(jump) == 0) {
-        assert_exit = &jump;
-        number = mdb_put(txn, dbi, key, value, flags);
-    }
-    assert_exit = NULL;
-    return number;
 }

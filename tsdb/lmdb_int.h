@@ -17,6 +17,7 @@
 #define TSDB_ENV_META_TABLE "meta"
 #define TSDB_ENV_SUM_KEY "keys"
 #define TSDB_ENV_SUM_BYTES 8
+#define TSDB_ENV_ASSERTED (-29000) /* beside LMDB's own numbers */
 
 struct tsdb_env_table {
     char name[TSDB_ENV_TABLE_BYTES];
@@ -36,6 +37,7 @@ struct tsdb_env {
     struct tw_lock lock;
     struct tw_cond idle;
     unsigned readers;  /* open transactions */
+    bool writing;      /* one of them writes */
     bool closing_gate; /* somebody waits for readers to become 0 */
     bool broken; /* a commit failed: LMDB gives no transaction any more until it is opened again */
     struct tsdb_env_table tables[TSDB_ENV_TABLES_MAX]; /* committed ones; only ever added to */
@@ -47,6 +49,7 @@ struct tsdb_env_txn {
     struct tsdb_env *env;
     MDB_txn *mdb;
     bool write;
+    bool lost;            /* an assertion failed in it: LMDB is not to see it again */
     unsigned table_count; /* committed tables that this snapshot knows for sure */
     struct tsdb_env_table fresh[TSDB_ENV_TABLES_MAX]; /* tables made in this transaction */
     unsigned fresh_count;
@@ -75,9 +78,12 @@ TW_MUST_CHECK enum tw_code tsdb_env_fail(const struct tsdb_env *env, int number,
                                          struct tw_err *err);
 /* For mdb_env_set_assert. */
 void tsdb_env_leave_call(MDB_env *mdb, const char *text);
-/* LMDB's calls of these names; MDB_CORRUPTED when an assertion in them failed. */
+/* LMDB's calls; TSDB_ENV_ASSERTED when an assertion in them failed. */
 int tsdb_env_guarded_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value);
 int tsdb_env_guarded_move(MDB_cursor *cursor, MDB_val *key, MDB_val *value, MDB_cursor_op op);
+int tsdb_env_guarded_delete(MDB_txn *txn, MDB_dbi dbi, MDB_val *key);
+int tsdb_env_guarded_open(MDB_txn *txn, const char *name, unsigned flags, MDB_dbi *ret_dbi);
+int tsdb_env_guarded_commit(MDB_txn *txn);
 int tsdb_env_guarded_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value, unsigned flags);
 
 /* ---- lmdb_frame.c ---- */

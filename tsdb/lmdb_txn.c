@@ -11,6 +11,29 @@
 
 #include "base/assert.h"
 
+/* Writers wait for each other here, and not in LMDB: it does not let go of one that was lost. */
+static enum tw_code take_turn_locked(struct tsdb_env *env, struct tw_err *err)
+{
+    while (env->writing)
+        tw_cond_wait(&env->idle, &env->lock);
+    env->writing = true;
+    enum tw_code code = tsdb_env_enter_locked(env, err);
+    if (code != TW_OK) {
+        env->writing = false;
+        tw_cond_broadcast(&env->idle);
+    }
+    return code;
+}
+
+static void leave_locked(struct tsdb_env *env, bool write)
+{
+    if (write) {
+        env->writing = false;
+        tw_cond_broadcast(&env->idle);
+    }
+    tsdb_env_leave_locked(env);
+}
+
 enum tw_code tsdb_env_begin(struct tsdb_env *env, bool write, struct tsdb_env_txn **ret_txn,
                             struct tw_err *err)
 {
@@ -19,27 +42,17 @@ enum tw_code tsdb_env_begin(struct tsdb_env *env, bool write, struct tsdb_env_tx
     TW_ASSERT(txn != NULL);
     *txn = (struct tsdb_env_txn){.magic = TSDB_ENV_TXN_MAGIC, .env = env, .write = write};
     tw_lock_take(&env->lock);
-    enum tw_code code = tsdb_env_enter_locked(env, err);
+    enum tw_code code = write ? take_turn_locked(env, err) : tsdb_env_enter_locked(env, err);
     if (code != TW_OK) {
         tw_lock_release(&env->lock);
         free(txn);
         return code;
     }
-    int number;
-    if (write) {
-        /* Waits for the other writer outside the gate's lock; tables cannot change meanwhile, as
-         * only writers add them. */
-        tw_lock_release(&env->lock);
-        number = mdb_txn_begin(env->mdb, NULL, 0, &txn->mdb);
-        tw_lock_take(&env->lock);
-        txn->table_count = env->table_count;
-    } else {
-        txn->table_count = env->table_count; /* before the snapshot: it knows all of these */
-        number = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn->mdb);
-    }
+    txn->table_count = env->table_count; /* before the snapshot: it knows all of these */
+    int number = mdb_txn_begin(env->mdb, NULL, write ? 0 : MDB_RDONLY, &txn->mdb);
     if (number) {
         env->broken |= number == MDB_PANIC;
-        tsdb_env_leave_locked(env);
+        leave_locked(env, write);
     }
     tw_lock_release(&env->lock);
     if (number) {
@@ -54,7 +67,7 @@ static void end(struct tsdb_env_txn *txn)
 {
     struct tsdb_env *env = txn->env;
     tw_lock_take(&env->lock);
-    tsdb_env_leave_locked(env);
+    leave_locked(env, txn->write);
     tw_lock_release(&env->lock);
     txn->magic = 0;
     free(txn);
@@ -81,6 +94,10 @@ enum tw_code tsdb_env_commit(struct tsdb_env_txn *txn, struct tw_err *err)
 {
     TW_CHECK_MAGIC(txn, TSDB_ENV_TXN_MAGIC);
     struct tsdb_env *env = txn->env;
+    if (txn->lost) {
+        end(txn);
+        return tsdb_env_fail(env, MDB_BAD_TXN, "cannot commit", err);
+    }
     if (txn->write && txn->sum != 0 && env->format->key_sum) {
         enum tw_code code = write_sum(txn, err);
         if (code != TW_OK) {
@@ -93,7 +110,7 @@ enum tw_code tsdb_env_commit(struct tsdb_env_txn *txn, struct tw_err *err)
     bool fresh = txn->fresh_count > 0;
     if (fresh)
         tw_lock_take(&env->lock);
-    int number = mdb_txn_commit(txn->mdb);
+    int number = tsdb_env_guarded_commit(txn->mdb);
     if (!fresh)
         tw_lock_take(&env->lock);
     for (unsigned i = 0; i < txn->fresh_count && number == 0; i++) {
@@ -112,7 +129,8 @@ void tsdb_env_abort(struct tsdb_env_txn *txn)
     if (!txn)
         return;
     TW_CHECK_MAGIC(txn, TSDB_ENV_TXN_MAGIC);
-    mdb_txn_abort(txn->mdb);
+    if (!txn->lost)
+        mdb_txn_abort(txn->mdb);
     end(txn);
 }
 
@@ -121,7 +139,9 @@ bool tsdb_env_find_table(struct tsdb_env_txn *txn, const char *name, bool make, 
                          int *ret_number)
 {
     struct tsdb_env *env = txn->env;
-    *ret_number = 0;
+    *ret_number = txn->lost ? MDB_BAD_TXN : 0;
+    if (txn->lost)
+        return false;
     for (unsigned i = 0; i < txn->table_count; i++)
         if (strcmp(env->tables[i].name, name) == 0) {
             *ret_dbi = env->tables[i].dbi;
@@ -137,7 +157,7 @@ bool tsdb_env_find_table(struct tsdb_env_txn *txn, const char *name, bool make, 
     TW_ASSERT(txn->write && txn->fresh_count + txn->table_count < TSDB_ENV_TABLES_MAX);
     struct tsdb_env_table *table = &txn->fresh[txn->fresh_count];
     TW_ASSERT(strlen(name) < sizeof table->name);
-    *ret_number = mdb_dbi_open(txn->mdb, name, MDB_CREATE, &table->dbi);
+    *ret_number = tsdb_env_guarded_open(txn->mdb, name, MDB_CREATE, &table->dbi);
     if (*ret_number)
         return false;
     strcpy(table->name, name);
@@ -151,7 +171,8 @@ bool tsdb_env_find_table(struct tsdb_env_txn *txn, const char *name, bool make, 
 enum tw_code tsdb_env_fail_in(struct tsdb_env_txn *txn, int number, const char *what,
                               struct tw_err *err)
 {
-    if (number == MDB_CORRUPTED || number == MDB_PAGE_NOTFOUND) {
+    if (number == MDB_CORRUPTED || number == MDB_PAGE_NOTFOUND || number == TSDB_ENV_ASSERTED) {
+        txn->lost |= txn->write && number == TSDB_ENV_ASSERTED;
         tw_lock_take(&txn->env->lock);
         txn->env->broken = true;
         tw_lock_release(&txn->env->lock);
@@ -169,7 +190,7 @@ static enum tw_code write_value(struct tsdb_env_txn *txn, const char *table, str
     MDB_dbi dbi;
     int number;
     if (!tsdb_env_find_table(txn, table, true, &dbi, &number))
-        return tsdb_env_fail(txn->env, number, "cannot make a table", err);
+        return tsdb_env_fail_in(txn, number, "cannot make a table", err);
     MDB_val mdb_key = tsdb_env_key_val(key);
     size_t size = tsdb_env_framed_bytes(table, key, value.size);
     MDB_val framed = {size, NULL};
@@ -208,7 +229,7 @@ enum tw_code tsdb_env_get(struct tsdb_env_txn *txn, const char *table, struct tw
     int number = MDB_NOTFOUND;
     if (tsdb_env_find_table(txn, table, false, &dbi, &number))
         number = tsdb_env_guarded_get(txn->mdb, dbi, &mdb_key, &framed);
-    else
+    else if (number == 0)
         number = MDB_NOTFOUND;
     if (number == MDB_NOTFOUND)
         return tw_err_set(err, TW_NOT_FOUND, "'%s': no such key in table '%s'", txn->env->path,
@@ -225,11 +246,11 @@ enum tw_code tsdb_env_delete(struct tsdb_env_txn *txn, const char *table, struct
     MDB_dbi dbi;
     int number;
     if (!tsdb_env_find_table(txn, table, false, &dbi, &number))
-        return TW_OK;
+        return number ? tsdb_env_fail(txn->env, number, "cannot delete", err) : TW_OK;
     MDB_val mdb_key = tsdb_env_key_val(key);
-    number = mdb_del(txn->mdb, dbi, &mdb_key, NULL);
+    number = tsdb_env_guarded_delete(txn->mdb, dbi, &mdb_key);
     if (number == 0)
         txn->sum -= tsdb_env_key_sum(tw_str(table), key);
-    return number && number != MDB_NOTFOUND ? tsdb_env_fail(txn->env, number, "cannot delete", err)
+    return number && number != MDB_NOTFOUND ? tsdb_env_fail_in(txn, number, "cannot delete", err)
                                             : TW_OK;
 }

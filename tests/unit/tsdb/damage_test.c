@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "tests/unit/tsdb/store.h"
+#include "tsdb/lmdb.h"
 
 #define FLIPS_A_FILE 16
 
@@ -215,8 +216,113 @@ START_TEST(never_other_samples)
 }
 END_TEST
 
+/* ---- damage while a file is open: nothing checks it before LMDB does ---- */
+
+static const struct tsdb_env_format open_format = {.magic = "damage",
+                                                   .version = 1,
+                                                   .oldest_reader = 1,
+                                                   .oldest_version = 1,
+                                                   .map_bytes = (size_t)1 << 24,
+                                                   .tables_max = 2};
+
+/* Writes half of the keys and deletes a quarter, so that pages become free. */
+static enum tw_code write_round(struct tsdb_env *env, unsigned round)
+{
+    struct tsdb_env_txn *txn;
+    char text[600];
+    memset(text, 'a' + (int)round, sizeof text);
+    enum tw_code code = tsdb_env_begin(env, true, &txn, &err);
+    if (code != TW_OK)
+        return code;
+    for (uint32_t i = 0; i < 400 && code == TW_OK; i++) {
+        unsigned char bytes[4];
+        tsdb_env_key_u32(bytes, i);
+        struct tw_str key = {(const char *)bytes, sizeof bytes};
+        if (i % 4 == round % 4)
+            code = tsdb_env_delete(txn, "t", key, &err);
+        else if (i % 2 == round % 2)
+            code = tsdb_env_put(txn, "t", key, (struct tw_str){text, 100 + round * 90}, &err);
+    }
+    if (code == TW_OK)
+        return tsdb_env_commit(txn, &err);
+    tsdb_env_abort(txn);
+    return code;
+}
+
+/* Empties the root page of the list of free pages, behind LMDB's back. docs/format/log.md and
+ * pages.c say where its number is. */
+static void empty_free_list(const char *file)
+{
+    unsigned char metas[2][4096], page[4096];
+    uint64_t txns[2], root;
+    FILE *stream = fopen(file, "r+b");
+    ck_assert(stream != NULL);
+    ck_assert_uint_eq(fread(metas, sizeof metas[0], 2, stream), 2);
+    for (int i = 0; i < 2; i++)
+        memcpy(&txns[i], metas[i] + 144, sizeof txns[i]);
+    memcpy(&root, metas[txns[1] > txns[0]] + 80, sizeof root);
+    ck_assert_uint_lt(root, 10000);
+    fseek(stream, (long)root * 4096, SEEK_SET);
+    ck_assert_uint_eq(fread(page, sizeof page, 1, stream), 1);
+    const unsigned char bounds[] = {16, 0, 0, 16}; /* free from behind the header to the end */
+    memcpy(page + 12, bounds, sizeof bounds);
+    fseek(stream, (long)root * 4096, SEEK_SET);
+    ck_assert_uint_eq(fwrite(page, sizeof page, 1, stream), 1);
+    fclose(stream);
+}
+
+/* In a child. */
+static int commit_damaged(const char *file)
+{
+    struct tsdb_env *env;
+    struct tsdb_env_txn *txn;
+    if (tsdb_env_open(file, &open_format, TSDB_ENV_CREATE, &env, &err) != TW_OK)
+        return 1;
+    for (unsigned round = 0; round < 5; round++)
+        if (write_round(env, round) != TW_OK)
+            return 2;
+    empty_free_list(file);
+    if (write_round(env, 5) != TW_CORRUPT || !strstr(err.message, "what LMDB reads in it"))
+        return 3;
+    /* The file is opened again; what was committed before is all there. */
+    if (tsdb_env_begin(env, false, &txn, &err) != TW_OK)
+        return 4;
+    for (uint32_t i = 0; i < 400; i++) {
+        unsigned char bytes[4];
+        struct tw_str value;
+        tsdb_env_key_u32(bytes, i);
+        enum tw_code code = tsdb_env_get(
+            txn, "t", (struct tw_str){(const char *)bytes, sizeof bytes}, &value, &err);
+        bool deleted = i % 4 == 0 || i % 4 == 3; /* by the last rounds that had to do with it */
+        if (code != (deleted ? TW_NOT_FOUND : TW_OK) ||
+            (!deleted && (value.size != (i % 2 ? 370u : 460u) || value.data[0] == 'f')))
+            return 5;
+    }
+    tsdb_env_abort(txn);
+    tsdb_env_close(env);
+    return 0;
+}
+
+START_TEST(assertion_in_a_commit_is_an_error)
+{
+    static char file[4200];
+    snprintf(file, sizeof file, "%s/open.mdb", unit_folder());
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        alarm(100);
+        _exit(commit_damaged(file));
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", (unsigned)status);
+}
+END_TEST
+
 int main(void)
 {
-    const struct unit_case cases[] = {UNIT_CASE_SLOW(never_other_samples, 600), {0}};
+    const struct unit_case cases[] = {UNIT_CASE_SLOW(never_other_samples, 600),
+                                      UNIT_CASE_SLOW(assertion_in_a_commit_is_an_error, 120),
+                                      {0}};
     return unit_run("tsdb/damage", cases);
 }
