@@ -400,6 +400,9 @@ static enum tw_code next_from_partitions(struct cursor *cursor, struct tw_err *e
         if (!*reader) {
             enum tw_code code =
                 tsdb_partition_reader_open(selection->partitions[part->source], reader, err);
+            if (code == TW_OK)
+                code = tsdb_partition_reader_expect(*reader, selection->match_counts[part->source],
+                                                    selection->group_of != NULL, err);
             if (code != TW_OK)
                 return code;
         }

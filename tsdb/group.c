@@ -299,7 +299,12 @@ void tsdb_selection_make_groups(struct tsdb_db_selection *selection,
     slots_init(&groups.slots);
     selection->group_of = malloc((selection->series_count + 1) * sizeof *selection->group_of);
     TW_ASSERT(selection->group_of != NULL);
+    bool one_group = !grouping->without && grouping->count == 0;
     for (size_t i = 0; i < selection->series_count; i++) {
+        if (one_group && i > 0) {
+            selection->group_of[i] = selection->group_of[0];
+            continue;
+        }
         const struct tsdb_part *part = &selection->parts[selection->series[i].first_part];
         if (tsdb_part_is_head(selection, part)) {
             selection->group_of[i] = group_of_series(of[part->source - selection->partition_count],

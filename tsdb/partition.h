@@ -138,6 +138,12 @@ struct tsdb_partition_reader;
 TW_MUST_CHECK enum tw_code tsdb_partition_reader_open(struct tsdb_partition *partition,
                                                       struct tsdb_partition_reader **ret_reader,
                                                       struct tw_err *err);
+/* So many of the partition's series will be read. When they are a large share, what it has of the
+ * range of the first seek is asked from the disk at once, instead of block after block. in_order:
+ * ascending by (metric, series), so that a block that was read is not needed again. */
+TW_MUST_CHECK enum tw_code tsdb_partition_reader_expect(struct tsdb_partition_reader *reader,
+                                                        size_t series, bool in_order,
+                                                        struct tw_err *err);
 struct tsdb_partition_reader *tsdb_partition_reader_close(struct tsdb_partition_reader *reader);
 TW_MUST_CHECK enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_reader *reader,
                                                       uint32_t metric, uint32_t series,

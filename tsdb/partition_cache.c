@@ -19,11 +19,12 @@
 /* Kept by all readers of the process, and how much that may be. */
 static atomic_size_t total_bytes, limit_bytes;
 
-static void keep(struct tsdb_cache_source *source, size_t bytes)
+static void keep(struct tsdb_cache_source *source, int64_t bytes)
 {
-    source->bytes += bytes;
-    atomic_fetch_add_explicit(&total_bytes, bytes, memory_order_relaxed);
+    source->bytes += (size_t)bytes; /* modulo 2^64: less, when negative */
+    atomic_fetch_add_explicit(&total_bytes, (size_t)bytes, memory_order_relaxed);
 }
+
 #define LANE_KEY_BYTES 16
 
 struct tsdb_cached_block {
@@ -79,11 +80,25 @@ void tsdb_cache_fini(struct tsdb_cache *cache)
     *cache = (struct tsdb_cache){0};
 }
 
+static struct tsdb_block *free_block(struct tsdb_block *block)
+{
+    if (block) {
+        tsdb_block_fini(block);
+        free(block);
+    }
+    return NULL;
+}
+
+void tsdb_cache_source_fini(struct tsdb_cache_source *source)
+{
+    source->spare = free_block(source->spare);
+    keep(source, -(int64_t)source->bytes);
+}
+
 void tsdb_cache_forget(struct tsdb_cache *cache, struct tsdb_cache_source *source)
 {
     forget(cache);
-    atomic_fetch_sub_explicit(&total_bytes, source->bytes, memory_order_relaxed);
-    source->bytes = 0;
+    keep(source, -(int64_t)source->bytes);
 }
 
 /* ---- the limit of all ---- */
@@ -212,6 +227,66 @@ static void fetch(struct tsdb_cache *cache, size_t at)
         }
 }
 
+/* What lies side by side is asked for in one call. */
+static void extend(struct tw_str *stretch, struct tw_str framed)
+{
+    const char *end = stretch->data + stretch->size;
+    if (stretch->size > 0 && framed.data >= end &&
+        (size_t)(framed.data - end) < TSDB_ENV_PAGE_BYTES) {
+        stretch->size = (size_t)(framed.data - stretch->data) + framed.size;
+        return;
+    }
+    if (stretch->size > 0)
+        tsdb_env_fetch(*stretch);
+    *stretch = framed;
+}
+
+enum tw_code tsdb_cache_fetch(struct tsdb_cache *cache, struct tsdb_cache_source *source,
+                              size_t *left, struct tw_err *err)
+{
+    enum tw_code code = list_lane(cache, source, err);
+    struct tw_str stretch = {0};
+    if (code != TW_OK)
+        return code;
+    for (size_t i = 0; i < cache->page_count; i++)
+        extend(&stretch, cache->pages[i].framed);
+    for (size_t i = 0; i<cache->block_count && * left> 0; i++) {
+        struct tsdb_cached_block *block = &cache->blocks[i];
+        *left -= block->framed.size < *left ? block->framed.size : *left;
+        if (!block->fetched)
+            extend(&stretch, block->framed);
+        block->fetched = true;
+    }
+    if (stretch.size > 0)
+        tsdb_env_fetch(stretch);
+    return TW_OK;
+}
+
+static size_t block_bytes(const struct tsdb_block *block)
+{
+    return sizeof *block + block->count * sizeof *block->entries + block->plain.size;
+}
+
+/* A block to be read into. In order, the lane's block before is done with, and its memory, which is
+ * near, serves again. */
+static struct tsdb_block *take_block(struct tsdb_cache *cache, struct tsdb_cache_source *source)
+{
+    struct tsdb_cached_block *before = &cache->blocks[cache->block_at];
+    struct tsdb_block *block = source->spare;
+    source->spare = NULL;
+    if (source->in_order && before->block) {
+        keep(source, -(int64_t)block_bytes(before->block));
+        source->spare = before->block;
+        before->block = NULL;
+    }
+    if (!block) {
+        block = malloc(sizeof *block);
+        TW_ASSERT(block != NULL);
+        tsdb_block_init(block);
+    }
+    return block;
+}
+
 static enum tw_code read_block(struct tsdb_cache *cache, struct tsdb_cache_source *source,
                                size_t at, struct tw_err *err)
 {
@@ -226,16 +301,13 @@ static enum tw_code read_block(struct tsdb_cache *cache, struct tsdb_cache_sourc
         tsdb_env_read_located(source->env, TSDB_TABLE_BLOCKS, key, cached->framed, &value, err);
     if (code != TW_OK)
         return code;
-    struct tsdb_block *block = malloc(sizeof *block);
-    TW_ASSERT(block != NULL);
-    tsdb_block_init(block);
+    struct tsdb_block *block = take_block(cache, source);
     if (!tsdb_block_parse(block, value)) {
-        tsdb_block_fini(block);
-        free(block);
+        free_block(block);
         return tsdb_partition_corrupt(source->env, "block", err);
     }
     cached->block = block;
-    keep(source, sizeof *block + block->count * sizeof *block->entries + block->plain.size);
+    keep(source, (int64_t)block_bytes(block));
     return TW_OK;
 }
 
@@ -303,8 +375,8 @@ static enum tw_code read_page(const struct tsdb_cache *cache, struct tsdb_cache_
         forget_page(page);
         return tsdb_partition_corrupt(source->env, "page of columns", err);
     }
-    keep(source,
-         page->count * (sizeof *page->encoded + sizeof *page->counts + sizeof *page->times));
+    keep(source, (int64_t)(page->count *
+                           (sizeof *page->encoded + sizeof *page->counts + sizeof *page->times)));
     return TW_OK;
 }
 
@@ -362,7 +434,7 @@ enum tw_code tsdb_cache_times(struct tsdb_cache *cache, struct tsdb_cache_source
             return tsdb_partition_corrupt(source->env, "column", err);
         }
         page->times[place] = times;
-        keep(source, count * sizeof *times);
+        keep(source, (int64_t)(count * sizeof *times));
     }
     *ret = (struct tsdb_cached_times){page->times[place], page->counts[place]};
     return TW_OK;

@@ -16,10 +16,12 @@
 struct tsdb_cache_source {
     struct tsdb_env *env;
     struct tsdb_env_cursor *blocks, *columns;
-    size_t bytes; /* kept now */
+    size_t bytes;             /* kept now */
+    bool in_order;            /* a lane's blocks are read one after the other, each once */
+    struct tsdb_block *spare; /* of one that is not needed any more, for the next; NULL = none */
 };
-/* The reader drops what it keeps beyond this, when nobody holds it; earlier, when all readers of the
- * process together keep more than their limit. */
+/* The reader drops what it keeps beyond this, when nobody holds it; earlier, when all readers of
+ * the process together keep more than their limit. */
 #define TSDB_CACHE_BYTES_MAX ((size_t)32 << 20)
 
 /* Of all readers of the process together; 0 = none. Any thread. */
@@ -49,6 +51,8 @@ struct tsdb_cached_times {
 
 void tsdb_cache_init(struct tsdb_cache *cache, int64_t window, uint64_t run);
 void tsdb_cache_fini(struct tsdb_cache *cache);
+/* Once all caches of the source are gone. */
+void tsdb_cache_source_fini(struct tsdb_cache_source *source);
 /* Drops what was read; places stay known. Of all caches of a source, one after the other. */
 void tsdb_cache_forget(struct tsdb_cache *cache, struct tsdb_cache_source *source);
 
@@ -56,6 +60,10 @@ void tsdb_cache_forget(struct tsdb_cache *cache, struct tsdb_cache_source *sourc
 TW_MUST_CHECK enum tw_code
 tsdb_cache_find(struct tsdb_cache *cache, struct tsdb_cache_source *source, uint32_t metric,
                 uint32_t series, const struct tsdb_block_entry **ret_entry, struct tw_err *err);
+/* Asks the disk for all of the lane, up to *left bytes, which are deducted. */
+TW_MUST_CHECK enum tw_code tsdb_cache_fetch(struct tsdb_cache *cache,
+                                            struct tsdb_cache_source *source, size_t *left,
+                                            struct tw_err *err);
 /* Ascending times within the window, or TW_CORRUPT. */
 TW_MUST_CHECK enum tw_code tsdb_cache_times(struct tsdb_cache *cache,
                                             struct tsdb_cache_source *source, uint32_t column,

@@ -25,6 +25,10 @@
 
 #define READER_MAGIC 0x7e5d4eafu
 #define NO_COLUMN UINT32_MAX
+/* One series of so many is a large share of a partition: they lie in most of its blocks. */
+#define LARGE_SHARE 8
+/* Most that is asked from the disk at once; what lies behind it is fetched as it is read. */
+#define FETCH_BYTES_MAX ((size_t)64 << 20)
 
 /* The column of timestamps that was used last; it lies in the cache. */
 struct times {
@@ -52,6 +56,7 @@ struct tsdb_partition_reader {
     uint32_t metric, series;
     int64_t start_ms, end_ms;
     size_t next_lane;
+    bool reads_most; /* and nothing was fetched yet */
     /* Downsampled windows. */
     int64_t step_ms;
     struct tsdb_buckets buckets, newer_buckets, merged_buckets;
@@ -144,6 +149,7 @@ struct tsdb_partition_reader *tsdb_partition_reader_close(struct tsdb_partition_
     for (size_t i = 0; i < reader->lane_count; i++) {
         tsdb_cache_fini(&reader->lanes[i].cache);
     }
+    tsdb_cache_source_fini(&reader->source);
     free(reader->lanes);
     free(reader->values);
     free(reader->kept_times);
@@ -166,6 +172,35 @@ struct tsdb_partition_reader *tsdb_partition_reader_close(struct tsdb_partition_
     reader->magic = 0;
     free(reader);
     return NULL;
+}
+
+/* ---- fetching ahead ---- */
+
+enum tw_code tsdb_partition_reader_expect(struct tsdb_partition_reader *reader, size_t series,
+                                          bool in_order, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(reader, READER_MAGIC);
+    struct tsdb_partition_counts counts;
+    enum tw_code code = tsdb_partition_read_counts(reader->txn, &counts, err);
+    if (code == TW_OK)
+        reader->reads_most = series >= counts.series / LARGE_SHARE;
+    reader->source.in_order = in_order;
+    return code;
+}
+
+/* What the lanes of the range have, in their order. */
+static enum tw_code fetch_range(struct tsdb_partition_reader *reader, struct tw_err *err)
+{
+    int64_t last_window = tw_floor_div(reader->end_ms, TSDB_WINDOW_MS);
+    size_t left = FETCH_BYTES_MAX;
+    reader->reads_most = false;
+    for (size_t i = reader->next_lane;
+         i < reader->lane_count && reader->lanes[i].window <= last_window && left > 0; i++) {
+        enum tw_code code = tsdb_cache_fetch(&reader->lanes[i].cache, &reader->source, &left, err);
+        if (code != TW_OK)
+            return code;
+    }
+    return TW_OK;
 }
 
 /* ---- for a rewrite ---- */
@@ -320,7 +355,6 @@ enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_reader *reader, ui
                                         uint32_t series, int64_t start_ms, int64_t end_ms,
                                         struct tw_err *err)
 {
-    (void)err;
     TW_CHECK_MAGIC(reader, READER_MAGIC);
     if (tsdb_cache_is_large(&reader->source))
         forget(reader);
@@ -335,7 +369,7 @@ enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_reader *reader, ui
     while (reader->next_lane < reader->lane_count &&
            reader->lanes[reader->next_lane].window < first_window)
         reader->next_lane++;
-    return TW_OK;
+    return reader->reads_most ? fetch_range(reader, err) : TW_OK;
 }
 
 static void append_points(struct tsdb_points *points, const int64_t *times, const uint64_t *values,

@@ -16,6 +16,7 @@
 /* Series of a head that are looked at each time the store's lock is taken. */
 #define LOOKED_AT_MAX 1024
 #define NO_SERIES UINT32_MAX
+#define METRIC_DIGIT_BITS 11
 
 /* ---- matching: the parts, source by source ---- */
 
@@ -103,6 +104,45 @@ static void match_heads(struct tsdb_db_selection *selection, const struct tsdb_m
     tsdb_ids_fini(&ids);
 }
 
+/* By metric, and as before within each: a pass for each digit in which the metrics differ. */
+static void sort_by_metric(struct tsdb_part *parts, size_t count, uint32_t differing)
+{
+    struct tsdb_part *room = malloc(count * sizeof *room), *from = parts, *to = room;
+    TW_ASSERT(room != NULL);
+    for (unsigned shift = 0; shift < 32; shift += METRIC_DIGIT_BITS) {
+        const uint32_t digits = (1u << METRIC_DIGIT_BITS) - 1;
+        size_t starts[1 << METRIC_DIGIT_BITS] = {0};
+        if (!(differing >> shift & digits))
+            continue;
+        for (size_t i = 0; i < count; i++)
+            starts[from[i].metric >> shift & digits]++;
+        for (size_t i = 0, sum = 0; i <= digits; i++) {
+            size_t size = starts[i];
+            starts[i] = sum;
+            sum += size;
+        }
+        for (size_t i = 0; i < count; i++)
+            to[starts[from[i].metric >> shift & digits]++] = from[i];
+        struct tsdb_part *swapped = from;
+        from = to;
+        to = swapped;
+    }
+    if (from != parts)
+        memcpy(parts, from, count * sizeof *parts);
+    free(room);
+}
+
+/* Of ascending series: when the order is free, it is that of the blocks, so that a reader meets
+ * each of them once. */
+static void order_as_stored(struct tsdb_part *parts, size_t count)
+{
+    uint32_t differing = 0;
+    for (size_t i = 1; i < count; i++)
+        differing |= parts[i].metric ^ parts[0].metric;
+    if (differing)
+        sort_by_metric(parts, count, differing);
+}
+
 static enum tw_code match_partitions(struct tsdb_db_selection *selection,
                                      const struct tw_context *context,
                                      const struct tsdb_matcher *matchers, size_t matcher_count,
@@ -110,6 +150,7 @@ static enum tw_code match_partitions(struct tsdb_db_selection *selection,
 {
     selection->matches =
         TW_ARENA_ARRAY(selection->arena, struct tsdb_partition_match *, selection->partition_count);
+    selection->match_counts = TW_ARENA_ARRAY(selection->arena, size_t, selection->partition_count);
     for (size_t i = 0; i < selection->partition_count; i++) {
         struct tsdb_partition_match *found;
         size_t count;
@@ -123,8 +164,11 @@ static enum tw_code match_partitions(struct tsdb_db_selection *selection,
         for (size_t j = 0; j < count; j++)
             parts[j] =
                 (struct tsdb_part){found[j].series, found[j].metric, (uint32_t)i, (uint32_t)j};
+        if (selection->hints.grouping)
+            order_as_stored(parts, count);
         selection->part_count += count;
         selection->matches[i] = found;
+        selection->match_counts[i] = count;
     }
     return TW_OK;
 }

@@ -41,6 +41,7 @@ struct tsdb_db_selection {
     enum tsdb_want want; /* of downsampled samples */
     struct tsdb_partition **partitions;
     struct tsdb_partition_match **matches; /* by partition */
+    size_t *match_counts;
     size_t partition_count;
     struct tsdb_head **heads;
     size_t head_count;
