@@ -113,7 +113,7 @@ START_TEST(a_whole_store_is_whole)
     make_in_child();
     struct tsdb_verify_report report = verify(path);
     uint64_t samples = 0;
-    size_t kinds[4] = {0};
+    size_t kinds[TSDB_VERIFY_EXEMPLARS + 1] = {0};
     for (size_t i = 0; i < report.count; i++) {
         ck_assert_msg(report.files[i].finding_count == 0, "%s: %s", report.files[i].path,
                       report.files[i].findings[0]);
