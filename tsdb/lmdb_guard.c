@@ -11,6 +11,11 @@
 #include <setjmp.h>
 #include <stdio.h>
 
+#include "base/file.h"
+
+/* A disk with less than this left is full. */
+#define FULL_BYTES ((uint64_t)64 << 10)
+
 /* ---- LMDB's assertions ---- */
 
 /* Its pages are checked when a file is opened. What is damaged later and trips an assertion of
@@ -122,6 +127,7 @@ enum tw_code tsdb_env_fail(const struct tsdb_env *env, int number, const char *w
                            struct tw_err *err)
 {
     const char *path = env->path;
+    uint64_t free_bytes;
     switch (number) {
     case MDB_MAP_FULL:
     case MDB_TXN_FULL:
@@ -143,6 +149,11 @@ enum tw_code tsdb_env_fail(const struct tsdb_env *env, int number, const char *w
     case EDQUOT:
     case ENOSPC:
         return tw_err_errno(err, ENOSPC, "'%s': %s", path, what);
+    case EIO:
+        /* LMDB's word for a write that stopped short, which is what a full disk makes of it. */
+        if (tw_file_free_bytes(path, &free_bytes, NULL) == TW_OK && free_bytes < FULL_BYTES)
+            number = ENOSPC;
+        return tw_err_errno(err, number, "'%s': %s", path, what);
     default:
         if (number < 0)
             return tw_err_set(err, TW_IO, "'%s': %s: %s", path, what, mdb_strerror(number));
