@@ -359,10 +359,8 @@ static bool post(struct alert_notifier *n, const struct alert_group *group,
                                       : n->options.transport->post(n->options.transport, &call,
                                                                    &status, &retry_after_ms, &err);
     tw_buf_fini(&body);
-    if (code == TW_OK && status / 100 == 2) {
-        tw_metric_add(n->metrics.sent, 1);
+    if (code == TW_OK && status / 100 == 2)
         return true;
-    }
     bool again = code != TW_OK ? code != TW_TOO_LARGE : status / 100 == 5 || status == 429;
     if (code == TW_OK)
         tw_err_set(&err, TW_REMOTE, "status %d", status);
@@ -401,6 +399,7 @@ static void tell(struct alert_notifier *n, struct alert_group *group, size_t ind
     if (c.count == 0 || post(n, group, delivery, webhook, &c, reason, now_ms)) {
         alert_delivery_told(delivery, &c.tally, now_ms);
         save_sent(n, group, delivery);
+        tw_metric_add(n->metrics.sent, c.count > 0); /* stored: a restart does not send it again */
     }
     content_fini(&c);
 }

@@ -146,6 +146,8 @@ def main():
         if real:
             sink.told("/theirs", 2)
 
+        # Between the webhook's answer and our commit a kill may send once more, as anywhere.
+        lib.wait_for(lambda: (server.metric("tidewatch_notifications_total") or 0) >= 2, 20)
         server.signal(signal.SIGKILL)
         server.wait()
         server = run.server(config=config, port=server.port)
