@@ -435,6 +435,7 @@ static void begin(struct run *run, const struct tw_context *context, int64_t sta
         .delays_names = engine->options.features & QUERY_FEATURE_DELAYED_NAME_REMOVAL,
         .deadline_mono_ns = now_ns + engine->options.timeout_ms * 1000000,
         .lookback_ms = engine->options.lookback_ms,
+        .now_ms = tw_clock_wall_ms(context->clock),
         .subquery_step_ms = SUBQUERY_STEP_MS,
         .samples_max =
             smaller_limit(engine->options.samples_max, context->limits.query_samples_max),

@@ -46,6 +46,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/labelling.c \
 	%D%/labelset.c %D%/labelset.h \
 	%D%/leaf.c \
+	%D%/learner.c %D%/learner.h \
 	%D%/lexer.c %D%/lexer.h \
 	%D%/mapping.c \
 	%D%/merge.c \

@@ -53,6 +53,9 @@
 /* A tile's values stay near the caches: with many steps it has fewer series. */
 #define QUERY_TILE_VALUES ((size_t)1 << 18)
 
+/* Models that one query may learn: about a minute's work. */
+#define QUERY_FITS_MAX 20000
+
 struct query_grid {
     int64_t start_ms, step_ms;
     size_t steps; /* >= 1 */
@@ -92,10 +95,12 @@ struct query_exec {
     int64_t step_ms;               /* of the whole query; 0 = instant */
     int64_t deadline_mono_ns;      /* the engine's own; the context may have an earlier one */
     int64_t lookback_ms, subquery_step_ms;
+    int64_t now_ms; /* by the wall clock, when the query began */
     uint64_t samples_read, samples_max;
     uint64_t bytes_max;  /* of the arena and the side arenas */
     uint64_t side_bytes; /* of the side arenas */
     uint64_t work;       /* samples since the context was asked last */
+    uint64_t fits;       /* models learned, of at most QUERY_FITS_MAX */
     bool instant;
     bool delays_names; /* names are dropped at the end of the query (labelset.h) */
     bool out_of_bytes; /* a smaller slice may do */

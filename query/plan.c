@@ -124,6 +124,16 @@ static struct query_op *build_argument(struct builder *builder, const struct que
     return index < node->call.count ? build(builder, node->call.arguments[index], span) : NULL;
 }
 
+/* How far before the first window samples are wanted. */
+static int64_t reach_of(const struct builder *builder, const struct query_node *node,
+                        int64_t range_ms, int64_t start_ms)
+{
+    enum query_function_id function = node->call.function->id;
+    int64_t reach_ms = range_ms + query_range_reach(function, range_ms);
+    int64_t ahead_ms = start_ms - builder->exec->now_ms;
+    return query_range_forecasts(function) && ahead_ms > 0 ? reach_ms + ahead_ms : reach_ms;
+}
+
 /* The operator over a range argument, with the scalar arguments beside it. */
 static struct query_op *build_range(struct builder *builder, const struct query_node *node,
                                     struct span span)
@@ -142,16 +152,14 @@ static struct query_op *build_range(struct builder *builder, const struct query_
     if (matrix->type == QUERY_NODE_SUBQUERY) {
         query_modifiers_apply(&matrix->subquery.modifiers, builder->exec, &inner.start_ms,
                               &inner.end_ms);
-        inner.start_ms -= matrix->subquery.range_ms +
-                          query_range_reach(node->call.function->id, matrix->subquery.range_ms);
+        inner.start_ms -= reach_of(builder, node, matrix->subquery.range_ms, inner.start_ms);
         inner.invariant = false;
         subquery = build(builder, matrix->subquery.inner, inner);
     } else {
         query_modifiers_apply(&matrix->matrix.selector->selector.modifiers, builder->exec,
                               &inner.start_ms, &inner.end_ms);
         enum query_extension extension = matrix->matrix.selector->selector.extension;
-        inner.start_ms -= matrix->matrix.range_ms +
-                          query_range_reach(node->call.function->id, matrix->matrix.range_ms);
+        inner.start_ms -= reach_of(builder, node, matrix->matrix.range_ms, inner.start_ms);
         if (extension != QUERY_EXTENSION_NONE)
             inner.start_ms -= builder->exec->lookback_ms;
         if (extension == QUERY_SMOOTHED)

@@ -70,6 +70,8 @@ static enum tw_code open_input(struct range *range, struct query_exec *exec, siz
             range->first_end_ms + (int64_t)(range->op.grid.steps - 1) * range->end_step_ms;
         range->tile = (struct query_tile){0};
         range->tile_at = 0;
+        if (query_range_forecasts(range->op.node->call.function->id) && last_end_ms > exec->now_ms)
+            last_end_ms = exec->now_ms;
         if (!query_subquery_grid(range->matrix, exec->subquery_step_ms,
                                  range->first_end_ms - range->before_ms, last_end_ms,
                                  &range->inner_grid)) {
@@ -117,6 +119,8 @@ static enum tw_code check_extension(struct range *range, struct query_exec *exec
                            ? query_range_reach(function->id, range->range_ms)
                            : exec->lookback_ms;
     range->behind_ms = range->extension == QUERY_SMOOTHED ? exec->lookback_ms : 0;
+    if (query_range_forecasts(function->id) && range->first_end_ms > exec->now_ms)
+        range->before_ms += range->first_end_ms - exec->now_ms;
     if (query_range_extension_allowed(function->id, range->extension))
         return TW_OK;
     bool anchored = range->extension == QUERY_ANCHORED;
@@ -361,6 +365,7 @@ static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
             .out = ret_tile->values + r * ret_tile->stride,
             .present = ret_tile->present + r * ret_tile->words,
             .exec = exec,
+            .node = op->node,
             .err = err,
             .failed = &code,
         };

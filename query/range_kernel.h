@@ -31,6 +31,7 @@ struct query_range_row {
     uint64_t *present; /* cleared */
     /* For kernels that work long: they look at the deadline, and stop with *failed set. */
     struct query_exec *exec;
+    const struct query_node *node; /* the call */
     struct tw_err *err;
     enum tw_code *failed;
 };
@@ -66,6 +67,9 @@ query_range_kernel query_kernel_forecast, query_kernel_forecast_quantile,
     query_kernel_anomaly_score;
 /* How far before its window a function wants samples, too. */
 int64_t query_range_reach(enum query_function_id function, int64_t range_ms);
+/* Does a function forecast? Then no sample behind now counts, and windows that end in the future
+ * are those that end now. */
+bool query_range_forecasts(enum query_function_id function);
 
 /* Sum with Neumaier's compensation, as Prometheus's. */
 static inline void query_kahan_add(double value, double *sum, double *compensation)

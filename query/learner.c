@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "query/learner.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+
+#define ANOMALY_LEAD_MAX 16
+/* With fewer values before an epoch the series is young: it is learned anew with each sample. */
+#define VALUES_OLD 32
+/* Of the values' spread: what is usual is never taken to be less, lest a flat night be all alarms.
+ */
+#define USUAL_LEAST 0.01
+/* Quantiles nearer to 0 and 1 than this are not known from so few errors. */
+#define QUANTILE_EDGE 0.001
+/* Buckets between the last one told and the basis, without a gap in the samples. */
+#define LEADS_SPARE 2
+
+void query_learner_init(struct query_learner *learner, int64_t range_ms, int64_t lookback_ms,
+                        bool scores)
+{
+    *learner = (struct query_learner){.range_ms = range_ms, .scores = scores};
+    learner->refit_ms = range_ms / QUERY_EPOCHS_PER_RANGE;
+    learner->refit_ms = learner->refit_ms < 1 ? 1 : learner->refit_ms;
+    learner->alive_ms = learner->refit_ms > lookback_ms ? learner->refit_ms : lookback_ms;
+    learner->alive_ms = learner->alive_ms < range_ms ? learner->alive_ms : range_ms;
+    learner->room = malloc((QUERY_BUCKETS_PER_RANGE + 2) * sizeof *learner->room);
+    TW_ASSERT(learner->room != NULL);
+}
+
+static void forget(struct query_learner *learner)
+{
+    learner->learned.model = forecast_model_free(learner->learned.model);
+}
+
+void query_learner_fini(struct query_learner *learner)
+{
+    forget(learner);
+    free(learner->room);
+}
+
+void query_learner_begin(struct query_learner *learner, const int64_t *times_ms,
+                         const double *values, size_t count)
+{
+    forget(learner);
+    learner->learned = (struct query_learned){.score = NAN};
+    learner->times_ms = times_ms;
+    learner->values = values;
+    learner->count = count;
+    learner->at = 0;
+    learner->lags_ms = 0;
+}
+
+int64_t query_learner_reach(int64_t range_ms, bool scores)
+{
+    int64_t refit_ms = range_ms / QUERY_EPOCHS_PER_RANGE + 1;
+    return scores ? 2 * refit_ms : refit_ms;
+}
+
+int64_t query_learned_end_ms(const struct query_learned *learned)
+{
+    return learned->epoch_ms + learned->held * learned->step_ms;
+}
+
+int64_t query_learner_epoch(const struct query_learner *learner, int64_t newest_ms)
+{
+    int64_t epoch_ms = tw_floor_div(newest_ms, learner->refit_ms) * learner->refit_ms;
+    return learner->scores ? epoch_ms - learner->refit_ms : epoch_ms;
+}
+
+/* ---- learning ---- */
+
+static int64_t choose_step(const struct query_learner *learner, size_t first, size_t limit)
+{
+    static const int64_t seconds[] = {1,   5,    10,   15,   30,    60,    120,   300,  600,
+                                      900, 1800, 3600, 7200, 14400, 21600, 43200, 86400};
+    int64_t distance_ms = limit - first < 2
+                              ? 0
+                              : (learner->times_ms[limit - 1] - learner->times_ms[first]) /
+                                    (int64_t)(limit - first - 1);
+    int64_t least_ms = (learner->range_ms + QUERY_BUCKETS_PER_RANGE - 1) / QUERY_BUCKETS_PER_RANGE;
+    least_ms = distance_ms > least_ms ? distance_ms : least_ms;
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++)
+        if (seconds[i] * 1000 >= least_ms)
+            return seconds[i] * 1000;
+    return 7 * INT64_C(86400000);
+}
+
+/* Number of the bucket of a time, counted from the epoch: 1 is the first behind it. */
+static int64_t bucket_of(const struct query_learner *learner, int64_t time_ms)
+{
+    return -tw_floor_div(learner->learned.epoch_ms - time_ms, learner->learned.step_ms);
+}
+
+size_t query_learner_find(const struct query_learner *learner, int64_t time_ms)
+{
+    size_t low = 0, high = learner->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (learner->times_ms[middle] <= time_ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The mean of the bucket that sample *at lies in; steps behind its samples. */
+static double take_bucket(const struct query_learner *learner, size_t *at)
+{
+    int64_t bucket = bucket_of(learner, learner->times_ms[*at]);
+    double sum = 0;
+    size_t count = 0;
+    for (; *at < learner->count && bucket_of(learner, learner->times_ms[*at]) == bucket; (*at)++) {
+        sum += learner->values[*at];
+        count++;
+    }
+    return sum / (double)count;
+}
+
+static double find_spread(const double *values, size_t count)
+{
+    double mean = 0, squares = 0, known = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(values[i]))
+            continue;
+        double off = values[i] - mean;
+        mean += off / ++known;
+        squares += off * (values[i] - mean);
+    }
+    return known > 0 ? sqrt(squares / known) : 0;
+}
+
+/* Values of the range before the epoch; false: too few. */
+static bool gather(struct query_learner *learner, bool young, size_t *ret_count)
+{
+    struct query_learned *learned = &learner->learned;
+    size_t first = query_learner_find(learner, learned->epoch_ms - learner->range_ms);
+    size_t limit = query_learner_find(learner, learned->epoch_ms);
+    if (limit == first)
+        return false;
+    learned->step_ms = choose_step(learner, first, limit);
+    int64_t oldest = bucket_of(learner, learner->times_ms[first]);
+    size_t count = (size_t)(1 - oldest), known = 0;
+    if (count > QUERY_BUCKETS_PER_RANGE + 1)
+        count = QUERY_BUCKETS_PER_RANGE + 1;
+    for (size_t i = 0; i < count; i++)
+        learner->room[i] = NAN;
+    for (size_t at = first; at < limit;) {
+        int64_t bucket = bucket_of(learner, learner->times_ms[at]);
+        double mean = take_bucket(learner, &at);
+        if (bucket <= 0 && (size_t)-bucket < count) {
+            learner->room[count - 1 - (size_t)-bucket] = mean;
+            known += isfinite(mean);
+        }
+    }
+    learner->at = limit;
+    learned->held = 0;
+    learned->score = NAN;
+    learned->spread = find_spread(learner->room, count);
+    *ret_count = count;
+    return known >= (young ? 1 : VALUES_OLD);
+}
+
+/* Leads are learned by powers of two, so that a model serves all horizons of about its length. */
+static size_t round_leads(int64_t lead)
+{
+    int64_t leads = 16;
+    while (leads < lead && leads < FORECAST_HORIZON_MAX)
+        leads *= 2;
+    return leads < FORECAST_HORIZON_MAX ? (size_t)leads : FORECAST_HORIZON_MAX;
+}
+
+static size_t leads_for(const struct query_learned *learned, int64_t widest_ms)
+{
+    return round_leads(-tw_floor_div(-widest_ms, learned->step_ms) + LEADS_SPARE);
+}
+
+/* leads_least: of the model; more when the way is further. */
+static bool learn_at(struct query_learner *learner, int64_t epoch_ms, bool young, int64_t widest_ms,
+                     size_t leads_least)
+{
+    struct query_learned *learned = &learner->learned;
+    size_t count;
+    struct tw_err err;
+    forget(learner);
+    learned->epoch_ms = epoch_ms;
+    learned->young = young;
+    if (!gather(learner, young, &count))
+        return false;
+    size_t leads = leads_for(learned, widest_ms);
+    learned->leads = leads > leads_least ? leads : leads_least;
+    const struct forecast_options options = {.step_ms = learned->step_ms,
+                                             .horizon = learned->leads,
+                                             .peak_horizon = 1,
+                                             .lower_bound = -INFINITY};
+    learner->fits++;
+    learner->learns += count;
+    if (forecast_model_new(learner->room, count, &options, &learned->model, &err) != TW_OK)
+        learned->model = NULL;
+    return learned->model != NULL;
+}
+
+/* ---- what came since ---- */
+
+static double score_of(const struct query_learned *learned, size_t lead, double value)
+{
+    static const double probabilities[3] = {0.05, 0.5, 0.95};
+    double quantiles[ANOMALY_LEAD_MAX][3];
+    struct forecast_band band = {.quantiles = quantiles[0]};
+    struct tw_err err;
+    if (lead > ANOMALY_LEAD_MAX || !isfinite(value) ||
+        forecast_model_predict(learned->model, lead, probabilities, 3, &band, &err) != TW_OK)
+        return NAN;
+    const double *expected = quantiles[lead - 1];
+    double off = value - expected[1];
+    double usual = off < 0 ? expected[1] - expected[0] : expected[2] - expected[1];
+    usual = fmax(usual, USUAL_LEAST * learned->spread);
+    return off == 0 ? 0 : fabs(off) / usual;
+}
+
+/* Buckets that are over at the basis. newest: position of the newest sample that counts. */
+static bool tell(struct query_learner *learner, size_t newest, int64_t basis_ms)
+{
+    struct query_learned *learned = &learner->learned;
+    struct tw_err err;
+    while (learner->at <= newest) {
+        int64_t bucket = bucket_of(learner, learner->times_ms[learner->at]);
+        int64_t end_ms = learned->epoch_ms + bucket * learned->step_ms;
+        if (learner->times_ms[newest] < end_ms && basis_ms - learned->step_ms < end_ms)
+            break;
+        double mean = take_bucket(learner, &learner->at);
+        if (bucket <= learned->held)
+            continue; /* late for a model that was kept */
+        if (learner->scores)
+            learned->score = score_of(learned, (size_t)(bucket - learned->held), mean);
+        for (; learned->held < bucket; learned->held++)
+            if (forecast_model_append(learned->model, learned->held + 1 < bucket ? NAN : mean,
+                                      &err) != TW_OK)
+                return false;
+    }
+    return true;
+}
+
+/* A model that knows what is known at the basis. */
+static bool bring_up(struct query_learner *learner, size_t newest, int64_t basis_ms,
+                     int64_t widest_ms, size_t leads_least)
+{
+    struct query_learned *learned = &learner->learned;
+    int64_t newest_ms = learner->times_ms[newest];
+    int64_t epoch_ms = query_learner_epoch(learner, newest_ms);
+    bool same =
+        learned->model && (learned->young ? learned->epoch_ms == newest_ms
+                                          : learned->epoch_ms <= epoch_ms &&
+                                                epoch_ms - learned->epoch_ms <= learner->lags_ms);
+    if (same) {
+        size_t leads = leads_for(learned, widest_ms);
+        same = learned->leads == (leads > leads_least ? leads : leads_least);
+    }
+    bool ready = same || learn_at(learner, epoch_ms, false, widest_ms, leads_least);
+    if (!ready && learner->scores) /* too little to expect anything of */
+        return false;
+    if (!ready && !learn_at(learner, newest_ms, true, widest_ms, leads_least))
+        return false;
+    return tell(learner, newest, basis_ms);
+}
+
+/* The newest sample that counts; false when there is none that is young enough. */
+static bool find_newest(const struct query_learner *learner, int64_t basis_ms, size_t *ret_newest)
+{
+    size_t limit = query_learner_find(learner, basis_ms);
+    if (limit == 0 || learner->times_ms[limit - 1] <= basis_ms - learner->alive_ms)
+        return false;
+    *ret_newest = limit - 1;
+    return true;
+}
+
+static int64_t find_lead(const struct query_learned *learned, int64_t target_ms)
+{
+    int64_t ahead_ms = target_ms - query_learned_end_ms(learned);
+    int64_t lead = -tw_floor_div(-ahead_ms, learned->step_ms);
+    return lead < 1 ? 1 : lead;
+}
+
+static enum query_outlook predict(const struct query_learned *learned, size_t lead, double q,
+                                  double *ret)
+{
+    double probability = q < QUANTILE_EDGE       ? QUANTILE_EDGE
+                         : q > 1 - QUANTILE_EDGE ? 1 - QUANTILE_EDGE
+                                                 : q;
+    double quantiles[FORECAST_HORIZON_MAX];
+    struct forecast_band band = {.quantiles = quantiles};
+    struct tw_err err;
+    if (!(q >= 0 && q <= 1)) {
+        *ret = isnan(q) ? NAN : q < 0 ? -INFINITY : INFINITY;
+        return QUERY_OUTLOOK_THERE;
+    }
+    if (forecast_model_predict(learned->model, lead, &probability, 1, &band, &err) != TW_OK ||
+        !isfinite(quantiles[lead - 1]))
+        return QUERY_OUTLOOK_NONE;
+    *ret = quantiles[lead - 1];
+    return QUERY_OUTLOOK_THERE;
+}
+
+enum query_outlook query_learner_forecast(struct query_learner *learner, int64_t basis_ms,
+                                          int64_t target_ms, int64_t widest_ms, double q,
+                                          double *ret)
+{
+    size_t newest;
+    struct query_learned *learned = &learner->learned;
+    if (!find_newest(learner, basis_ms, &newest) ||
+        !bring_up(learner, newest, basis_ms, widest_ms, 0))
+        return QUERY_OUTLOOK_NONE;
+    int64_t lead = find_lead(learned, target_ms);
+    if (lead > FORECAST_HORIZON_MAX)
+        return QUERY_OUTLOOK_TOO_FAR;
+    /* Behind a gap in the samples the way is longer than the horizon. */
+    if ((size_t)lead > learned->leads) {
+        if (!bring_up(learner, newest, basis_ms, widest_ms, round_leads(lead)))
+            return QUERY_OUTLOOK_NONE;
+        lead = find_lead(learned, target_ms);
+        if ((size_t)lead > learned->leads)
+            return QUERY_OUTLOOK_TOO_FAR;
+    }
+    return predict(learned, (size_t)lead, q, ret);
+}
+
+enum query_outlook query_learner_score(struct query_learner *learner, int64_t basis_ms, double *ret)
+{
+    size_t newest;
+    if (!find_newest(learner, basis_ms, &newest) ||
+        !bring_up(learner, newest, basis_ms, 0, ANOMALY_LEAD_MAX) || isnan(learner->learned.score))
+        return QUERY_OUTLOOK_NONE;
+    *ret = learner->learned.score;
+    return QUERY_OUTLOOK_THERE;
+}
