@@ -723,13 +723,45 @@ void tsdb_index_names(const struct tsdb_index *index, tsdb_index_visit *visit, v
         visit(user, tsdb_index_text(index, index->names[i]));
 }
 
-void tsdb_index_values(const struct tsdb_index *index, struct tw_str name, tsdb_index_visit *visit,
-                       void *user)
+uint32_t tsdb_index_find_name(const struct tsdb_index *index, struct tw_str name,
+                              uint32_t *ret_pair)
 {
     uint32_t id;
-    if (!tsdb_index_find_string(index, name, &id))
-        return;
-    for (uint32_t pair = tsdb_index_string_row(index, id)->first_pair; pair;
-         pair = tsdb_index_pair_row(index, pair)->next_of_name)
-        visit(user, tsdb_index_text(index, tsdb_index_pair_row(index, pair)->value));
+    if (!tsdb_index_find_string(index, name, &id) || id == 0)
+        return 0;
+    *ret_pair = tsdb_index_string_row(index, id)->first_pair;
+    return *ret_pair ? id : 0;
+}
+
+uint32_t tsdb_index_older_pair(const struct tsdb_index *index, uint32_t pair)
+{
+    return tsdb_index_pair_row(index, pair)->next_of_name;
+}
+
+uint32_t tsdb_index_newest_of(const struct tsdb_index *index, uint32_t pair)
+{
+    /* 0 wraps round to TSDB_NO_SERIES. */
+    return atomic_load_explicit(&tsdb_index_pair_row(index, pair)->newest, memory_order_acquire) -
+           1;
+}
+
+uint32_t tsdb_index_older_of(const struct tsdb_index *index, uint32_t pair, uint32_t id)
+{
+    const struct tsdb_index_entry *entry = tsdb_index_entries(index, id);
+    while (tsdb_entry_pair(entry) != pair)
+        entry++;
+    return entry->older - 1;
+}
+
+uint32_t tsdb_index_pair_of(const struct tsdb_index *index, uint32_t id, uint32_t name)
+{
+    const struct tsdb_index_entry *entry = tsdb_index_entries(index, id);
+    for (; entry; entry++) {
+        uint32_t pair = tsdb_entry_pair(entry);
+        if (tsdb_index_pair_row(index, pair)->name == name)
+            return pair;
+        if (tsdb_entry_is_last(entry))
+            break;
+    }
+    return 0;
 }

@@ -102,11 +102,24 @@ struct tsdb_index_plan *tsdb_index_plan(const struct tsdb_index *index,
 /* Appends the series that were there when the plan was made; frees the plan. No lock. */
 void tsdb_index_run(struct tsdb_index_plan *plan, struct tsdb_ids *ret_ids);
 
-/* Each label name; each value of a name. The strings live as long as the index. Under the lock. */
+/* What was planned, but for running it. */
+void tsdb_index_plan_free(struct tsdb_index_plan *plan);
+
+/* Each label name. The strings live as long as the index. Under the lock. */
 typedef void tsdb_index_visit(void *user, struct tw_str text);
 void tsdb_index_names(const struct tsdb_index *index, tsdb_index_visit *visit, void *user);
-void tsdb_index_values(const struct tsdb_index *index, struct tw_str name, tsdb_index_visit *visit,
-                       void *user);
+/* String id of a label's name, 0 = no series has it; and the newest of its pairs. Under the lock.
+ */
+uint32_t tsdb_index_find_name(const struct tsdb_index *index, struct tw_str name,
+                              uint32_t *ret_pair);
+/* The pair of the same name that is one older; 0 = there is none. No lock. */
+uint32_t tsdb_index_older_pair(const struct tsdb_index *index, uint32_t pair);
+/* The newest series that has the pair, and the next older one after a series that has it;
+ * TSDB_NO_SERIES = there is none. No lock. */
+uint32_t tsdb_index_newest_of(const struct tsdb_index *index, uint32_t pair);
+uint32_t tsdb_index_older_of(const struct tsdb_index *index, uint32_t pair, uint32_t id);
+/* The pair of a series that has the name; 0 = it has none. No lock. */
+uint32_t tsdb_index_pair_of(const struct tsdb_index *index, uint32_t id, uint32_t name);
 
 /* ---- restoring what the log says: ids are given, in any order ---- */
 

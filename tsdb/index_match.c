@@ -193,6 +193,11 @@ void tsdb_index_run(struct tsdb_index_plan *plan, struct tsdb_ids *ret_ids)
             append_if_matching(plan, found.items[i], chosen, ret_ids);
         tsdb_ids_fini(&found);
     }
+    tsdb_index_plan_free(plan);
+}
+
+void tsdb_index_plan_free(struct tsdb_index_plan *plan)
+{
     for (size_t i = 0; i < plan->probe_count; i++)
         free(plan->probes[i].verdicts);
     free(plan);

@@ -38,6 +38,7 @@ endif
 	%D%/ingest.c \
 	%D%/keeper.c \
 	%D%/label_order.c %D%/label_order.h \
+	%D%/text_order.c %D%/text_order.h \
 	%D%/lmdb.c %D%/lmdb.h %D%/lmdb_int.h \
 	%D%/lmdb_cursor.c \
 	%D%/lmdb_file.c \

@@ -126,12 +126,13 @@ TW_MUST_CHECK enum tw_code tsdb_partition_match(struct tsdb_partition *partition
                                                 size_t matcher_count, struct tw_arena *arena,
                                                 struct tsdb_partition_match **ret_items,
                                                 size_t *ret_count, struct tw_err *err);
-TW_MUST_CHECK enum tw_code tsdb_partition_names(struct tsdb_partition *partition,
-                                                tsdb_index_visit *visit, void *user,
-                                                struct tw_err *err);
-TW_MUST_CHECK enum tw_code tsdb_partition_values(struct tsdb_partition *partition,
-                                                 struct tw_str name, tsdb_index_visit *visit,
-                                                 void *user, struct tw_err *err);
+/* The names of labels (name empty) or the values of a name that the series have which match all
+ * matchers; each once. The texts live as long as the arena. */
+TW_MUST_CHECK enum tw_code tsdb_partition_list(struct tsdb_partition *partition, struct tw_str name,
+                                               const struct tsdb_matcher *matchers,
+                                               size_t matcher_count, struct tw_arena *arena,
+                                               tsdb_index_visit *visit, void *user,
+                                               struct tw_err *err);
 
 /* ---- reading samples ---- */
 struct tsdb_partition_reader;

@@ -640,10 +640,15 @@ enum tw_code tsdb_partition_match(struct tsdb_partition *partition,
 
 /* ---- names and values for the API ---- */
 
+/* Of fewer series than one in so many their rows are read; of more, the postings of the name. */
+#define LISTED_BY_ROWS 8
+
 struct listing {
     struct tsdb_partition_view *view;
     tsdb_index_visit *visit;
     void *user;
+    const unsigned char *wanted; /* bits by series; NULL = all of them */
+    unsigned char *seen;         /* by string id */
 };
 
 static enum tw_code list_name(void *user, uint32_t name, struct tw_str text, struct tw_err *err)
@@ -655,50 +660,130 @@ static enum tw_code list_name(void *user, uint32_t name, struct tw_str text, str
     return TW_OK;
 }
 
-static enum tw_code list_value(void *user, const struct tsdb_posting *items, size_t count,
-                               struct tw_err *err)
+static enum tw_code list_string(struct listing *listing, uint32_t string, struct tw_err *err)
 {
-    struct listing *listing = user;
+    if (listing->seen && string < listing->view->counts.strings) {
+        if (listing->seen[string])
+            return TW_OK;
+        listing->seen[string] = 1;
+    }
     struct tw_str text;
-    (void)count;
-    enum tw_code code = tsdb_partition_view_string(listing->view, items->value, &text, err);
+    enum tw_code code = tsdb_partition_view_string(listing->view, string, &text, err);
     if (code == TW_OK)
         listing->visit(listing->user, text);
     return code;
 }
 
-/* name empty: names, else its values. */
-static enum tw_code list(struct tsdb_partition *partition, struct tw_str name,
-                         tsdb_index_visit *visit, void *user, struct tw_err *err)
+static enum tw_code list_value(void *user, const struct tsdb_posting *items, size_t count,
+                               struct tw_err *err)
+{
+    struct listing *listing = user;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t series = items[i].series;
+        if (series >= listing->view->counts.series)
+            return tsdb_partition_corrupt(listing->view->env, "index: a posting list", err);
+        if (!listing->wanted || listing->wanted[series / 8] >> series % 8 & 1)
+            return list_string(listing, items->value, err);
+    }
+    return TW_OK;
+}
+
+static enum tw_code list_all(struct listing *listing, struct tw_str name, struct tw_err *err)
+{
+    struct find_name find = {.text = name};
+    if (!name.size)
+        return visit_names(listing->view, list_name, listing, err);
+    enum tw_code code = visit_names(listing->view, compare_name, &find, err);
+    if (code == TW_OK && find.found)
+        code = visit_postings(listing->view, find.name, list_value, listing, err);
+    return code;
+}
+
+/* Values by the postings of their name, when the candidates are what matches. */
+static enum tw_code list_by_postings(struct listing *listing, const struct tsdb_ids *candidates,
+                                     uint32_t name, struct tw_err *err)
+{
+    unsigned char *wanted = calloc(listing->view->counts.series / 8 + 1, 1);
+    TW_ASSERT(wanted != NULL);
+    for (size_t i = 0; i < candidates->count; i++)
+        wanted[candidates->items[i] / 8] |= (unsigned char)(1 << candidates->items[i] % 8);
+    listing->wanted = wanted;
+    enum tw_code code = visit_postings(listing->view, name, list_value, listing, err);
+    listing->wanted = NULL;
+    free(wanted);
+    return code;
+}
+
+/* name: string id of the one whose values are listed; 0 = names are. */
+static enum tw_code list_by_rows(struct listing *listing, const struct tsdb_ids *candidates,
+                                 struct probe *probes, size_t probe_count, uint32_t name,
+                                 struct tw_err *err)
+{
+    struct tsdb_series_entry entry;
+    enum tw_code code = TW_OK;
+    for (size_t i = 0; i < candidates->count && code == TW_OK; i++) {
+        code = tsdb_partition_view_series(listing->view, candidates->items[i], &entry, err);
+        bool match = true;
+        for (size_t j = 0; j < probe_count && code == TW_OK && match; j++)
+            if (!probes[j].applied)
+                code = series_matches(&probes[j], &entry, &match, err);
+        for (uint32_t j = 0; j < entry.label_count && code == TW_OK && match; j++)
+            if (!name)
+                code = list_string(listing, entry.names[j], err);
+            else if (entry.names[j] == name)
+                code = list_string(listing, entry.values[j], err);
+    }
+    return code;
+}
+
+static enum tw_code list_matching(struct listing *listing, struct tw_str name,
+                                  const struct tsdb_matcher *matchers, size_t matcher_count,
+                                  struct tw_err *err)
+{
+    struct tsdb_partition_view *view = listing->view;
+    struct find_name find = {.text = name};
+    enum tw_code code = name.size ? visit_names(view, compare_name, &find, err) : TW_OK;
+    if (code != TW_OK || (name.size && !find.found))
+        return code;
+    struct probe *probes = calloc(matcher_count, sizeof *probes);
+    TW_ASSERT(probes != NULL);
+    struct tsdb_ids candidates = {0};
+    code = init_probes(view, matchers, matcher_count, probes, err);
+    if (code == TW_OK)
+        code = find_candidates(view, probes, matcher_count, &candidates, err);
+    bool settled = find.found && candidates.count > view->counts.series / LISTED_BY_ROWS;
+    for (size_t i = 0; i < matcher_count; i++)
+        settled = settled && probes[i].applied;
+    if (code == TW_OK)
+        code = settled ? list_by_postings(listing, &candidates, find.name, err)
+                       : list_by_rows(listing, &candidates, probes, matcher_count, find.name, err);
+    for (size_t i = 0; i < matcher_count; i++)
+        free(probes[i].verdicts);
+    free(probes);
+    tsdb_ids_fini(&candidates);
+    return code;
+}
+
+enum tw_code tsdb_partition_list(struct tsdb_partition *partition, struct tw_str name,
+                                 const struct tsdb_matcher *matchers, size_t matcher_count,
+                                 struct tw_arena *arena, tsdb_index_visit *visit, void *user,
+                                 struct tw_err *err)
 {
     struct tsdb_env_txn *txn;
     enum tw_code code = tsdb_env_begin(partition->env, false, &txn, err);
     if (code != TW_OK)
         return code;
-    struct tw_arena *arena = tw_arena_new(4096);
     struct tsdb_partition_view view;
-    struct listing listing = {&view, visit, user};
-    struct find_name find = {.text = name};
+    struct listing listing = {.view = &view, .visit = visit, .user = user};
     code = tsdb_partition_view_init(&view, partition->env, txn, arena, err);
-    if (code == TW_OK)
-        code = name.size ? visit_names(&view, compare_name, &find, err)
-                         : visit_names(&view, list_name, &listing, err);
-    if (code == TW_OK && find.found)
-        code = visit_postings(&view, find.name, list_value, &listing, err);
+    if (code == TW_OK) {
+        listing.seen = calloc(view.counts.strings + 1, 1);
+        TW_ASSERT(listing.seen != NULL);
+        code = matcher_count ? list_matching(&listing, name, matchers, matcher_count, err)
+                             : list_all(&listing, name, err);
+    }
+    free(listing.seen);
     tsdb_partition_view_fini(&view);
-    tw_arena_free(arena);
     tsdb_env_abort(txn);
     return code;
-}
-
-enum tw_code tsdb_partition_names(struct tsdb_partition *partition, tsdb_index_visit *visit,
-                                  void *user, struct tw_err *err)
-{
-    return list(partition, TW_STR(""), visit, user, err);
-}
-
-enum tw_code tsdb_partition_values(struct tsdb_partition *partition, struct tw_str name,
-                                   tsdb_index_visit *visit, void *user, struct tw_err *err)
-{
-    return list(partition, name, visit, user, err);
 }

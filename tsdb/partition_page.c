@@ -226,48 +226,67 @@ bool tsdb_series_page_decode(struct tw_str bytes, struct tsdb_series_page *ret)
 /* Values of a page: how many series each has, and which; the ids of a list after its first are
  * differences, less one. */
 struct lists {
-    int64_t hashes[TSDB_PAGE_IDS_MAX], values[TSDB_PAGE_IDS_MAX], counts[TSDB_PAGE_IDS_MAX];
-    int64_t firsts[TSDB_PAGE_IDS_MAX], steps[TSDB_PAGE_IDS_MAX];
+    int64_t *hashes, *values, *counts, *firsts; /* one array */
+    int64_t *steps;
     size_t count, step_count;
 };
 
-static struct lists *lists_new(void)
+/* Room for so many lists; a page has few or many, and the room for most would be pages of memory
+ * to be mapped for each. */
+static void lists_init(struct lists *lists, size_t count)
 {
-    struct lists *lists = malloc(sizeof *lists);
-    TW_ASSERT(lists != NULL);
-    lists->count = lists->step_count = 0;
-    return lists;
+    *lists = (struct lists){.hashes = malloc((4 * count + 1) * sizeof(int64_t))};
+    TW_ASSERT(lists->hashes != NULL);
+    lists->values = lists->hashes + count;
+    lists->counts = lists->values + count;
+    lists->firsts = lists->counts + count;
+}
+
+static void lists_reserve_steps(struct lists *lists, size_t count)
+{
+    lists->steps = malloc((count + 1) * sizeof(int64_t));
+    TW_ASSERT(lists->steps != NULL);
+}
+
+static void lists_fini(struct lists *lists)
+{
+    free(lists->hashes);
+    free(lists->steps);
 }
 
 void tsdb_postings_encode(const struct tsdb_posting *items, size_t count, struct tw_buf *ret)
 {
     TW_ASSERT(count <= TSDB_PAGE_IDS_MAX);
-    struct lists *lists = lists_new();
+    struct lists lists;
+    lists_init(&lists, count);
+    lists_reserve_steps(&lists, count);
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && items[i].value == items[i - 1].value) {
-            lists->steps[lists->step_count++] = items[i].series - items[i - 1].series - 1;
-            lists->counts[lists->count - 1]++;
+            lists.steps[lists.step_count++] = items[i].series - items[i - 1].series - 1;
+            lists.counts[lists.count - 1]++;
             continue;
         }
-        lists->hashes[lists->count] = items[i].hash;
-        lists->values[lists->count] = items[i].value;
-        lists->firsts[lists->count] = items[i].series;
-        lists->counts[lists->count++] = 1;
+        lists.hashes[lists.count] = items[i].hash;
+        lists.values[lists.count] = items[i].value;
+        lists.firsts[lists.count] = items[i].series;
+        lists.counts[lists.count++] = 1;
     }
-    tsdb_varint_append(ret, lists->count);
-    tsdb_numbers_append(ret, lists->hashes, lists->count);
-    tsdb_numbers_append(ret, lists->values, lists->count);
-    tsdb_numbers_append(ret, lists->counts, lists->count);
-    tsdb_numbers_append(ret, lists->firsts, lists->count);
-    tsdb_numbers_append(ret, lists->steps, lists->step_count);
-    free(lists);
+    tsdb_varint_append(ret, lists.count);
+    tsdb_numbers_append(ret, lists.hashes, lists.count);
+    tsdb_numbers_append(ret, lists.values, lists.count);
+    tsdb_numbers_append(ret, lists.counts, lists.count);
+    tsdb_numbers_append(ret, lists.firsts, lists.count);
+    tsdb_numbers_append(ret, lists.steps, lists.step_count);
+    lists_fini(&lists);
 }
 
 static bool read_lists(struct tsdb_reader *reader, struct lists *lists)
 {
     uint64_t count = tsdb_read_varint(reader);
-    if (!reader->ok || count == 0 || count > TSDB_PAGE_IDS_MAX ||
-        !tsdb_numbers_read(reader, lists->hashes, count) ||
+    if (!reader->ok || count == 0 || count > TSDB_PAGE_IDS_MAX)
+        return false;
+    lists_init(lists, (size_t)count);
+    if (!tsdb_numbers_read(reader, lists->hashes, count) ||
         !tsdb_numbers_read(reader, lists->values, count) ||
         !tsdb_numbers_read(reader, lists->counts, count) ||
         !tsdb_numbers_read(reader, lists->firsts, count) || !are_ids(lists->hashes, count) ||
@@ -287,6 +306,7 @@ static bool read_lists(struct tsdb_reader *reader, struct lists *lists)
     if (total > TSDB_PAGE_IDS_MAX)
         return false;
     lists->step_count = total - lists->count;
+    lists_reserve_steps(lists, lists->step_count);
     return tsdb_numbers_read(reader, lists->steps, lists->step_count) &&
            are_ids(lists->steps, lists->step_count) && tsdb_reader_left(reader) == 0;
 }
@@ -294,19 +314,19 @@ static bool read_lists(struct tsdb_reader *reader, struct lists *lists)
 bool tsdb_postings_decode(struct tw_str page, struct tsdb_posting *ret_items, size_t *ret_count)
 {
     struct tsdb_reader reader = tsdb_reader(page);
-    struct lists *lists = lists_new();
-    bool fine = read_lists(&reader, lists);
+    struct lists lists = {0};
+    bool fine = read_lists(&reader, &lists);
     size_t count = 0, step = 0;
-    for (size_t i = 0; fine && i < lists->count; i++) {
-        uint64_t series = (uint64_t)lists->firsts[i];
-        for (int64_t j = 0; fine && j < lists->counts[i]; j++) {
-            series += j ? (uint64_t)lists->steps[step++] + 1 : 0;
+    for (size_t i = 0; fine && i < lists.count; i++) {
+        uint64_t series = (uint64_t)lists.firsts[i];
+        for (int64_t j = 0; fine && j < lists.counts[i]; j++) {
+            series += j ? (uint64_t)lists.steps[step++] + 1 : 0;
             fine = series <= UINT32_MAX;
-            ret_items[count++] = (struct tsdb_posting){
-                (uint32_t)lists->hashes[i], (uint32_t)lists->values[i], (uint32_t)series};
+            ret_items[count++] = (struct tsdb_posting){(uint32_t)lists.hashes[i],
+                                                       (uint32_t)lists.values[i], (uint32_t)series};
         }
     }
     *ret_count = count;
-    free(lists);
+    lists_fini(&lists);
     return fine;
 }

@@ -4,6 +4,7 @@ TSDB_UNIT_LDADD = $(UNIT_LIBS) tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/l
 
 if BUILD_SERVER
 UNIT_TESTS += %D%/codec_test %D%/damage_test %D%/db_test %D%/delete_test %D%/format_test %D%/generation_test %D%/head_test %D%/model_test %D%/receiver_test %D%/rewrite_test %D%/state_test %D%/threads_test
+UNIT_TESTS += %D%/names_test
 UNIT_TESTS += %D%/page_test
 UNIT_TESTS += %D%/exemplar_test
 UNIT_TESTS += %D%/histogram_test %D%/histogram_store_test
@@ -39,6 +40,9 @@ endif
 %C%_model_test_SOURCES = %D%/model_test.c %D%/store.h
 %C%_model_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_model_test_LDADD = $(TSDB_UNIT_LDADD)
+%C%_names_test_SOURCES = %D%/names_test.c %D%/store.h
+%C%_names_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_names_test_LDADD = $(TSDB_UNIT_LDADD)
 %C%_page_test_SOURCES = %D%/page_test.c
 %C%_page_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_page_test_LDADD = $(TSDB_UNIT_LDADD)
