@@ -34,6 +34,21 @@ static void leave_locked(struct tsdb_env *env, bool write)
     tsdb_env_leave_locked(env);
 }
 
+/* A writer has LMDB's mutex from here to its end, and takes ours when it commits: so not the other
+ * way round. The tables stay as they are meanwhile, as only a writer adds some. A reader takes
+ * table_count and snapshot under our lock: it knows all tables that the snapshot has. */
+static int begin_mdb_locked(struct tsdb_env_txn *txn)
+{
+    struct tsdb_env *env = txn->env;
+    txn->table_count = env->table_count;
+    if (!txn->write)
+        return mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn->mdb);
+    tw_lock_release(&env->lock);
+    int number = mdb_txn_begin(env->mdb, NULL, 0, &txn->mdb);
+    tw_lock_take(&env->lock);
+    return number;
+}
+
 enum tw_code tsdb_env_begin(struct tsdb_env *env, bool write, struct tsdb_env_txn **ret_txn,
                             struct tw_err *err)
 {
@@ -48,8 +63,7 @@ enum tw_code tsdb_env_begin(struct tsdb_env *env, bool write, struct tsdb_env_tx
         free(txn);
         return code;
     }
-    txn->table_count = env->table_count; /* before the snapshot: it knows all of these */
-    int number = mdb_txn_begin(env->mdb, NULL, write ? 0 : MDB_RDONLY, &txn->mdb);
+    int number = begin_mdb_locked(txn);
     if (number) {
         env->broken |= number == MDB_PANIC;
         leave_locked(env, write);

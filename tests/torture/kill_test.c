@@ -25,6 +25,10 @@
 #define SERIES_COUNT 50
 #define STEP_MS 60000
 
+/* Of a victim's life at most: killed while it opens the store, at its first batches, or later. */
+static const unsigned delays_us[] = {4000, 15000, 60000, 250000};
+#define DELAY_COUNT (sizeof delays_us / sizeof *delays_us)
+
 static char folder[4096];
 static struct tw_err err;
 
@@ -101,7 +105,11 @@ static int64_t check_all(int64_t acknowledged)
                 break;
             for (size_t j = 0; j < column.count; j++, batch++) {
                 ck_assert_int_eq(column.times_ms[j], batch * STEP_MS);
-                ck_assert(column.values[j] == value_of(series, batch));
+                ck_assert_msg(column.values[j] == value_of(series, batch),
+                              "series %d has %.17g of batch %lld, where %.17g was sent; %lld was "
+                              "acknowledged",
+                              series, column.values[j], (long long)batch, value_of(series, batch),
+                              (long long)acknowledged);
             }
         }
         ck_assert_msg(batch > acknowledged, "series %d ends at batch %lld, %lld was acknowledged",
@@ -131,7 +139,7 @@ START_TEST(nothing_acknowledged_is_lost)
         }
         close(ends[1]);
         seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
-        usleep((useconds_t)(seed >> 33) % 250000);
+        usleep((useconds_t)(seed >> 33) % delays_us[(seed >> 20) % DELAY_COUNT]);
         kill(pid, SIGKILL);
         int64_t batch;
         while (read(ends[0], &batch, sizeof batch) == sizeof batch)
