@@ -44,10 +44,43 @@ static size_t format_large(double value, char *ret_text)
     return (size_t)(out - ret_text);
 }
 
+size_t tw_uint64_format(uint64_t value, char *ret_text)
+{
+    return (size_t)(std::to_chars(ret_text, ret_text + TW_UINT64_BYTES, value).ptr - ret_text);
+}
+
+/* Numbers of at most three decimals and fifteen digits in all, as most of what is measured: 0 for
+ * any other. Decimals of so few digits are doubles of their own, so that the one which gives the
+ * value is the shortest that does; the division is rounded as reading the text would be. */
+static size_t format_short(double value, char *ret_text)
+{
+    double magnitude = std::fabs(value), scaled = magnitude * 1000;
+    if (!(scaled < 1e15))
+        return 0;
+    uint64_t thousandths = (uint64_t)(scaled + 0.5);
+    if ((double)thousandths / 1000 != magnitude)
+        return 0;
+    char *out = ret_text;
+    if (std::signbit(value))
+        *out++ = '-';
+    out += tw_uint64_format(thousandths / 1000, out);
+    unsigned rest = (unsigned)(thousandths % 1000);
+    if (rest > 0) {
+        *out++ = '.';
+        for (unsigned unit = 100; rest > 0; rest %= unit, unit /= 10)
+            *out++ = (char)('0' + rest / unit);
+    }
+    *out = 0;
+    return (size_t)(out - ret_text);
+}
+
 size_t tw_double_format_fixed(double value, char *ret_text)
 {
     if (!std::isfinite(value))
         return format_special(value, ret_text);
+    size_t size = format_short(value, ret_text);
+    if (size > 0)
+        return size;
     if (std::fabs(value) >= 9007199254740992.0)
         return format_large(value, ret_text);
     auto result =

@@ -24,6 +24,9 @@ size_t tw_double_format_general(double value, char *ret_text);
 /* Go's ParseFloat and PromQL's numbers: decimal, exponent, hexadecimal 0x1p-2, inf, Inf, NaN in any
  * case, sign; the whole text. False if it is none. Out of range gives +-Inf with true. */
 bool tw_double_parse(struct tw_str text, double *ret_value);
+/* Decimal; returns the length, no NUL follows. ret_text has TW_UINT64_BYTES. */
+#define TW_UINT64_BYTES 20
+size_t tw_uint64_format(uint64_t value, char *ret_text);
 /* Decimal, whole text, in range. */
 bool tw_int64_parse(struct tw_str text, int64_t *ret_value);
 bool tw_uint64_parse(struct tw_str text, uint64_t *ret_value);

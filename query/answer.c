@@ -4,7 +4,6 @@
 #include "query/answer.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +18,8 @@
 #define HISTOGRAM_BYTES_MAX ((size_t)2 * WIRE_HISTOGRAM_BUCKETS_MAX * 96)
 #define BUFFER_BYTES_MAX                                                                           \
     (HISTOGRAM_BYTES_MAX + PIECE_BYTES + 8 * (size_t)WIRE_LABELS_BYTES_MAX + (1 << 20))
+
+#define POINT_BYTES_MAX (QUERY_ANSWER_TIME_BYTES + TW_DOUBLE_BYTES + 8)
 
 enum phase { PHASE_HEAD, PHASE_SERIES, PHASE_POINTS, PHASE_TAIL, PHASE_DONE };
 
@@ -37,13 +38,18 @@ struct answer {
 size_t query_answer_time(int64_t time_ms, char *ret_text)
 {
     uint64_t magnitude = time_ms < 0 ? -(uint64_t)time_ms : (uint64_t)time_ms;
-    const char *sign = time_ms < 0 ? "-" : "";
     unsigned fraction = (unsigned)(magnitude % 1000);
-    int size = fraction ? snprintf(ret_text, QUERY_ANSWER_TIME_BYTES, "%s%llu.%03u", sign,
-                                   (unsigned long long)(magnitude / 1000), fraction)
-                        : snprintf(ret_text, QUERY_ANSWER_TIME_BYTES, "%s%llu", sign,
-                                   (unsigned long long)(magnitude / 1000));
-    return (size_t)size;
+    char *out = ret_text;
+    if (time_ms < 0)
+        *out++ = '-';
+    out += tw_uint64_format(magnitude / 1000, out);
+    if (fraction) {
+        *out++ = '.';
+        for (unsigned unit = 100; unit > 0; fraction %= unit, unit /= 10)
+            *out++ = (char)('0' + fraction / unit);
+    }
+    *out = 0;
+    return (size_t)(out - ret_text);
 }
 
 void query_answer_labels(struct tw_json_writer *writer, struct wire_labels labels)
@@ -64,19 +70,39 @@ size_t query_answer_value(double value, char *ret_text)
                     : tw_double_format_fixed(value, ret_text);
 }
 
-/* [1435781430.781,"1.5"] */
+/* [1435781430.781,"1.5"], as text of at most POINT_BYTES_MAX. */
+static size_t format_point(const struct query_point *point, char *ret_text)
+{
+    size_t size = 0;
+    ret_text[size++] = '[';
+    size += query_answer_time(point->time_ms, ret_text + size);
+    ret_text[size++] = ',';
+    ret_text[size++] = '"';
+    size += query_answer_value(point->value, ret_text + size);
+    ret_text[size++] = '"';
+    ret_text[size++] = ']';
+    return size;
+}
+
 static void write_point(struct tw_json_writer *writer, const struct query_point *point)
 {
-    char text[QUERY_ANSWER_TIME_BYTES + TW_DOUBLE_BYTES + 8];
-    size_t size = 0;
-    text[size++] = '[';
-    size += query_answer_time(point->time_ms, text + size);
-    text[size++] = ',';
-    text[size++] = '"';
-    size += query_answer_value(point->value, text + size);
-    text[size++] = '"';
-    text[size++] = ']';
+    char text[POINT_BYTES_MAX];
+    tw_json_write_raw(writer, (struct tw_str){text, format_point(point, text)});
+}
+
+/* As many as the text has room for; returns how many. count > 0. */
+static size_t write_some_points(struct tw_json_writer *writer, const struct query_point *points,
+                                size_t count)
+{
+    char text[8 * POINT_BYTES_MAX];
+    size_t done = 0, size = 0;
+    while (done < count && size + 1 + POINT_BYTES_MAX <= sizeof text) {
+        if (done > 0)
+            text[size++] = ',';
+        size += format_point(&points[done++], text + size);
+    }
     tw_json_write_raw(writer, (struct tw_str){text, size});
+    return done;
 }
 
 static void write_string_result(struct answer *answer)
@@ -156,11 +182,11 @@ static void write_points(struct answer *answer, size_t bytes)
     const struct query_series *series = &answer->result->series[answer->series];
     size_t count = answer->histograms ? series->histogram_count : series->count;
     while (answer->point < count && answer->text.size < bytes) {
-        size_t point = answer->point++;
         if (answer->histograms)
-            query_histogram_write(&answer->writer, &series->histograms[point]);
+            query_histogram_write(&answer->writer, &series->histograms[answer->point++]);
         else
-            write_point(&answer->writer, &series->points[point]);
+            answer->point += write_some_points(&answer->writer, series->points + answer->point,
+                                               count - answer->point);
     }
     if (answer->point < count)
         return;

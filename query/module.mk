@@ -76,5 +76,6 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/samples.c %D%/samples.h \
 	%D%/selector.c \
 	%D%/setop.c \
+	%D%/sliding.c %D%/sliding.h \
 	%D%/subquery.c %D%/subquery.h \
 	%D%/windows.c %D%/windows.h

@@ -16,6 +16,7 @@
 #include "query/labelset.h"
 #include "query/range_kernel.h"
 #include "query/samples.h"
+#include "query/sliding.h"
 #include "query/subquery.h"
 #include "query/windows.h"
 
@@ -41,6 +42,7 @@ struct range {
     struct query_histogram_range native; /* for series with histograms */
     struct query_samples
         scratch; /* room for kernels: times as uint32 queue, values as sort buffer */
+    struct query_sliding sliding;
 };
 
 static const struct query_modifiers *modifiers_of(const struct query_node *matrix)
@@ -362,6 +364,7 @@ static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
             .second = range->parameter_rows[1],
             .scratch = (uint32_t *)(void *)range->scratch.times_ms,
             .sorted = range->scratch.values,
+            .sliding = &range->sliding,
             .out = ret_tile->values + r * ret_tile->stride,
             .present = ret_tile->present + r * ret_tile->words,
             .exec = exec,
@@ -387,6 +390,7 @@ static void range_close(struct query_op *op)
     query_windows_fini(&range->windows);
     query_histogram_range_fini(&range->native);
     query_samples_fini(&range->scratch);
+    query_sliding_fini(&range->sliding);
 }
 
 static enum tw_code range_share(struct query_op *op, const struct query_op *from,

@@ -11,6 +11,7 @@
 
 #include "query/operator.h"
 
+struct query_sliding;
 struct query_windows;
 
 struct query_range_row {
@@ -24,9 +25,10 @@ struct query_range_row {
     int64_t first_end_ms, end_step_ms; /* where windows end; end_step 0 = all at one place (@) */
     int64_t range_ms;
     struct query_grid grid;
-    const double *first, *second; /* scalar parameters by step, or NULL */
-    uint32_t *scratch;            /* count entries */
-    double *sorted;               /* count entries */
+    const double *first, *second;  /* scalar parameters by step, or NULL */
+    uint32_t *scratch;             /* count entries */
+    double *sorted;                /* count entries */
+    struct query_sliding *sliding; /* for sums that slide along */
     double *out;
     uint64_t *present; /* cleared */
     /* For kernels that work long: they look at the deadline, and stop with *failed set. */

@@ -5,17 +5,38 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vector.h"
 #include "query/range_kernel.h"
+#include "query/sliding.h"
 
-void query_kernel_sum(const struct query_range_row *row)
+/* ---- sums ---- */
+
+static void take_value(const struct query_range_row *row, size_t origin, size_t sample,
+                       query_lanes *ret)
 {
+    (void)origin;
+    *ret = (query_lanes){row->values[sample]};
+}
+
+static double sum_window(const double *values, size_t count)
+{
+    double sum = 0, compensation = 0;
+    for (size_t i = 0; i < count; i++)
+        query_kahan_add(values[i], &sum, &compensation);
+    return isinf(sum) ? sum : sum + compensation;
+}
+
+TW_VECTOR void query_kernel_sum(const struct query_range_row *row)
+{
+    query_sliding_begin(row->sliding, row->count);
     for (size_t s = 0; s < row->steps; s++) {
-        double sum = 0, compensation = 0;
-        if (row->high[s] <= row->low[s])
+        size_t low = row->low[s], high = row->high[s];
+        struct query_lane_sums sums;
+        if (high <= low)
             continue;
-        for (size_t i = row->low[s]; i < row->high[s]; i++)
-            query_kahan_add(row->values[i], &sum, &compensation);
-        row->out[s] = isinf(sum) ? sum : sum + compensation;
+        query_sliding_move(row->sliding, row, low, high, take_value, &sums);
+        double sum = sums.sum[0] + sums.rest[0];
+        row->out[s] = isfinite(sum) ? sum : sum_window(row->values + low, high - low);
         query_bit_set(row->present, s);
     }
 }
@@ -58,16 +79,39 @@ static double weighted_average(const double *sums, const double *weights, size_t
     return sum / weight + compensation / weight;
 }
 
-void query_kernel_avg(const struct query_range_row *row)
+static void average_weighted(const struct query_range_row *row)
 {
     for (size_t s = 0; s < row->steps; s++) {
-        if (row->high[s] <= row->low[s])
+        size_t low = row->low[s], high = row->high[s];
+        if (high <= low)
             continue;
-        size_t low = row->low[s], count = row->high[s] - low;
-        row->out[s] = row->weights ? weighted_average(row->values + low, row->weights + low, count)
-                                   : average(row->values + low, count);
+        row->out[s] = weighted_average(row->values + low, row->weights + low, high - low);
         query_bit_set(row->present, s);
     }
+}
+
+TW_VECTOR static void average_samples(const struct query_range_row *row)
+{
+    query_sliding_begin(row->sliding, row->count);
+    for (size_t s = 0; s < row->steps; s++) {
+        size_t low = row->low[s], high = row->high[s];
+        struct query_lane_sums sums;
+        if (high <= low)
+            continue;
+        query_sliding_move(row->sliding, row, low, high, take_value, &sums);
+        double count = (double)(high - low);
+        double mean = sums.sum[0] / count + sums.rest[0] / count;
+        row->out[s] = isfinite(mean) ? mean : average(row->values + low, high - low);
+        query_bit_set(row->present, s);
+    }
+}
+
+void query_kernel_avg(const struct query_range_row *row)
+{
+    if (row->weights)
+        average_weighted(row);
+    else
+        average_samples(row);
 }
 
 /* Welford's method, compensated. */

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/number.h"
 #include "tests/lib/unit.h"
@@ -26,6 +27,15 @@ START_TEST(formats_as_go_does)
         {INFINITY, "+Inf", "+Inf"},
         {-INFINITY, "-Inf", "-Inf"},
         {NAN, "NaN", "NaN"},
+        {12.34, "12.34", "12.34"},
+        {-2.5, "-2.5", "-2.5"},
+        {0.001, "0.001", "0.001"},
+        {100.05, "100.05", "100.05"},
+        {0.0005, "0.0005", "0.0005"},
+        {1.0005, "1.0005", "1.0005"},
+        {999999999999.999, "999999999999.999", "999999999999.999"},
+        {1000000000000.0005, "1000000000000.0005", NULL},
+        {1e15, "1000000000000000", "1000000000000000"},
         {0.30000000000000004, "0.30000000000000004", "0.30000000000000004"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -98,8 +108,34 @@ START_TEST(every_format_reads_back)
 }
 END_TEST
 
+/* Decimals of few digits are given back as they are written. */
+START_TEST(short_decimals)
+{
+    for (unsigned i = 0; i < 100000; i++) {
+        char wanted[40], text[TW_DOUBLE_BYTES];
+        double value;
+        unsigned whole = i * 7919u % 1000003u, digits = i % 4;
+        static const unsigned units[] = {1, 10, 100, 1000};
+        unsigned rest = i * 104729u % units[digits];
+        int size = snprintf(wanted, sizeof wanted, digits ? "%s%u.%0*u" : "%s%u", i % 5 ? "" : "-",
+                            whole, (int)digits, rest);
+        while (digits > 0 && (wanted[size - 1] == '0' || wanted[size - 1] == '.'))
+            if (wanted[--size] == '.')
+                break;
+        wanted[size] = 0;
+        ck_assert(tw_double_parse(tw_str(wanted), &value));
+        ck_assert_uint_eq(tw_double_format_fixed(value, text), (size_t)size);
+        ck_assert_str_eq(text, wanted);
+    }
+}
+END_TEST
+
 START_TEST(integers)
 {
+    char text[TW_UINT64_BYTES];
+    ck_assert_uint_eq(tw_uint64_format(0, text), 1);
+    ck_assert_uint_eq(tw_uint64_format(UINT64_MAX, text), 20);
+    ck_assert_mem_eq(text, "18446744073709551615", 20);
     int64_t value;
     uint64_t natural;
     ck_assert(tw_int64_parse(TW_STR("-9223372036854775808"), &value) && value == INT64_MIN);
@@ -117,6 +153,7 @@ int main(void)
         UNIT_CASE(formats_as_go_does),
         UNIT_CASE(parses_as_go_does),
         UNIT_CASE(every_format_reads_back),
+        UNIT_CASE(short_decimals),
         UNIT_CASE(integers),
         {0},
     };
