@@ -374,8 +374,8 @@ static enum tw_code seek_reader(struct cursor *cursor, const struct tsdb_part *p
     }
     tsdb_partition_reader_erase(reader, selection->erasures.items + cursor->cut.first_erasure,
                                 cursor->cut.count);
-    return tsdb_partition_reader_seek(reader, part->metric, part->series, start_ms,
-                                      projection_reach(cursor, step_ms), err);
+    return tsdb_partition_reader_seek(reader, &selection->matches[part->source][part->match].place,
+                                      start_ms, projection_reach(cursor, step_ms), err);
 }
 
 /* Fills cursor->pending from the partitions; count stays 0 at their end. */

@@ -305,12 +305,15 @@ static uint32_t intern_pair(struct tsdb_index *index, uint32_t name, uint32_t va
 
 /* ---- life ---- */
 
+static atomic_uint_fast64_t newest_identity;
+
 struct tsdb_index *tsdb_index_new_numbered(uint64_t number)
 {
     struct tsdb_index *index = calloc(1, sizeof *index);
     TW_ASSERT(index != NULL);
     index->magic = INDEX_MAGIC;
     index->number = number;
+    index->identity = atomic_fetch_add(&newest_identity, 1) + 1;
     index->last_series = TSDB_NO_SERIES;
     atomic_init(&index->references, 1);
     uint32_t empty = intern_string(index, TW_STR(""));
@@ -357,6 +360,11 @@ struct tsdb_index *tsdb_index_free(struct tsdb_index *index)
 uint64_t tsdb_index_number(const struct tsdb_index *index)
 {
     return index->number;
+}
+
+uint64_t tsdb_index_identity(const struct tsdb_index *index)
+{
+    return index->identity;
 }
 
 size_t tsdb_index_count(const struct tsdb_index *index)

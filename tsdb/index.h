@@ -49,6 +49,8 @@ void tsdb_index_ref(struct tsdb_index *index); /* any thread */
 /* Drops a reference (the one of new included); any thread; frees with the last. Returns NULL. */
 struct tsdb_index *tsdb_index_free(struct tsdb_index *index);
 uint64_t tsdb_index_number(const struct tsdb_index *index);
+/* Which index it is: never 0, and no other of the process had it or will. */
+uint64_t tsdb_index_identity(const struct tsdb_index *index);
 /* One more than the highest id of a series; any thread. */
 size_t tsdb_index_count(const struct tsdb_index *index);
 size_t tsdb_index_bytes(const struct tsdb_index *index);

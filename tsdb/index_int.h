@@ -47,7 +47,7 @@ struct tsdb_index_slots {
 struct tsdb_index {
     unsigned magic;
     atomic_uint references;
-    uint64_t number;
+    uint64_t number, identity;
     struct tsdb_rows texts, strings, pairs, entries, series;
     uint32_t text_bytes, string_count, pair_count, entry_count;
     _Atomic uint32_t series_count;

@@ -51,6 +51,7 @@ endif
 	%D%/partition.c %D%/partition.h %D%/partition_int.h \
 	%D%/partition_cache.c %D%/partition_cache.h \
 	%D%/partition_index.c \
+	%D%/partition_map.c %D%/partition_map.h \
 	%D%/partition_page.c %D%/partition_page.h \
 	%D%/partition_reader.c \
 	%D%/partition_runs.c \

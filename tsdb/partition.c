@@ -17,7 +17,7 @@
 #include "base/file.h"
 #include "base/lock.h"
 #include "tsdb/db.h"
-#include "tsdb/partition_int.h"
+#include "tsdb/partition_map.h"
 
 #define PARTITIONS_MAGIC 0x7e5d9a57u
 /* Environments kept open though nobody reads them. */
@@ -56,6 +56,8 @@ struct tsdb_partitions {
     /* Held while a run is written, and while a rewritten partition takes its place, so that no run
      * gets lost between the two. */
     struct tw_lock writing;
+    struct tsdb_partition_map
+        ids;       /* of the partition that most is written to; guarded by writing */
     bool unsynced; /* a new name may not be durable: sync the folder before writing behind it */
     struct tsdb_partition **items; /* ascending by day */
     size_t count, capacity;
@@ -228,6 +230,7 @@ struct tsdb_partitions *tsdb_partitions_close(struct tsdb_partitions *partitions
     for (size_t i = 0; i < partitions->aside_count; i++)
         free(partitions->aside[i].name);
     free(partitions->aside);
+    tsdb_partition_map_fini(&partitions->ids);
     free(partitions->items);
     free(partitions->folder);
     tw_lock_fini(&partitions->lock);
@@ -575,7 +578,7 @@ static bool is_shared(struct tsdb_partitions *partitions, const struct tsdb_part
 /* A copy takes the place of a file that a snapshot has too. It is of the next generation, as if it
  * were rewritten: whoever is rewriting it at this moment finds it gone, and begins again. */
 static enum tw_code make_own(struct tsdb_partitions *partitions, struct tsdb_partition *partition,
-                            struct tw_err *err)
+                             struct tw_err *err)
 {
     tw_lock_assert_held(&partitions->writing);
     struct tw_err own;
@@ -608,6 +611,19 @@ static enum tw_code ref_writable(struct tsdb_partitions *partitions, int64_t day
                                                  : code;
 }
 
+/* What is kept of the partition's ids from one flush to the next, or NULL. It is kept for one: that
+ * with the larger runs, which is today's; late samples of other days leave it alone. */
+static struct tsdb_partition_map *ids_of(struct tsdb_partitions *partitions,
+                                         const struct tsdb_partition *partition,
+                                         const struct tsdb_run *run)
+{
+    struct tsdb_partition_map *ids = &partitions->ids;
+    if (ids->index != 0 && ids->day != partition->day && run->chunk_count * 2 < ids->chunk_count)
+        return NULL;
+    tsdb_partition_map_aim(ids, partition->day, partition->generation);
+    return ids;
+}
+
 static enum tw_code write_once(struct tsdb_partitions *partitions, int64_t day,
                                struct tsdb_run *run, size_t *ret_blocks, struct tw_err *err)
 {
@@ -620,7 +636,8 @@ static enum tw_code write_once(struct tsdb_partitions *partitions, int64_t day,
     code = ref_writable(partitions, day, &partition, err);
     if (code != TW_OK)
         return code;
-    while ((code = tsdb_partition_write_run(partition->env, run, ret_blocks, err)) == TW_BUSY)
+    struct tsdb_partition_map *ids = ids_of(partitions, partition, run);
+    while ((code = tsdb_partition_write_run(partition->env, run, ids, ret_blocks, err)) == TW_BUSY)
         if ((code = tsdb_env_grow(partition->env, err)) != TW_OK)
             break;
     tsdb_env_check_readers(partition->env);

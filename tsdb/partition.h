@@ -11,7 +11,8 @@
  *
  *   I1  A run is in a partition as a whole or not at all, and at most once: writing one that is
  *       there already (a crash came between flush and trimming the log) does nothing.
- *   I2  Series ids are dense, local to the partition, and a label set has one.
+ *   I2  Series ids are dense and local to the partition. A label set has one, or several when it
+ *       was away in between (partition_map.h); a run has it under the highest that there was.
  *   I3  Of a day's files the one of the highest generation counts; it has under its final name all
  *       that the lower ones had and was to stay, so that these are leftovers.
  *
@@ -115,12 +116,17 @@ TW_MUST_CHECK enum tw_code tsdb_partition_newest_run(struct tsdb_partition *part
                                                      uint64_t *ret_run, struct tw_err *err);
 
 /* ---- matching ---- */
+/* Where the samples of a label set are. */
+struct tsdb_partition_place {
+    uint32_t series, metric;
+    struct tsdb_partition_place *older; /* under a lower id, in older runs; NULL = none */
+};
 struct tsdb_partition_match {
-    uint32_t series, metric; /* together they say where its samples are */
+    struct tsdb_partition_place place;
     uint64_t hash;
     struct wire_labels labels; /* in the arena */
 };
-/* The series that match all matchers, in the arena, ascending by id. */
+/* The series that match all matchers, each once, in the arena, ascending by (their newest) id. */
 TW_MUST_CHECK enum tw_code tsdb_partition_match(struct tsdb_partition *partition,
                                                 const struct tsdb_matcher *matchers,
                                                 size_t matcher_count, struct tw_arena *arena,
@@ -146,8 +152,9 @@ TW_MUST_CHECK enum tw_code tsdb_partition_reader_expect(struct tsdb_partition_re
                                                         size_t series, bool in_order,
                                                         struct tw_err *err);
 struct tsdb_partition_reader *tsdb_partition_reader_close(struct tsdb_partition_reader *reader);
+/* What the place leads to is borrowed until the next seek. */
 TW_MUST_CHECK enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_reader *reader,
-                                                      uint32_t metric, uint32_t series,
+                                                      const struct tsdb_partition_place *place,
                                                       int64_t start_ms, int64_t end_ms,
                                                       struct tw_err *err);
 /* Of downsampled samples in it, 0 = there are none. Columns with some are of TSDB_KIND_BUCKETS. */

@@ -12,6 +12,8 @@
 #include "tsdb/codec.h"
 #include "tsdb/partition_int.h"
 
+#define COUNTS_BYTES 13 /* in the row */
+
 enum tw_code tsdb_partition_corrupt(const struct tsdb_env *env, const char *what,
                                     struct tw_err *err)
 {
@@ -29,11 +31,28 @@ enum tw_code tsdb_partition_read_counts(struct tsdb_env_txn *txn, struct tsdb_pa
     }
     if (code != TW_OK)
         return code;
-    if (value.size != 8)
+    if (value.size != COUNTS_BYTES)
         return tw_err_set(err, TW_CORRUPT, "a partition's counts have %zu bytes", value.size);
     ret->strings = tsdb_env_key_get_u32(value.data);
     ret->series = tsdb_env_key_get_u32(value.data + 4);
+    ret->first_series = tsdb_env_key_get_u32(value.data + 8);
+    ret->repeated = value.data[12] != 0;
+    if (ret->first_series > ret->series)
+        return tw_err_set(err, TW_CORRUPT, "a partition's counts do not agree");
     return TW_OK;
+}
+
+enum tw_code tsdb_partition_put_counts(struct tsdb_env_txn *txn,
+                                       const struct tsdb_partition_counts *counts,
+                                       struct tw_err *err)
+{
+    unsigned char value[COUNTS_BYTES];
+    tsdb_env_key_u32(value, counts->strings);
+    tsdb_env_key_u32(value + 4, counts->series);
+    tsdb_env_key_u32(value + 8, counts->first_series);
+    value[12] = counts->repeated;
+    return tsdb_env_put(txn, TSDB_TABLE_META, TW_STR(TSDB_COUNTS_KEY),
+                        (struct tw_str){(const char *)value, sizeof value}, err);
 }
 
 /* ---- pages ---- */
@@ -392,20 +411,18 @@ static enum tw_code visit_names(struct tsdb_partition_view *view, name_visit *vi
     return code == TW_NOT_FOUND ? TW_OK : code;
 }
 
+/* A text may be there under several ids, as label sets may. */
 struct find_name {
     struct tw_str text;
-    uint32_t name;
-    bool found;
+    struct tsdb_ids names;
 };
 
 static enum tw_code compare_name(void *user, uint32_t name, struct tw_str text, struct tw_err *err)
 {
     (void)err;
     struct find_name *find = user;
-    if (tw_str_equal(find->text, text)) {
-        find->name = name;
-        find->found = true;
-    }
+    if (tw_str_equal(find->text, text))
+        tsdb_ids_append(&find->names, name);
     return TW_OK;
 }
 
@@ -450,13 +467,15 @@ enum tw_code tsdb_partition_view_postings(struct tsdb_partition_view *view,
 /* ---- matching ---- */
 
 enum verdict { UNKNOWN, YES, NO };
+#define IS_NAME 4u
 
 struct probe {
     const struct tsdb_matcher *matcher;
     struct tsdb_partition_view *view;
-    bool has_name, when_absent, applied;
-    uint32_t name, hash;     /* hash: of the value of an equality */
-    unsigned char *verdicts; /* by string id */
+    bool when_absent, applied;
+    uint32_t hash;           /* of the value of an equality */
+    struct tsdb_ids names;   /* ids of the label's name */
+    unsigned char *verdicts; /* by string id; of names IS_NAME is set too */
     struct tsdb_ids *ids;    /* to collect into */
 };
 
@@ -467,9 +486,10 @@ static enum tw_code value_matches(struct probe *probe, uint32_t value, bool *ret
     enum tw_code code = tsdb_partition_view_string(probe->view, value, &text, err);
     if (code != TW_OK)
         return code;
-    if (probe->verdicts[value] == UNKNOWN)
-        probe->verdicts[value] = tsdb_matcher_matches(probe->matcher, text) ? YES : NO;
-    *ret = probe->verdicts[value] == YES;
+    unsigned char *verdict = &probe->verdicts[value];
+    if ((*verdict & ~IS_NAME) == UNKNOWN)
+        *verdict |= tsdb_matcher_matches(probe->matcher, text) ? YES : NO;
+    *ret = (*verdict & ~IS_NAME) == YES;
     return TW_OK;
 }
 
@@ -493,10 +513,12 @@ static enum tw_code collect(struct probe *probe, struct tsdb_ids *ret, struct tw
     probe->applied = true;
     probe->hash = (uint32_t)tw_hash64(probe->matcher->value.data, probe->matcher->value.size);
     enum tw_code code = TW_OK;
-    if (probe->has_name && probe->matcher->op == TSDB_MATCH_EQUAL)
-        code = visit_hash(probe->view, probe->name, probe->hash, collect_posting, probe, err);
-    else if (probe->has_name)
-        code = visit_postings(probe->view, probe->name, collect_posting, probe, err);
+    for (size_t i = 0; i < probe->names.count && code == TW_OK; i++) {
+        uint32_t name = probe->names.items[i];
+        code = probe->matcher->op == TSDB_MATCH_EQUAL
+                   ? visit_hash(probe->view, name, probe->hash, collect_posting, probe, err)
+                   : visit_postings(probe->view, name, collect_posting, probe, err);
+    }
     tsdb_ids_sort(ret);
     return code;
 }
@@ -541,9 +563,12 @@ static enum tw_code find_candidates(struct tsdb_partition_view *view, struct pro
 static enum tw_code series_matches(struct probe *probe, const struct tsdb_series_entry *entry,
                                    bool *ret, struct tw_err *err)
 {
-    for (uint32_t i = 0; probe->has_name && i < entry->label_count; i++)
-        if (entry->names[i] == probe->name)
+    for (uint32_t i = 0; probe->names.count > 0 && i < entry->label_count; i++) {
+        if (entry->names[i] >= probe->view->counts.strings)
+            return tsdb_partition_corrupt(probe->view->env, "index: a name is out of range", err);
+        if (probe->verdicts[entry->names[i]] & IS_NAME)
             return value_matches(probe, entry->values[i], ret, err);
+    }
     *ret = probe->when_absent;
     return TW_OK;
 }
@@ -558,11 +583,12 @@ static enum tw_code init_probes(struct tsdb_partition_view *view,
         code = visit_names(view, compare_name, &find, err);
         probes[i] = (struct probe){.matcher = &matchers[i],
                                    .view = view,
-                                   .has_name = find.found,
-                                   .name = find.name,
+                                   .names = find.names,
                                    .when_absent = tsdb_matcher_matches(&matchers[i], TW_STR("")),
                                    .verdicts = calloc(view->counts.strings + 1, 1)};
         TW_ASSERT(probes[i].verdicts != NULL);
+        for (size_t j = 0; j < find.names.count; j++)
+            probes[i].verdicts[find.names.items[j]] = IS_NAME;
     }
     return code;
 }
@@ -597,13 +623,48 @@ static enum tw_code filter(struct tsdb_partition_view *view, struct probe *probe
             continue;
         struct wire_label *labels = tw_arena_alloc(view->arena, entry.label_count * sizeof *labels);
         memcpy(labels, items, entry.label_count * sizeof *labels);
-        ret[count++] = (struct tsdb_partition_match){.series = candidates->items[i],
-                                                     .metric = metric_of(items, &entry),
-                                                     .hash = entry.hash,
-                                                     .labels = {labels, entry.label_count}};
+        ret[count++] = (struct tsdb_partition_match){
+            .place = {.series = candidates->items[i], .metric = metric_of(items, &entry)},
+            .hash = entry.hash,
+            .labels = {labels, entry.label_count}};
     }
     *ret_count = count;
     return TW_OK;
+}
+
+/* Label sets that were found under several ids become one match, at the place of the newest. */
+static void join_repeated(struct tsdb_partition_match *matches, size_t *count,
+                          struct tw_arena *arena)
+{
+    size_t width = 64, kept = *count;
+    while (width < *count * 2)
+        width *= 2;
+    uint32_t *slots = calloc(width, sizeof *slots); /* matches + 1 */
+    TW_ASSERT(slots != NULL);
+    for (size_t i = *count; i-- > 0;) {
+        struct tsdb_partition_match *match = &matches[i], *newer = NULL;
+        size_t at = match->hash & (width - 1);
+        for (; slots[at] && !newer; at = (at + 1) & (width - 1)) {
+            struct tsdb_partition_match *other = &matches[slots[at] - 1];
+            if (other->hash == match->hash && wire_labels_equal(other->labels, match->labels))
+                newer = other;
+        }
+        if (newer) {
+            struct tsdb_partition_place *older = tw_arena_alloc(arena, sizeof *older);
+            struct tsdb_partition_place *last = &newer->place;
+            *older = match->place;
+            while (last->older)
+                last = last->older;
+            last->older = older;
+            continue;
+        }
+        /* It moves up, to the others that are kept; slots name where it is then. */
+        matches[--kept] = *match;
+        slots[at] = (uint32_t)kept + 1;
+    }
+    free(slots);
+    memmove(matches, matches + kept, (*count - kept) * sizeof *matches);
+    *count -= kept;
 }
 
 enum tw_code tsdb_partition_match(struct tsdb_partition *partition,
@@ -628,9 +689,13 @@ enum tw_code tsdb_partition_match(struct tsdb_partition *partition,
         *ret_items = TW_ARENA_ARRAY(arena, struct tsdb_partition_match,
                                     candidates.count ? candidates.count : 1);
         code = filter(&view, probes, matcher_count, &candidates, *ret_items, ret_count, err);
+        if (code == TW_OK && view.counts.repeated)
+            join_repeated(*ret_items, ret_count, arena);
     }
-    for (size_t i = 0; i < matcher_count; i++)
+    for (size_t i = 0; i < matcher_count; i++) {
         free(probes[i].verdicts);
+        tsdb_ids_fini(&probes[i].names);
+    }
     free(probes);
     tsdb_partition_view_fini(&view);
     tsdb_ids_fini(&candidates);
@@ -694,30 +759,41 @@ static enum tw_code list_all(struct listing *listing, struct tw_str name, struct
     if (!name.size)
         return visit_names(listing->view, list_name, listing, err);
     enum tw_code code = visit_names(listing->view, compare_name, &find, err);
-    if (code == TW_OK && find.found)
-        code = visit_postings(listing->view, find.name, list_value, listing, err);
+    for (size_t i = 0; i < find.names.count && code == TW_OK; i++)
+        code = visit_postings(listing->view, find.names.items[i], list_value, listing, err);
+    tsdb_ids_fini(&find.names);
     return code;
 }
 
 /* Values by the postings of their name, when the candidates are what matches. */
 static enum tw_code list_by_postings(struct listing *listing, const struct tsdb_ids *candidates,
-                                     uint32_t name, struct tw_err *err)
+                                     const struct tsdb_ids *names, struct tw_err *err)
 {
     unsigned char *wanted = calloc(listing->view->counts.series / 8 + 1, 1);
     TW_ASSERT(wanted != NULL);
     for (size_t i = 0; i < candidates->count; i++)
         wanted[candidates->items[i] / 8] |= (unsigned char)(1 << candidates->items[i] % 8);
     listing->wanted = wanted;
-    enum tw_code code = visit_postings(listing->view, name, list_value, listing, err);
+    enum tw_code code = TW_OK;
+    for (size_t i = 0; i < names->count && code == TW_OK; i++)
+        code = visit_postings(listing->view, names->items[i], list_value, listing, err);
     listing->wanted = NULL;
     free(wanted);
     return code;
 }
 
-/* name: string id of the one whose values are listed; 0 = names are. */
+static bool is_one_of(const struct tsdb_ids *ids, uint32_t id)
+{
+    for (size_t i = 0; i < ids->count; i++)
+        if (ids->items[i] == id)
+            return true;
+    return false;
+}
+
+/* names: string ids of the one whose values are listed; NULL = names are. */
 static enum tw_code list_by_rows(struct listing *listing, const struct tsdb_ids *candidates,
-                                 struct probe *probes, size_t probe_count, uint32_t name,
-                                 struct tw_err *err)
+                                 struct probe *probes, size_t probe_count,
+                                 const struct tsdb_ids *names, struct tw_err *err)
 {
     struct tsdb_series_entry entry;
     enum tw_code code = TW_OK;
@@ -728,9 +804,9 @@ static enum tw_code list_by_rows(struct listing *listing, const struct tsdb_ids 
             if (!probes[j].applied)
                 code = series_matches(&probes[j], &entry, &match, err);
         for (uint32_t j = 0; j < entry.label_count && code == TW_OK && match; j++)
-            if (!name)
+            if (!names)
                 code = list_string(listing, entry.names[j], err);
-            else if (entry.names[j] == name)
+            else if (is_one_of(names, entry.names[j]))
                 code = list_string(listing, entry.values[j], err);
     }
     return code;
@@ -743,22 +819,28 @@ static enum tw_code list_matching(struct listing *listing, struct tw_str name,
     struct tsdb_partition_view *view = listing->view;
     struct find_name find = {.text = name};
     enum tw_code code = name.size ? visit_names(view, compare_name, &find, err) : TW_OK;
-    if (code != TW_OK || (name.size && !find.found))
+    if (code != TW_OK || (name.size && find.names.count == 0)) {
+        tsdb_ids_fini(&find.names);
         return code;
+    }
     struct probe *probes = calloc(matcher_count, sizeof *probes);
     TW_ASSERT(probes != NULL);
     struct tsdb_ids candidates = {0};
     code = init_probes(view, matchers, matcher_count, probes, err);
     if (code == TW_OK)
         code = find_candidates(view, probes, matcher_count, &candidates, err);
-    bool settled = find.found && candidates.count > view->counts.series / LISTED_BY_ROWS;
+    bool settled = name.size && candidates.count > view->counts.series / LISTED_BY_ROWS;
     for (size_t i = 0; i < matcher_count; i++)
         settled = settled && probes[i].applied;
     if (code == TW_OK)
-        code = settled ? list_by_postings(listing, &candidates, find.name, err)
-                       : list_by_rows(listing, &candidates, probes, matcher_count, find.name, err);
-    for (size_t i = 0; i < matcher_count; i++)
+        code = settled ? list_by_postings(listing, &candidates, &find.names, err)
+                       : list_by_rows(listing, &candidates, probes, matcher_count,
+                                      name.size ? &find.names : NULL, err);
+    tsdb_ids_fini(&find.names);
+    for (size_t i = 0; i < matcher_count; i++) {
         free(probes[i].verdicts);
+        tsdb_ids_fini(&probes[i].names);
+    }
     free(probes);
     tsdb_ids_fini(&candidates);
     return code;

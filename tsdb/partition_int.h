@@ -4,7 +4,7 @@
  * numbers big-endian, so that memcmp orders them; i64 with the sign flipped):
  *
  *   meta      "header", "counts"                     what it is; how many strings and series
- *   runs      run u64                                how many samples and blocks a run has
+ *   runs      run u64                                samples and blocks of a run, series then
  *   strings   string u32                             strings from this one on
  *   series    series u32                             series from this one on
  *   postings  name u32, run u64, hash u32, page u32  of the series that the run brought
@@ -53,12 +53,17 @@ struct tsdb_partition {
 
 struct tsdb_partition_counts {
     uint32_t strings, series;
+    uint32_t first_series; /* of the segment that is written to (partition_map.h) */
+    bool repeated;         /* a label set may have several ids */
 };
 
 extern const struct tsdb_env_format tsdb_partition_format;
 
-/* In one transaction; TW_BUSY when the map is to be grown first. */
+/* In one transaction; TW_BUSY when the file's map is to be grown first. ids: what is known of the
+ * partition, and is after it; NULL when nothing is kept. */
+struct tsdb_partition_map;
 TW_MUST_CHECK enum tw_code tsdb_partition_write_run(struct tsdb_env *env, struct tsdb_run *run,
+                                                    struct tsdb_partition_map *ids,
                                                     size_t *ret_blocks, struct tw_err *err);
 
 /* ---- a partition in pieces (rewriter.c); each piece is a transaction of its own, TW_BUSY as
@@ -77,6 +82,7 @@ TW_MUST_CHECK enum tw_code tsdb_partition_write_slice(struct tsdb_env *env, stru
 /* ---- runs and what was done to them (partition_runs.c) ---- */
 struct tsdb_run_row {
     uint64_t number, samples, blocks; /* both 0: its samples were merged into a later run */
+    uint32_t series_limit;            /* ids below were there when it was written */
 };
 /* All rows, ascending; free() the array. */
 TW_MUST_CHECK enum tw_code tsdb_partition_list_runs(struct tsdb_env *env, struct tsdb_env_txn *txn,
@@ -132,6 +138,9 @@ void tsdb_partition_reader_restrict(struct tsdb_partition_reader *reader, uint64
 TW_MUST_CHECK enum tw_code tsdb_partition_read_counts(struct tsdb_env_txn *txn,
                                                       struct tsdb_partition_counts *ret,
                                                       struct tw_err *err);
+TW_MUST_CHECK enum tw_code tsdb_partition_put_counts(struct tsdb_env_txn *txn,
+                                                     const struct tsdb_partition_counts *counts,
+                                                     struct tw_err *err);
 TW_MUST_CHECK enum tw_code tsdb_partition_corrupt(const struct tsdb_env *env, const char *what,
                                                   struct tw_err *err);
 

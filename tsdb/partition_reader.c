@@ -39,6 +39,7 @@ struct times {
 struct lane {
     int64_t window;
     uint64_t run;
+    uint32_t series_limit; /* no id from here on is in the run */
     struct tsdb_cache cache;
     struct times times;
 };
@@ -53,7 +54,7 @@ struct tsdb_partition_reader {
     struct lane *lanes; /* ascending by window, run */
     size_t lane_count, lane_capacity;
     /* What was sought. */
-    uint32_t metric, series;
+    struct tsdb_partition_place place;
     int64_t start_ms, end_ms;
     size_t next_lane;
     bool reads_most; /* and nothing was fetched yet */
@@ -91,7 +92,8 @@ static void add_lane(struct tsdb_partition_reader *reader, int64_t window, uint6
         TW_ASSERT(reader->lanes != NULL);
     }
     struct lane *lane = &reader->lanes[reader->lane_count++];
-    *lane = (struct lane){.window = window, .run = run, .times = {.column = NO_COLUMN}};
+    *lane = (struct lane){
+        .window = window, .run = run, .series_limit = UINT32_MAX, .times = {.column = NO_COLUMN}};
     tsdb_cache_init(&lane->cache, window, run);
 }
 
@@ -111,6 +113,28 @@ static enum tw_code list_lanes(struct tsdb_partition_reader *reader, struct tw_e
         key = (struct tw_str){(const char *)wanted, sizeof wanted};
     }
     return code == TW_NOT_FOUND ? TW_OK : code;
+}
+
+/* Which ids there were when the lanes were written: both are ascending by run. A lane without a row
+ * (of a file that was mended) may have any. */
+static enum tw_code limit_lanes(struct tsdb_partition_reader *reader, struct tw_err *err)
+{
+    struct tsdb_run_row *rows;
+    size_t count;
+    enum tw_code code = tsdb_partition_list_runs(reader->env, reader->txn, &rows, &count, err);
+    if (code != TW_OK)
+        return code;
+    for (size_t i = 0, row = 0; i < reader->lane_count; i++) {
+        struct lane *lane = &reader->lanes[i];
+        if (i > 0 && lane[-1].window != lane->window)
+            row = 0;
+        while (row < count && rows[row].number < lane->run)
+            row++;
+        if (row < count && rows[row].number == lane->run)
+            lane->series_limit = rows[row].series_limit;
+    }
+    free(rows);
+    return TW_OK;
 }
 
 enum tw_code tsdb_partition_reader_open(struct tsdb_partition *partition,
@@ -133,6 +157,8 @@ enum tw_code tsdb_partition_reader_open(struct tsdb_partition *partition,
         code = tsdb_partition_read_step(partition->env, reader->txn, &reader->step_ms, err);
     if (code == TW_OK)
         code = list_lanes(reader, err);
+    if (code == TW_OK)
+        code = limit_lanes(reader, err);
     if (code != TW_OK) {
         tsdb_partition_reader_close(reader);
         return code;
@@ -238,7 +264,14 @@ void tsdb_partition_reader_restrict(struct tsdb_partition_reader *reader, uint64
 static enum tw_code find_entry(struct tsdb_partition_reader *reader, struct lane *lane,
                                const struct tsdb_block_entry **ret_entry, struct tw_err *err)
 {
-    return tsdb_cache_find(&lane->cache, &reader->source, reader->metric, reader->series, ret_entry,
+    const struct tsdb_partition_place *place = &reader->place;
+    while (place && place->series >= lane->series_limit)
+        place = place->older;
+    if (!place) {
+        *ret_entry = NULL;
+        return TW_OK;
+    }
+    return tsdb_cache_find(&lane->cache, &reader->source, place->metric, place->series, ret_entry,
                            err);
 }
 
@@ -351,15 +384,14 @@ static void erase(struct tsdb_partition_reader *reader, uint64_t run, const int6
 
 /* ---- windows ---- */
 
-enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_reader *reader, uint32_t metric,
-                                        uint32_t series, int64_t start_ms, int64_t end_ms,
-                                        struct tw_err *err)
+enum tw_code tsdb_partition_reader_seek(struct tsdb_partition_reader *reader,
+                                        const struct tsdb_partition_place *place, int64_t start_ms,
+                                        int64_t end_ms, struct tw_err *err)
 {
     TW_CHECK_MAGIC(reader, READER_MAGIC);
     if (tsdb_cache_is_large(&reader->source))
         forget(reader);
-    reader->metric = metric;
-    reader->series = series;
+    reader->place = *place;
     reader->start_ms = start_ms;
     reader->end_ms = end_ms;
     reader->is_mixed = false;

@@ -15,7 +15,9 @@ static bool parse_row(struct tw_str value, struct tsdb_run_row *row)
     struct tsdb_reader reader = tsdb_reader(value);
     row->samples = tsdb_read_varint(&reader);
     row->blocks = tsdb_read_varint(&reader);
-    return reader.ok && tsdb_reader_left(&reader) == 0;
+    uint64_t series_limit = tsdb_read_varint(&reader);
+    row->series_limit = (uint32_t)series_limit;
+    return reader.ok && tsdb_reader_left(&reader) == 0 && series_limit <= UINT32_MAX;
 }
 
 enum tw_code tsdb_partition_list_runs(struct tsdb_env *env, struct tsdb_env_txn *txn,
@@ -118,6 +120,7 @@ static enum tw_code put_rows(struct tsdb_env_txn *txn, const struct tsdb_run_row
         tw_buf_clear(value);
         tsdb_varint_append(value, rows[i].samples);
         tsdb_varint_append(value, rows[i].blocks);
+        tsdb_varint_append(value, rows[i].series_limit);
         code = tsdb_env_put(txn, TSDB_TABLE_RUNS, (struct tw_str){(const char *)key, sizeof key},
                             tw_buf_str(value), err);
     }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * partition_writer: one run into one partition, in one transaction: the series that are new to the
- * day, their postings, the columns, the blocks.
+ * partition_writer: one run into one partition, in one transaction: the series that are new to it,
+ * their postings, the columns, the blocks.
  *
- * The partition's index is read back into memory for this (and let go again), so that ids go on
- * where they ended: a tsdb_index gives strings and series the ids that they have on disk, because
- * it meets them in the same order.
+ * Which series of the run the partition has, a map of ids knows (partition_map.h). Those that are
+ * new, and their strings, get the next ids in the order in which they are met.
  */
 #include "config.h"
 
@@ -16,7 +15,7 @@
 #include "base/hash.h"
 #include "tsdb/block.h"
 #include "tsdb/codec.h"
-#include "tsdb/partition_int.h"
+#include "tsdb/partition_map.h"
 
 #define PAGE_BYTES_MAX ((size_t)1 << 28)
 #define FILL_TRIES 3
@@ -26,10 +25,12 @@ struct writer {
     struct tsdb_env *env;
     struct tsdb_env_txn *txn;
     struct tsdb_run *run;
-    struct tsdb_index *index; /* of the partition */
-    struct tsdb_partition_counts before;
-    uint32_t *series;  /* by id in the run: id in the partition */
-    uint32_t *metrics; /* by id in the run */
+    const struct tsdb_index *index;  /* of the run */
+    struct tsdb_partition_map *ids;  /* of its series in the partition */
+    struct tsdb_ids strings, series; /* new to the partition, as ids of the index */
+    /* By id in the run: id in the partition, and id of its metric there. */
+    const uint32_t *series_ids;
+    uint32_t *metrics;
     struct tw_buf page;
     size_t block_count;
     uint64_t sample_count;
@@ -40,58 +41,70 @@ static struct tw_str bytes_of(const unsigned char *bytes, size_t size)
     return (struct tw_str){(const char *)bytes, size};
 }
 
-/* ---- the index ---- */
+/* ---- ids ---- */
 
-static enum tw_code load_index(struct writer *writer, struct tw_err *err)
+static void add_string(struct writer *writer, uint32_t string)
 {
-    struct tw_arena *arena = tw_arena_new(4096);
-    struct tsdb_partition_view view;
-    struct tsdb_series_entry entry;
-    struct wire_label items[WIRE_LABELS_COUNT_MAX];
-    enum tw_code code = tsdb_partition_view_init(&view, writer->env, writer->txn, arena, err);
-    writer->before = view.counts;
-    for (uint32_t id = 0; code == TW_OK && id < view.counts.series; id++) {
-        code = tsdb_partition_view_series(&view, id, &entry, err);
-        if (code == TW_OK)
-            code = tsdb_partition_view_labels(&view, &entry, items, err);
-        if (code == TW_OK)
-            tsdb_index_append(writer->index, (struct wire_labels){items, entry.label_count},
-                              entry.hash);
-    }
-    if (code == TW_OK && view.counts.strings != 0 &&
-        tsdb_index_string_count(writer->index) != view.counts.strings)
-        code = tsdb_partition_corrupt(writer->env, "index: strings and series do not agree", err);
-    tsdb_partition_view_fini(&view);
-    tw_arena_free(arena);
-    return code;
+    if (tsdb_id_table_get(&writer->ids->strings, string) != TSDB_NO_SERIES)
+        return;
+    tsdb_id_table_set(&writer->ids->strings, string, writer->ids->counts.strings++);
+    tsdb_ids_append(&writer->strings, string);
 }
 
+static void add_series(struct writer *writer, uint32_t series)
+{
+    uint32_t names[WIRE_LABELS_COUNT_MAX], values[WIRE_LABELS_COUNT_MAX];
+    size_t count = tsdb_index_label_ids(writer->index, series, names, values);
+    for (size_t i = 0; i < count; i++) {
+        add_string(writer, names[i]);
+        add_string(writer, values[i]);
+    }
+    tsdb_id_table_set(&writer->ids->series, series, writer->ids->counts.series++);
+    tsdb_ids_append(&writer->series, series);
+}
+
+static uint32_t metric_of(const struct writer *writer, uint32_t series)
+{
+    uint32_t names[WIRE_LABELS_COUNT_MAX], values[WIRE_LABELS_COUNT_MAX];
+    size_t count = tsdb_index_label_ids(writer->index, series, names, values);
+    for (size_t i = 0; i < count; i++)
+        if (tw_str_is(tsdb_index_string(writer->index, names[i]), WIRE_METRIC_NAME))
+            return tsdb_id_table_get(&writer->ids->strings, values[i]);
+    return 0;
+}
+
+/* Ids for all series of the run. */
 static void map_series(struct writer *writer)
 {
-    struct wire_label items[WIRE_LABELS_COUNT_MAX];
-    uint32_t names[WIRE_LABELS_COUNT_MAX], values[WIRE_LABELS_COUNT_MAX];
     const struct tsdb_run *run = writer->run;
-    size_t count = tsdb_index_count(run->index);
-    writer->series = malloc((count + 1) * sizeof *writer->series);
-    writer->metrics = malloc((count + 1) * sizeof *writer->metrics);
-    TW_ASSERT(writer->series != NULL && writer->metrics != NULL);
-    memset(writer->series, 0xff, count * sizeof *writer->series);
+    uint32_t limit = 0;
+    for (size_t i = 0; i < run->chunk_count; i++)
+        limit = run->chunks[i].series >= limit ? run->chunks[i].series + 1 : limit;
+    writer->metrics = malloc(((size_t)limit + 1) * sizeof *writer->metrics);
+    TW_ASSERT(writer->metrics != NULL);
+    memset(writer->metrics, 0xff, limit * sizeof *writer->metrics);
+    add_string(writer, 0); /* the empty one */
     for (size_t i = 0; i < run->chunk_count; i++) {
-        uint32_t from = run->chunks[i].series;
-        if (writer->series[from] != TSDB_NO_SERIES)
+        uint32_t series = run->chunks[i].series;
+        if (writer->metrics[series] != TSDB_NO_SERIES)
             continue;
-        struct wire_labels labels = tsdb_index_labels(run->index, from, items);
-        uint64_t hash = tsdb_index_hash(run->index, from);
-        uint32_t id = tsdb_index_find(writer->index, labels, hash);
-        if (id == TSDB_NO_SERIES)
-            id = tsdb_index_append(writer->index, labels, hash);
-        writer->series[from] = id;
-        writer->metrics[from] = 0;
-        size_t label_count = tsdb_index_label_ids(writer->index, id, names, values);
-        for (size_t j = 0; j < label_count; j++)
-            if (tw_str_is(tsdb_index_string(writer->index, names[j]), WIRE_METRIC_NAME))
-                writer->metrics[from] = values[j];
+        if (tsdb_id_table_get(&writer->ids->series, series) == TSDB_NO_SERIES)
+            add_series(writer, series);
+        writer->metrics[series] = metric_of(writer, series);
     }
+    writer->series_ids = writer->ids->series.items;
+}
+
+/* What was not written is not known either. */
+static void take_back(struct writer *writer)
+{
+    struct tsdb_partition_map *ids = writer->ids;
+    for (size_t i = 0; i < writer->strings.count; i++)
+        tsdb_id_table_set(&ids->strings, writer->strings.items[i], TSDB_NO_SERIES);
+    for (size_t i = 0; i < writer->series.count; i++)
+        tsdb_id_table_set(&ids->series, writer->series.items[i], TSDB_NO_SERIES);
+    ids->counts.strings -= (uint32_t)writer->strings.count;
+    ids->counts.series -= (uint32_t)writer->series.count;
 }
 
 /* ---- pages of the index ---- */
@@ -135,20 +148,21 @@ static void encode_strings(struct writer *writer, const void *user, size_t first
     struct tw_str items[TSDB_PAGE_STRINGS_MAX];
     (void)user;
     for (size_t i = 0; i < count; i++)
-        items[i] = tsdb_index_string(writer->index, (uint32_t)(first + i));
+        items[i] = tsdb_index_string(writer->index, writer->strings.items[first + i]);
     tsdb_strings_encode(items, count, &writer->page);
 }
 
 static enum tw_code write_strings(struct writer *writer, struct tw_err *err)
 {
-    size_t total = tsdb_index_string_count(writer->index), guess = STRINGS_GUESS;
+    size_t total = writer->strings.count, guess = STRINGS_GUESS;
+    uint32_t before = writer->ids->counts.strings - (uint32_t)total;
     enum tw_code code = TW_OK;
-    for (size_t first = writer->before.strings; first < total && code == TW_OK;) {
+    for (size_t first = 0; first < total && code == TW_OK;) {
         size_t left = total - first;
         size_t count =
             fill_page(writer, encode_strings, NULL, first,
                       left < TSDB_PAGE_STRINGS_MAX ? left : TSDB_PAGE_STRINGS_MAX, &guess);
-        code = put_page(writer, TSDB_TABLE_STRINGS, (uint32_t)first, err);
+        code = put_page(writer, TSDB_TABLE_STRINGS, before + (uint32_t)first, err);
         first += count;
     }
     return code;
@@ -160,20 +174,33 @@ static void encode_series(struct writer *writer, const void *user, size_t first,
     tsdb_series_page_encode(user, count, &writer->page);
 }
 
+/* Labels of a new series as ids of the partition. Returns the count. */
+static size_t label_ids(const struct writer *writer, uint32_t series, uint32_t *ret_names,
+                        uint32_t *ret_values)
+{
+    size_t count = tsdb_index_label_ids(writer->index, series, ret_names, ret_values);
+    for (size_t i = 0; i < count; i++) {
+        ret_names[i] = tsdb_id_table_get(&writer->ids->strings, ret_names[i]);
+        ret_values[i] = tsdb_id_table_get(&writer->ids->strings, ret_values[i]);
+    }
+    return count;
+}
+
 static enum tw_code write_series(struct writer *writer, struct tw_err *err)
 {
     uint32_t names[WIRE_LABELS_COUNT_MAX], values[WIRE_LABELS_COUNT_MAX];
     struct tsdb_series_page page = {0};
-    size_t total = tsdb_index_count(writer->index), guess = 0;
+    size_t total = writer->series.count, guess = 0;
+    uint32_t before = writer->ids->counts.series - (uint32_t)total;
     enum tw_code code = TW_OK;
-    for (size_t first = writer->before.series; first < total && code == TW_OK;) {
+    for (size_t first = 0; first < total && code == TW_OK;) {
         tsdb_series_page_clear(&page);
-        for (size_t id = first; id < total && page.count < TSDB_PAGE_SERIES_MAX; id++) {
-            size_t count = tsdb_index_label_ids(writer->index, (uint32_t)id, names, values);
+        for (size_t i = first; i < total && page.count < TSDB_PAGE_SERIES_MAX; i++) {
+            size_t count = label_ids(writer, writer->series.items[i], names, values);
             tsdb_series_page_add(&page, names, values, count);
         }
         size_t count = fill_page(writer, encode_series, &page, first, page.count, &guess);
-        code = put_page(writer, TSDB_TABLE_SERIES, (uint32_t)first, err);
+        code = put_page(writer, TSDB_TABLE_SERIES, before + (uint32_t)first, err);
         first += count;
     }
     tsdb_series_page_fini(&page);
@@ -205,8 +232,10 @@ static struct named_posting *list_postings(struct writer *writer, size_t *ret_co
     uint32_t names[WIRE_LABELS_COUNT_MAX], values[WIRE_LABELS_COUNT_MAX];
     struct named_posting *postings = NULL;
     size_t count = 0, capacity = 0;
-    for (size_t id = writer->before.series; id < tsdb_index_count(writer->index); id++) {
-        size_t label_count = tsdb_index_label_ids(writer->index, (uint32_t)id, names, values);
+    uint32_t id = writer->ids->counts.series - (uint32_t)writer->series.count;
+    for (size_t at = 0; at < writer->series.count; at++, id++) {
+        uint32_t series = writer->series.items[at];
+        size_t label_count = tsdb_index_label_ids(writer->index, series, names, values);
         if (count + label_count > capacity) {
             capacity = (count + label_count) * 2;
             postings = realloc(postings, capacity * sizeof *postings);
@@ -214,8 +243,10 @@ static struct named_posting *list_postings(struct writer *writer, size_t *ret_co
         }
         for (size_t i = 0; i < label_count; i++) {
             struct tw_str text = tsdb_index_string(writer->index, values[i]);
-            postings[count++] = (struct named_posting){
-                names[i], {(uint32_t)tw_hash64(text.data, text.size), values[i], (uint32_t)id}};
+            postings[count++] =
+                (struct named_posting){tsdb_id_table_get(&writer->ids->strings, names[i]),
+                                       {(uint32_t)tw_hash64(text.data, text.size),
+                                        tsdb_id_table_get(&writer->ids->strings, values[i]), id}};
         }
     }
     if (count)
@@ -361,7 +392,7 @@ static enum tw_code write_blocks(struct writer *writer, struct tw_err *err)
     TW_ASSERT(placed != NULL);
     for (size_t i = 0; i < run->chunk_count; i++)
         placed[i] = (struct placed){run->chunks[i].window, writer->metrics[run->chunks[i].series],
-                                    writer->series[run->chunks[i].series], &run->chunks[i]};
+                                    writer->series_ids[run->chunks[i].series], &run->chunks[i]};
     qsort(placed, run->chunk_count, sizeof *placed, compare_placed);
     struct tsdb_block_writer block;
     tsdb_block_writer_init(&block);
@@ -390,28 +421,23 @@ static enum tw_code write_blocks(struct writer *writer, struct tw_err *err)
 
 static enum tw_code write_counts(struct writer *writer, struct tw_err *err)
 {
-    unsigned char counts[8], key[8];
-    tsdb_env_key_u32(counts, (uint32_t)tsdb_index_string_count(writer->index));
-    tsdb_env_key_u32(counts + 4, (uint32_t)tsdb_index_count(writer->index));
-    enum tw_code code = tsdb_env_put(writer->txn, TSDB_TABLE_META, TW_STR(TSDB_COUNTS_KEY),
-                                     bytes_of(counts, sizeof counts), err);
+    unsigned char key[8];
+    const struct tsdb_partition_counts *counts = &writer->ids->counts;
+    enum tw_code code = tsdb_partition_put_counts(writer->txn, counts, err);
     if (code != TW_OK)
         return code;
     tsdb_env_key_u64(key, writer->run->number);
     tw_buf_clear(&writer->page);
     tsdb_varint_append(&writer->page, writer->sample_count);
     tsdb_varint_append(&writer->page, writer->block_count);
+    tsdb_varint_append(&writer->page, counts->series);
     return tsdb_env_put(writer->txn, TSDB_TABLE_RUNS, bytes_of(key, sizeof key),
                         tw_buf_str(&writer->page), err);
 }
 
 static enum tw_code write_parts(struct writer *writer, struct tw_err *err)
 {
-    enum tw_code code = load_index(writer, err);
-    if (code != TW_OK)
-        return code;
-    map_series(writer);
-    code = write_strings(writer, err);
+    enum tw_code code = write_strings(writer, err);
     if (code == TW_OK)
         code = write_series(writer, err);
     if (code == TW_OK)
@@ -430,6 +456,8 @@ static enum tw_code write_parts(struct writer *writer, struct tw_err *err)
 static enum tw_code end(struct writer *writer, enum tw_code code, struct tw_err *err)
 {
     tw_buf_fini(&writer->page);
+    tsdb_ids_fini(&writer->strings);
+    tsdb_ids_fini(&writer->series);
     if (code == TW_OK)
         return tsdb_env_commit(writer->txn, err);
     tsdb_env_abort(writer->txn);
@@ -440,11 +468,16 @@ enum tw_code tsdb_partition_write_index(struct tsdb_env *env, struct tsdb_index 
                                         uint64_t run, struct tw_err *err)
 {
     struct tsdb_run only_number = {.number = run};
-    struct writer writer = {.env = env, .run = &only_number, .index = index};
+    struct tsdb_partition_map ids = {.index = 0};
+    struct writer writer = {.env = env, .run = &only_number, .index = index, .ids = &ids};
     enum tw_code code = tsdb_env_begin(env, true, &writer.txn, err);
     if (code != TW_OK)
         return code;
     tw_buf_init(&writer.page, 4 * PAGE_BYTES_MAX);
+    for (uint32_t id = 0; id < tsdb_index_string_count(index); id++)
+        add_string(&writer, id);
+    for (uint32_t id = 0; id < tsdb_index_count(index); id++)
+        add_series(&writer, id);
     code = write_strings(&writer, err);
     if (code == TW_OK)
         code = write_series(&writer, err);
@@ -452,6 +485,7 @@ enum tw_code tsdb_partition_write_index(struct tsdb_env *env, struct tsdb_index 
         code = write_postings(&writer, err);
     if (code == TW_OK)
         code = write_counts(&writer, err);
+    tsdb_partition_map_fini(&ids);
     return end(&writer, code, err);
 }
 
@@ -459,7 +493,7 @@ enum tw_code tsdb_partition_write_slice(struct tsdb_env *env, struct tsdb_run *r
                                         uint32_t *series, uint32_t *metrics, size_t *ret_blocks,
                                         struct tw_err *err)
 {
-    struct writer writer = {.env = env, .run = run, .series = series, .metrics = metrics};
+    struct writer writer = {.env = env, .run = run, .series_ids = series, .metrics = metrics};
     enum tw_code code = tsdb_env_begin(env, true, &writer.txn, err);
     if (code != TW_OK)
         return code;
@@ -472,10 +506,35 @@ enum tw_code tsdb_partition_write_slice(struct tsdb_env *env, struct tsdb_run *r
     return code;
 }
 
-enum tw_code tsdb_partition_write_run(struct tsdb_env *env, struct tsdb_run *run,
-                                      size_t *ret_blocks, struct tw_err *err)
+/* The run, which is not there yet, with the ids that are known. */
+static enum tw_code write_with(struct writer *writer, size_t *ret_blocks, struct tw_err *err)
 {
-    struct writer writer = {.env = env, .run = run};
+    enum tw_code code =
+        tsdb_partition_map_load(writer->ids, writer->env, writer->txn, writer->run, err);
+    if (code != TW_OK) {
+        tsdb_partition_map_forget(writer->ids);
+        return end(writer, code, err);
+    }
+    map_series(writer);
+    code = write_parts(writer, err);
+    if (code != TW_OK)
+        take_back(writer);
+    bool written = code == TW_OK;
+    code = end(writer, code, err);
+    if (written && code != TW_OK)
+        tsdb_partition_map_forget(writer->ids); /* nobody knows what is there */
+    *ret_blocks = code == TW_OK ? writer->block_count : 0;
+    writer->ids->chunk_count = writer->run->chunk_count;
+    free(writer->metrics);
+    return code;
+}
+
+enum tw_code tsdb_partition_write_run(struct tsdb_env *env, struct tsdb_run *run,
+                                      struct tsdb_partition_map *ids, size_t *ret_blocks,
+                                      struct tw_err *err)
+{
+    struct tsdb_partition_map own = {.index = 0};
+    struct writer writer = {.env = env, .run = run, .index = run->index, .ids = ids ? ids : &own};
     enum tw_code code = tsdb_env_begin(env, true, &writer.txn, err);
     if (code != TW_OK)
         return code;
@@ -488,19 +547,8 @@ enum tw_code tsdb_partition_write_run(struct tsdb_env *env, struct tsdb_run *run
         *ret_blocks = 0;
         return code;
     }
-    writer.index = tsdb_index_new();
     tw_buf_init(&writer.page, 4 * PAGE_BYTES_MAX);
-    code = write_parts(&writer, err);
-    tw_buf_fini(&writer.page);
-    tsdb_index_free(writer.index);
-    free(writer.series);
-    free(writer.metrics);
-    if (code != TW_OK) {
-        tsdb_env_abort(writer.txn);
-        return code;
-    }
-    code = tsdb_env_commit(writer.txn, err);
-    if (code == TW_OK)
-        *ret_blocks = writer.block_count;
+    code = write_with(&writer, ret_blocks, err);
+    tsdb_partition_map_fini(&own);
     return code;
 }

@@ -18,7 +18,7 @@
 
 /* A series of the old partition, and where it is in the new one. */
 struct moved {
-    uint32_t metric, series; /* in the old one */
+    struct tsdb_partition_place place; /* in the old one; what it leads to is in the arena */
     uint32_t to_metric, to;
     uint32_t first_erasure, erasure_count;
     int64_t step_ms; /* 0 = not downsampled */
@@ -33,7 +33,8 @@ struct rewriter {
     struct tsdb_erasers *erasers;
     struct tsdb_erasures erasures; /* of the moved series */
     struct tsdb_index *index;      /* of the new one */
-    struct moved *moved;           /* in the order in which blocks are written */
+    struct tw_arena *arena;
+    struct moved *moved; /* in the order in which blocks are written */
     size_t moved_count;
     uint32_t *identity, *metrics; /* by series of the new one */
     struct tsdb_run_row *rows;    /* the runs that are in the new one */
@@ -108,8 +109,8 @@ struct move_list {
     size_t capacity;
 };
 
-/* Whether the series has a sample that is to stay, in spite of what is gone of it. */
-static enum tw_code has_samples(struct rewriter *rewriter, uint32_t series, uint32_t metric,
+/* Whether the series has a sample at the place that is to stay, in spite of what is gone of it. */
+static enum tw_code has_samples(struct rewriter *rewriter, const struct tsdb_partition_place *place,
                                 const struct tsdb_erasure *erasures, size_t count, bool *ret,
                                 struct tw_err *err)
 {
@@ -120,8 +121,7 @@ static enum tw_code has_samples(struct rewriter *rewriter, uint32_t series, uint
     if (count == 0 || !*ret)
         return TW_OK;
     tsdb_partition_reader_erase(rewriter->reader, erasures, count);
-    enum tw_code code =
-        tsdb_partition_reader_seek(rewriter->reader, metric, series, start_ms, end_ms, err);
+    enum tw_code code = tsdb_partition_reader_seek(rewriter->reader, place, start_ms, end_ms, err);
     if (code == TW_OK)
         code = tsdb_partition_reader_next(rewriter->reader, &column, err);
     *ret = code == TW_OK && column.count > 0;
@@ -134,6 +134,16 @@ static int64_t step_of(const struct rewriter *rewriter, struct wire_labels label
     return rewrite->step ? rewrite->step(rewrite->user, rewrite->day, rewrite->now_ms, labels) : 0;
 }
 
+/* A label set that was met before, under a lower id: series are met in ascending order. */
+static void move_again(struct rewriter *rewriter, struct moved *moved, uint32_t series,
+                       uint32_t metric)
+{
+    struct tsdb_partition_place *older = tw_arena_alloc(rewriter->arena, sizeof *older);
+    *older = moved->place;
+    moved->place =
+        (struct tsdb_partition_place){.series = series, .metric = metric, .older = older};
+}
+
 static enum tw_code move_series(void *user, uint32_t series, uint32_t metric, uint64_t hash,
                                 struct wire_labels labels, struct tw_err *err)
 {
@@ -144,6 +154,12 @@ static enum tw_code move_series(void *user, uint32_t series, uint32_t metric, ui
         if (cancelled != TW_OK)
             return cancelled;
     }
+    uint32_t known = tsdb_index_find(rewriter->index, labels, hash);
+    if (known != TSDB_NO_SERIES) { /* not sorted yet: it stands where its id says */
+        move_again(rewriter, &rewriter->moved[known], series, metric);
+        return TW_OK;
+    }
+    const struct tsdb_partition_place place = {.series = series, .metric = metric};
     size_t first = rewriter->erasures.count;
     int64_t day_ms = rewriter->old->day * TSDB_DAY_MS;
     if (rewriter->erasers)
@@ -151,8 +167,8 @@ static enum tw_code move_series(void *user, uint32_t series, uint32_t metric, ui
                              day_ms + TSDB_DAY_MS - 1, &rewriter->erasures);
     size_t erasure_count = rewriter->erasures.count - first;
     bool stays;
-    enum tw_code code = has_samples(rewriter, series, metric, rewriter->erasures.items + first,
-                                    erasure_count, &stays, err);
+    enum tw_code code =
+        has_samples(rewriter, &place, rewriter->erasures.items + first, erasure_count, &stays, err);
     if (code != TW_OK || !stays) {
         rewriter->erasures.count = first;
         return code;
@@ -164,8 +180,7 @@ static enum tw_code move_series(void *user, uint32_t series, uint32_t metric, ui
     }
     uint32_t to = tsdb_index_append(rewriter->index, labels, hash);
     rewriter->moved[rewriter->moved_count++] =
-        (struct moved){.metric = metric,
-                       .series = series,
+        (struct moved){.place = place,
                        .to_metric = metric_string(rewriter->index, to),
                        .to = to,
                        .first_erasure = (uint32_t)first,
@@ -180,6 +195,7 @@ static enum tw_code move_all_series(struct rewriter *rewriter, struct tw_err *er
 {
     struct move_list list = {.rewriter = rewriter};
     rewriter->index = tsdb_index_new();
+    rewriter->arena = tw_arena_new(4096);
     enum tw_code code = visit_series(
         rewriter->old->env, tsdb_partition_reader_txn(rewriter->reader), move_series, &list, err);
     if (code != TW_OK)
@@ -308,8 +324,8 @@ static enum tw_code move_window(struct rewriter *rewriter, int64_t window, struc
                                     rewriter->erasures.items + moved->first_erasure,
                                     moved->erasure_count);
         if (code == TW_OK)
-            code = tsdb_partition_reader_seek(rewriter->reader, moved->metric, moved->series,
-                                              start_ms, end_ms, err);
+            code =
+                tsdb_partition_reader_seek(rewriter->reader, &moved->place, start_ms, end_ms, err);
         if (code == TW_OK)
             code = copy_samples(rewriter->reader, rewriter->builder, moved->to, window, moved,
                                 &samples, err);
@@ -364,9 +380,10 @@ static enum tw_code write_runs(struct rewriter *rewriter, struct tw_err *err)
                        : tsdb_partition_reader_step(rewriter->reader),
     };
     for (size_t i = 0; i < last; i++)
-        rewriter->rows[i].samples = rewriter->rows[i].blocks = 0;
+        rewriter->rows[i] = (struct tsdb_run_row){.number = rewriter->rows[i].number};
     rewriter->rows[last].samples = rewriter->samples;
     rewriter->rows[last].blocks = rewriter->blocks;
+    rewriter->rows[last].series_limit = (uint32_t)rewriter->moved_count;
     enum tw_code code;
     while ((code = tsdb_partition_write_runs(rewriter->env, rewriter->rows, rewriter->row_count,
                                              &info, err)) == TW_BUSY)
@@ -387,6 +404,7 @@ static enum tw_code carry_series(void *user, uint32_t series, uint32_t metric, u
 {
     struct carry *carry = user;
     uint32_t to = TSDB_NO_SERIES;
+    const struct tsdb_partition_place place = {.series = series, .metric = metric};
     enum tw_code code = TW_OK;
     for (int64_t window = carry->first_window;
          window < carry->first_window + WINDOWS_A_DAY && code == TW_OK; window++) {
@@ -396,7 +414,7 @@ static enum tw_code carry_series(void *user, uint32_t series, uint32_t metric, u
         uint32_t id = to == TSDB_NO_SERIES ? (uint32_t)tsdb_index_count(carry->index) : to;
         if (!tsdb_partition_reader_has(carry->reader, window))
             continue;
-        code = tsdb_partition_reader_seek(carry->reader, metric, series, start_ms,
+        code = tsdb_partition_reader_seek(carry->reader, &place, start_ms,
                                           start_ms + TSDB_WINDOW_MS - 1, err);
         if (code == TW_OK)
             code = copy_samples(carry->reader, carry->builder, id, window, NULL, &samples, err);
@@ -422,7 +440,8 @@ static enum tw_code carry_run(struct rewriter *rewriter, uint64_t number, struct
         struct tsdb_run run = {.number = number, .index = carry.index};
         size_t blocks;
         tsdb_run_builder_take(carry.builder, &run);
-        while ((code = tsdb_partition_write_run(rewriter->env, &run, &blocks, err)) == TW_BUSY)
+        while ((code = tsdb_partition_write_run(rewriter->env, &run, NULL, &blocks, err)) ==
+               TW_BUSY)
             if ((code = tsdb_env_grow(rewriter->env, err)) != TW_OK)
                 break;
     }
@@ -550,6 +569,7 @@ enum tw_code tsdb_rewriter_run(struct tsdb_partitions *partitions,
     tsdb_partitions_unref(partitions, rewriter.old);
     tsdb_run_builder_free(rewriter.builder);
     tsdb_index_free(rewriter.index);
+    tw_arena_free(rewriter.arena);
     tsdb_erasers_unref(rewriter.erasers);
     tsdb_erasures_fini(&rewriter.erasures);
     free(rewriter.moved);

@@ -177,11 +177,9 @@ static void mend_counts(struct copy *copy)
     if (most_items(copy, TSDB_TABLE_STRINGS, TSDB_PAGE_STRINGS_MAX, &strings, &err) != TW_OK ||
         most_items(copy, TSDB_TABLE_SERIES, TSDB_PAGE_SERIES_MAX, &series, &err) != TW_OK)
         return;
-    unsigned char counts[8];
-    tsdb_env_key_u32(counts, strings);
-    tsdb_env_key_u32(counts + 4, series);
-    put_value(copy, TSDB_TABLE_META, TW_STR(TSDB_COUNTS_KEY),
-              (struct tw_str){(const char *)counts, sizeof counts});
+    const struct tsdb_partition_counts counts = {
+        .strings = strings, .series = series, .first_series = series, .repeated = true};
+    copy->code = tsdb_partition_put_counts(copy->txn, &counts, &copy->err);
 }
 
 enum tw_code tsdb_salvage_copy(const char *path, enum tsdb_verify_kind kind, const char *to,

@@ -162,8 +162,8 @@ static enum tw_code match_partitions(struct tsdb_db_selection *selection,
             return code;
         struct tsdb_part *parts = reserve_parts(selection, count);
         for (size_t j = 0; j < count; j++)
-            parts[j] =
-                (struct tsdb_part){found[j].series, found[j].metric, (uint32_t)i, (uint32_t)j};
+            parts[j] = (struct tsdb_part){found[j].place.series, found[j].place.metric, (uint32_t)i,
+                                          (uint32_t)j};
         if (selection->hints.grouping)
             order_as_stored(parts, count);
         selection->part_count += count;

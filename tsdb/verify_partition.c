@@ -21,6 +21,7 @@
 struct series {
     uint32_t id, metric; /* metric LOST: its labels cannot be read */
     uint32_t label_count, postings;
+    size_t first_label; /* of check->names and values */
 };
 
 struct check {
@@ -29,8 +30,10 @@ struct check {
     struct tsdb_env_txn *txn;
     struct tw_arena *arena;
     struct tsdb_partition_view view;
-    struct tsdb_index *index; /* with the partition's ids, while all series are good */
     struct series *series;
+    uint64_t *hashes;              /* of their label sets */
+    struct tsdb_ids names, values; /* of their labels, one series after the other */
+    uint32_t lost_count;
     uint64_t run_samples;
 };
 
@@ -58,16 +61,18 @@ static bool open_check(struct check *check, const char *path, struct tsdb_verify
         return false;
     }
     check->series = calloc((size_t)check->view.counts.series + 1, sizeof *check->series);
-    TW_ASSERT(check->series != NULL);
-    check->index = tsdb_index_new();
+    check->hashes = calloc((size_t)check->view.counts.series + 1, sizeof *check->hashes);
+    TW_ASSERT(check->series != NULL && check->hashes != NULL);
     return true;
 }
 
 static void close_check(struct check *check)
 {
     free(check->series);
+    free(check->hashes);
+    tsdb_ids_fini(&check->names);
+    tsdb_ids_fini(&check->values);
     tsdb_partition_view_fini(&check->view);
-    tsdb_index_free(check->index);
     tw_arena_free(check->arena);
     tsdb_env_abort(check->txn);
     tsdb_env_close(check->partition.env);
@@ -75,47 +80,69 @@ static void close_check(struct check *check)
 
 /* ---- series ---- */
 
-static bool read_labels(struct check *check, uint32_t id, struct wire_label *items,
-                        struct wire_labels *ret, uint32_t *ret_metric, uint64_t *ret_hash,
-                        struct tw_err *err)
+static bool read_labels(struct check *check, uint32_t id, struct tsdb_series_entry *entry,
+                        struct wire_label *items, struct wire_labels *ret, struct tw_err *err)
 {
-    struct tsdb_series_entry entry;
-    if (tsdb_partition_view_series(&check->view, id, &entry, err) != TW_OK ||
-        tsdb_partition_view_labels(&check->view, &entry, items, err) != TW_OK)
+    if (tsdb_partition_view_series(&check->view, id, entry, err) != TW_OK ||
+        tsdb_partition_view_labels(&check->view, entry, items, err) != TW_OK)
         return false;
-    *ret = (struct wire_labels){items, entry.label_count};
-    *ret_metric = 0;
-    *ret_hash = entry.hash;
-    for (uint32_t i = 0; i < entry.label_count; i++)
-        if (tw_str_is(items[i].name, WIRE_METRIC_NAME))
-            *ret_metric = entry.values[i];
+    *ret = (struct wire_labels){items, entry->label_count};
     return true;
+}
+
+static uint32_t metric_of(struct wire_labels labels, const struct tsdb_series_entry *entry)
+{
+    for (uint32_t i = 0; i < entry->label_count; i++)
+        if (tw_str_is(labels.items[i].name, WIRE_METRIC_NAME))
+            return entry->values[i];
+    return 0;
+}
+
+static int compare_hashes(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Only a partition that says so may have label sets under several ids. */
+static void check_repeated(struct check *check)
+{
+    uint32_t count = check->view.counts.series - check->lost_count, repeated = 0;
+    if (check->view.counts.repeated)
+        return;
+    qsort(check->hashes, count, sizeof *check->hashes, compare_hashes);
+    for (uint32_t i = 1; i < count; i++)
+        repeated += check->hashes[i] == check->hashes[i - 1];
+    if (repeated > 0)
+        tsdb_verify_find(check->file, "%" PRIu32 " label sets are there twice", repeated);
 }
 
 /* All series into check->series; findings for those that are wrong. */
 static void load_series(struct check *check)
 {
     struct wire_label items[WIRE_LABELS_COUNT_MAX];
+    struct tsdb_series_entry entry;
     struct tw_err err;
     for (uint32_t id = 0; id < check->view.counts.series; id++) {
         struct series *series = &check->series[id];
         struct wire_labels labels;
-        uint64_t hash;
-        *series = (struct series){.id = id, .metric = LOST};
-        if (!read_labels(check, id, items, &labels, &series->metric, &hash, &err)) {
-            series->metric = LOST;
+        *series = (struct series){.id = id, .metric = LOST, .first_label = check->names.count};
+        if (!read_labels(check, id, &entry, items, &labels, &err)) {
             tsdb_verify_find(check->file, "series %" PRIu32 ": %s", id, err.message);
+            check->lost_count++;
             continue;
         }
-        series->label_count = (uint32_t)labels.count;
-        check->file->series++;
+        series->metric = metric_of(labels, &entry);
+        series->label_count = entry.label_count;
+        for (uint32_t i = 0; i < entry.label_count; i++) {
+            tsdb_ids_append(&check->names, entry.names[i]);
+            tsdb_ids_append(&check->values, entry.values[i]);
+        }
+        check->hashes[check->file->series++] = entry.hash;
         if (wire_labels_check(labels, &err) != TW_OK)
             tsdb_verify_find(check->file, "series %" PRIu32 ": %s", id, err.message);
-        if (tsdb_index_find(check->index, labels, hash) != TSDB_NO_SERIES)
-            tsdb_verify_find(check->file, "series %" PRIu32 ": its label set is there twice", id);
-        else
-            tsdb_index_append(check->index, labels, hash);
     }
+    check_repeated(check);
 }
 
 static int compare_series(const void *a, const void *b)
@@ -128,13 +155,12 @@ static int compare_series(const void *a, const void *b)
 
 /* ---- postings ---- */
 
-static bool has_label(struct check *check, uint32_t id, uint32_t name, uint32_t value)
+static bool has_label(const struct check *check, uint32_t id, uint32_t name, uint32_t value)
 {
-    uint32_t names[WIRE_LABELS_COUNT_MAX], values[WIRE_LABELS_COUNT_MAX];
-    size_t count = tsdb_index_label_ids(check->index, id, names, values);
-    for (size_t i = 0; i < count; i++)
-        if (names[i] == name)
-            return values[i] == value;
+    const struct series *series = &check->series[id];
+    for (size_t i = series->first_label; i < series->first_label + series->label_count; i++)
+        if (check->names.items[i] == name)
+            return check->values.items[i] == value;
     return false;
 }
 
@@ -142,12 +168,13 @@ static void check_posting(void *user, uint32_t name, uint32_t hash, uint32_t val
                           const struct tsdb_ids *ids)
 {
     struct check *check = user;
-    size_t strings = tsdb_index_string_count(check->index);
-    if (name >= strings || value >= strings) {
+    struct tw_str text, name_text;
+    struct tw_err err;
+    if (tsdb_partition_view_string(&check->view, name, &name_text, &err) != TW_OK ||
+        tsdb_partition_view_string(&check->view, value, &text, &err) != TW_OK) {
         tsdb_verify_find(check->file, "postings name a string that is not there");
         return;
     }
-    struct tw_str text = tsdb_index_string(check->index, value);
     if (hash != (uint32_t)tw_hash64(text.data, text.size))
         tsdb_verify_find(check->file, "postings of '%.*s': wrong hash", TW_STR_ARG(text));
     for (size_t i = 0; i < ids->count; i++) {
@@ -159,16 +186,33 @@ static void check_posting(void *user, uint32_t name, uint32_t hash, uint32_t val
     }
 }
 
+/* How many strings the series use, the empty one included. */
+static uint32_t count_used_strings(const struct check *check)
+{
+    uint32_t strings = check->view.counts.strings, used = strings > 0;
+    unsigned char *seen = calloc((size_t)strings + 1, 1);
+    TW_ASSERT(seen != NULL);
+    const struct tsdb_ids *lists[] = {&check->names, &check->values};
+    for (size_t list = 0; list < 2; list++)
+        for (size_t i = 0; i < lists[list]->count; i++) {
+            uint32_t id = lists[list]->items[i];
+            used += id != 0 && id < strings && !seen[id];
+            seen[id < strings ? id : strings] = 1;
+        }
+    free(seen);
+    return used;
+}
+
 /* series is in the order of ids here. */
 static void check_postings(struct check *check)
 {
     struct tw_err err;
-    if (tsdb_index_count(check->index) != check->view.counts.series)
-        return; /* told already; ids do not agree */
-    if (tsdb_index_string_count(check->index) != check->view.counts.strings &&
-        check->view.counts.series > 0)
-        tsdb_verify_find(check->file, "%" PRIu32 " strings are counted, the series use %zu",
-                         check->view.counts.strings, tsdb_index_string_count(check->index));
+    if (check->lost_count > 0)
+        return; /* told already */
+    uint32_t used = count_used_strings(check);
+    if (used != check->view.counts.strings && check->view.counts.series > 0)
+        tsdb_verify_find(check->file, "%" PRIu32 " strings are counted, the series use %" PRIu32,
+                         check->view.counts.strings, used);
     if (tsdb_partition_view_postings(&check->view, check_posting, check, &err) != TW_OK)
         tsdb_verify_find(check->file, "%s", err.message);
     for (uint32_t id = 0; id < check->view.counts.series; id++)
@@ -195,8 +239,8 @@ static bool read_range(struct check *check, struct tsdb_partition_reader *reader
                        struct wire_labels labels, struct tsdb_verify_sink *sink, struct tw_err *err)
 {
     struct tsdb_column column;
-    if (tsdb_partition_reader_seek(reader, series->metric, series->id, start_ms, end_ms, err) !=
-        TW_OK)
+    const struct tsdb_partition_place place = {.series = series->id, .metric = series->metric};
+    if (tsdb_partition_reader_seek(reader, &place, start_ms, end_ms, err) != TW_OK)
         return false;
     for (;;) {
         if (tsdb_partition_reader_next(reader, &column, err) != TW_OK)
@@ -220,6 +264,9 @@ static void check_run(struct check *check, const struct tsdb_run_row *row)
         tsdb_verify_find(check->file, "run %" PRIu64 ": %s", row->number, err.message);
         return;
     }
+    if (row->series_limit > check->view.counts.series)
+        tsdb_verify_find(check->file, "run %" PRIu64 " counts series that are not there",
+                         row->number);
     tsdb_partition_reader_restrict(reader, row->number);
     check->run_samples = 0;
     uint64_t found = check->file->finding_count;
@@ -285,10 +332,9 @@ static void read_series(struct check *check, struct tsdb_partition_reader *reade
 {
     struct wire_label items[WIRE_LABELS_COUNT_MAX];
     struct wire_labels labels;
+    struct tsdb_series_entry entry;
     struct tw_err err;
-    uint32_t metric;
-    uint64_t hash;
-    if (!read_labels(check, series->id, items, &labels, &metric, &hash, &err))
+    if (!read_labels(check, series->id, &entry, items, &labels, &err))
         return;
     /* Window by window: what is lost of one is not lost of the others. */
     int64_t start_ms = check->partition.day * TSDB_DAY_MS;
