@@ -671,6 +671,14 @@ enum tw_code tsdb_partitions_write(struct tsdb_partitions *partitions, int64_t d
     return code;
 }
 
+size_t tsdb_partitions_ids_bytes(struct tsdb_partitions *partitions)
+{
+    tsdb_partitions_hold(partitions);
+    size_t bytes = tsdb_partition_map_bytes(&partitions->ids);
+    tsdb_partitions_release(partitions);
+    return bytes;
+}
+
 /* ---- one partition ---- */
 
 void tsdb_partitions_hold(struct tsdb_partitions *partitions)

@@ -110,6 +110,9 @@ TW_MUST_CHECK enum tw_code tsdb_partitions_write(struct tsdb_partitions *partiti
                                                  struct tsdb_run *run, size_t *ret_blocks,
                                                  struct tw_err *err);
 
+/* Memory that is kept between two of them (partition_map.h). */
+size_t tsdb_partitions_ids_bytes(struct tsdb_partitions *partitions);
+
 int64_t tsdb_partition_day(const struct tsdb_partition *partition);
 /* 0 without any. */
 TW_MUST_CHECK enum tw_code tsdb_partition_newest_run(struct tsdb_partition *partition,

@@ -3,6 +3,7 @@
 
 #include "tsdb/partition_map.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@
 
 /* A segment of so few series is read whole, whatever it has. */
 #define SEGMENT_SMALL 16384
+static atomic_uint segment_small = SEGMENT_SMALL;
+
 /* A larger one goes on when so large a share of it is in the run: one of SHARE. What is looked at
  * to find out: so many series in a row, in so many places. */
 #define SEGMENT_SHARE 2
@@ -17,6 +20,11 @@
 #define SAMPLE_SERIES 512
 /* Series whose strings are kept at once while a segment is read. */
 #define READ_STRIDE 65536
+
+void tsdb_partition_map_small(uint32_t series)
+{
+    atomic_store(&segment_small, series);
+}
 
 /* ---- tables ---- */
 
@@ -192,16 +200,18 @@ static enum tw_code judge_segment(const struct tsdb_partition_map *map, struct t
     struct tsdb_series_entry entry;
     struct tsdb_partition_view view;
     size_t looked = 0, met = 0;
-    if (size <= SEGMENT_SMALL || size / SEGMENT_SHARE > members->count) {
-        *ret = size <= SEGMENT_SMALL;
+    uint32_t small = atomic_load(&segment_small);
+    if (size <= small || size / SEGMENT_SHARE > members->count) {
+        *ret = size <= small;
         return TW_OK;
     }
+    uint32_t in_a_row = size < SAMPLE_SERIES ? size : SAMPLE_SERIES;
     struct tw_arena *arena = tw_arena_new(65536);
     enum tw_code code = tsdb_partition_view_init(&view, env, txn, arena, err);
     for (uint32_t place = 0; place < SAMPLE_PLACES && code == TW_OK; place++) {
         uint32_t first = map->counts.first_series +
-                         (uint32_t)((uint64_t)(size - SAMPLE_SERIES) * place / (SAMPLE_PLACES - 1));
-        for (uint32_t i = 0; i < SAMPLE_SERIES && code == TW_OK; i++) {
+                         (uint32_t)((uint64_t)(size - in_a_row) * place / (SAMPLE_PLACES - 1));
+        for (uint32_t i = 0; i < in_a_row && code == TW_OK; i++) {
             uint32_t member = TSDB_NO_SERIES;
             code = read_member(members, &view, first + i, &entry, &member, err);
             looked++;

@@ -38,6 +38,10 @@ void tsdb_partition_map_aim(struct tsdb_partition_map *map, int64_t day, uint32_
 void tsdb_partition_map_forget(struct tsdb_partition_map *map);
 size_t tsdb_partition_map_bytes(const struct tsdb_partition_map *map);
 
+/* Segments of up to so many series always go on. Tests make it small, so that few series are churn.
+ */
+void tsdb_partition_map_small(uint32_t series);
+
 uint32_t tsdb_id_table_get(const struct tsdb_id_table *table, uint32_t id);
 void tsdb_id_table_set(struct tsdb_id_table *table, uint32_t id, uint32_t to);
 

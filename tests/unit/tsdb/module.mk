@@ -9,6 +9,7 @@ UNIT_TESTS += %D%/page_test
 UNIT_TESTS += %D%/exemplar_test
 UNIT_TESTS += %D%/histogram_test %D%/histogram_store_test
 UNIT_TESTS += %D%/verify_test
+UNIT_TESTS += %D%/partition_map_test
 UNIT_TESTS += %D%/room_test %D%/snapshot_test
 endif
 %C%_codec_test_SOURCES = %D%/codec_test.c
@@ -46,6 +47,9 @@ endif
 %C%_page_test_SOURCES = %D%/page_test.c
 %C%_page_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_page_test_LDADD = $(TSDB_UNIT_LDADD)
+%C%_partition_map_test_SOURCES = %D%/partition_map_test.c %D%/store.h
+%C%_partition_map_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_partition_map_test_LDADD = $(TSDB_UNIT_LDADD)
 %C%_receiver_test_SOURCES = %D%/receiver_test.c %D%/store.h
 %C%_receiver_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_receiver_test_LDADD = $(TSDB_UNIT_LDADD)
