@@ -351,7 +351,7 @@ enum tw_code query_histogram_range_apply(struct query_histogram_range *range,
     if (code)
         return code;
     tw_arena_reset(range->scratch);
-    query_windows_fit(&range->windows, samples->histogram_times_ms, samples->histogram_count);
+    query_windows_fit(&range->windows, samples->histogram_times_ms, samples->histogram_count, 0);
     struct window window = {.exec = exec,
                             .row = row,
                             .scratch = range->scratch,

@@ -202,8 +202,8 @@ static enum tw_code read_subquery(struct range *range, struct query_exec *exec, 
     query_samples_reserve(samples, range->inner_grid.steps);
     QUERY_EACH_STEP(s, present, range->inner_grid.steps)
     {
-        samples->times_ms[samples->count] = query_grid_time(&range->inner_grid, s);
-        samples->values[samples->count++] = values[s];
+        samples->own_times_ms[samples->count] = query_grid_time(&range->inner_grid, s);
+        samples->own_values[samples->count++] = values[s];
     }
     for (size_t s = 0; range->tile.histograms && s < range->inner_grid.steps; s++) {
         const struct query_histogram *histogram =
@@ -345,7 +345,7 @@ static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
                 query_op_cut(op, ret_tile, r + 1);
             continue;
         }
-        query_windows_fit(&range->windows, samples->times_ms, samples->count);
+        query_windows_fit(&range->windows, samples->times_ms, samples->count, samples->times_id);
         query_samples_reserve(&range->scratch, samples->count);
         struct query_range_row row = {
             .times_ms = samples->times_ms,
@@ -362,8 +362,8 @@ static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
             .grid = op->grid,
             .first = range->parameter_rows[0],
             .second = range->parameter_rows[1],
-            .scratch = (uint32_t *)(void *)range->scratch.times_ms,
-            .sorted = range->scratch.values,
+            .scratch = (uint32_t *)(void *)range->scratch.own_times_ms,
+            .sorted = range->scratch.own_values,
             .sliding = &range->sliding,
             .out = ret_tile->values + r * ret_tile->stride,
             .present = ret_tile->present + r * ret_tile->words,

@@ -10,10 +10,13 @@
 #include "base/number.h"
 #include "base/vector.h"
 
+/* Ids of columns, one behind the other, become that of all their times. */
+#define TIMES_ID_FACTOR UINT64_C(0x9e3779b97f4a7c15)
+
 void query_samples_fini(struct query_samples *samples)
 {
-    free(samples->times_ms);
-    free(samples->values);
+    free(samples->own_times_ms);
+    free(samples->own_values);
     free(samples->weights);
     free(samples->histogram_times_ms);
     free(samples->histograms);
@@ -27,17 +30,24 @@ void query_samples_reserve(struct query_samples *samples, size_t count)
     size_t capacity = samples->capacity ? samples->capacity : 1024;
     while (capacity < count)
         capacity *= 2;
-    samples->times_ms = realloc(samples->times_ms, capacity * sizeof *samples->times_ms);
-    samples->values = realloc(samples->values, capacity * sizeof *samples->values);
+    samples->own_times_ms =
+        realloc(samples->own_times_ms, capacity * sizeof *samples->own_times_ms);
+    samples->own_values = realloc(samples->own_values, capacity * sizeof *samples->own_values);
     if (samples->weights)
         samples->weights = realloc(samples->weights, capacity * sizeof *samples->weights);
-    TW_ASSERT(samples->times_ms && samples->values); /* bounded by the limit on samples */
+    /* Bounded by the limit on samples. */
+    TW_ASSERT(samples->own_times_ms && samples->own_values);
+    samples->times_ms = samples->own_times_ms;
+    samples->values = samples->own_values;
     samples->capacity = capacity;
 }
 
 void query_samples_clear(struct query_samples *samples)
 {
+    samples->times_ms = samples->own_times_ms;
+    samples->values = samples->own_values;
     samples->count = samples->histogram_count = 0;
+    samples->times_id = 0;
     samples->has_weights = false;
 }
 
@@ -127,8 +137,11 @@ TW_VECTOR static bool has_stale(const double *values, size_t count)
 
 static void append_all(struct query_samples *samples, const struct tsdb_column *column)
 {
-    memcpy(samples->times_ms + samples->count, column->times_ms, column->count * sizeof(int64_t));
-    memcpy(samples->values + samples->count, column->values, column->count * sizeof(double));
+    bool has_ids = column->times_id && (samples->times_id || samples->count == 0);
+    samples->times_id = has_ids ? samples->times_id * TIMES_ID_FACTOR + column->times_id : 0;
+    memcpy(samples->own_times_ms + samples->count, column->times_ms,
+           column->count * sizeof(int64_t));
+    memcpy(samples->own_values + samples->count, column->values, column->count * sizeof(double));
     samples->count += column->count;
 }
 
@@ -141,11 +154,21 @@ static void append_fresh(struct query_samples *samples, const struct tsdb_column
         return;
     }
     for (size_t i = 0; i < column->count; i++) {
-        samples->times_ms[count] = column->times_ms[i];
-        samples->values[count] = column->values[i];
+        samples->own_times_ms[count] = column->times_ms[i];
+        samples->own_values[count] = column->values[i];
         count += !tw_double_is_stale(column->values[i]);
     }
     samples->count = count;
+    samples->times_id = 0;
+}
+
+/* All there is of the series, where it is. */
+static void borrow(struct query_samples *samples, const struct tsdb_column *column)
+{
+    samples->times_ms = column->times_ms;
+    samples->values = column->values;
+    samples->count = column->count;
+    samples->times_id = column->times_id;
 }
 
 /* Appends a column of histograms. */
@@ -195,6 +218,11 @@ enum tw_code query_source_read(struct query_source *source, struct query_op *op,
         code = query_exec_read(exec, column.count, err);
         if (code)
             return code;
+        if (column.is_last && samples->count == 0 && samples->histogram_count == 0 &&
+            !column.weights && (keep_stale || !has_stale(column.values, column.count))) {
+            borrow(samples, &column);
+            return TW_OK;
+        }
         query_samples_reserve(samples, samples->count + column.count);
         append_weights(samples, &column, keep_stale);
         if (keep_stale)

@@ -12,9 +12,13 @@
 #include "query/operator.h"
 
 struct query_samples {
-    int64_t *times_ms;
-    double *values;
-    double *weights; /* how many samples each stands for, when has_weights: of downsampled data */
+    /* Its own memory, or a column of the store's, which lives until more is read. */
+    const int64_t *times_ms;
+    const double *values;
+    int64_t *own_times_ms;
+    double *own_values;
+    uint64_t times_id; /* equal non-zero ids = the same times, within one source */
+    double *weights;   /* how many samples each stands for, when has_weights: of downsampled data */
     size_t count, capacity;
     bool has_weights;
     /* The series' histograms, which have times of their own; NULL marks the end (stale). */
@@ -24,6 +28,7 @@ struct query_samples {
 };
 
 void query_samples_fini(struct query_samples *samples);
+/* Room for so many in its own memory, where those so far are. */
 void query_samples_reserve(struct query_samples *samples, size_t count);
 void query_samples_clear(struct query_samples *samples);
 void query_samples_add_histogram(struct query_samples *samples, int64_t time_ms,

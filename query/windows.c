@@ -84,10 +84,13 @@ static void extend_smoothed(struct query_windows *windows, size_t step, int64_t 
     windows->high[step] = (uint32_t)high;
 }
 
-void query_windows_fit(struct query_windows *windows, const int64_t *times_ms, size_t count)
+void query_windows_fit(struct query_windows *windows, const int64_t *times_ms, size_t count,
+                       uint64_t times_id)
 {
+    bool is_known = times_id && times_id == windows->times_id;
+    windows->times_id = times_id;
     if (windows->fits && windows->count == count &&
-        memcmp(windows->times_ms, times_ms, count * sizeof *times_ms) == 0)
+        (is_known || memcmp(windows->times_ms, times_ms, count * sizeof *times_ms) == 0))
         return;
     if (count > windows->capacity) {
         windows->capacity = count * 2;

@@ -40,6 +40,7 @@ struct query_windows {
     /* The times that they belong to. */
     int64_t *times_ms;
     size_t count, capacity;
+    uint64_t times_id; /* 0: not known */
     bool fits;         /* low and high belong to times_ms */
     bool extrapolates; /* and the rest too */
 };
@@ -49,8 +50,10 @@ TW_MUST_CHECK enum tw_code query_windows_begin(struct query_windows *windows,
                                                struct query_exec *exec, int64_t first_end_ms,
                                                int64_t end_step_ms, int64_t range_ms, size_t steps,
                                                bool extrapolated, struct tw_err *err);
-/* Finds low and high, unless the times are those of the series before. count < 2^32. */
-void query_windows_fit(struct query_windows *windows, const int64_t *times_ms, size_t count);
+/* Finds low and high, unless the times are those of the series before: equal non-zero ids say so.
+ * count < 2^32. */
+void query_windows_fit(struct query_windows *windows, const int64_t *times_ms, size_t count,
+                       uint64_t times_id);
 /* Also the rest; there are samples. is_rate: the factor gives a change per second. */
 void query_windows_extrapolate(struct query_windows *windows, bool is_rate);
 void query_windows_fini(struct query_windows *windows);

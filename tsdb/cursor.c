@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "tsdb/head_columns.h"
 #include "tsdb/selection_int.h"
 
 #define CURSOR_MAGIC 0x7e5dc0c0u
@@ -39,8 +40,12 @@ struct cursor {
     size_t first_viewed, limit_viewed;
     uint32_t *first_views;           /* by series, from first_viewed on */
     const struct tsdb_head_view *at; /* of the first place in a head of the current series */
-    struct tsdb_points head;         /* all the heads have in the range */
-    size_t head_at;                  /* handed out before */
+    /* All the heads have in the range: as columns, when they have it in order and nothing of it is
+     * gone; else as points. */
+    bool has_columns;
+    struct tsdb_head_columns columns;
+    struct tsdb_points head;
+    size_t head_at; /* handed out before */
     struct tsdb_points gathered, merged;
     /* Series with native histograms: the heads' samples of all kinds instead of `head`, and what is
      * to be handed out next, kind after kind. */
@@ -82,6 +87,7 @@ void tsdb_db_cursor_close(struct tsdb_cursor *base)
     free(cursor->views);
     free(cursor->rooms);
     free(cursor->first_views);
+    tsdb_head_columns_fini(&cursor->columns);
     tsdb_points_fini(&cursor->head);
     tsdb_points_fini(&cursor->gathered);
     tsdb_points_fini(&cursor->merged);
@@ -170,13 +176,42 @@ static void take_views(struct cursor *cursor, size_t first)
         tw_lock_release(&selection->db->lock);
 }
 
-/* All that the heads have of the series in the range, settled. */
-static void gather_head(struct cursor *cursor)
+/* All that the heads have of the series in the range, if columns can be made of it. */
+static bool gather_columns(struct cursor *cursor)
+{
+    const struct tsdb_db_selection *selection = cursor->selection;
+    size_t count = count_head_parts(selection, (size_t)(cursor->series - selection->series));
+    cursor->head.count = 0;
+    cursor->head_at = 0;
+    if (cursor->cut.count > 0)
+        return false;
+    tsdb_head_columns_begin(&cursor->columns, cursor->start_ms, cursor->end_ms);
+    for (size_t i = 0; i < count; i++)
+        if (cursor->at[i].histograms.newest ||
+            !tsdb_head_columns_add(&cursor->columns, &cursor->at[i]))
+            return false;
+    tsdb_head_columns_end(&cursor->columns);
+    return true;
+}
+
+/* The columns become points, for merging. */
+static void point_columns(struct cursor *cursor)
+{
+    if (!cursor->has_columns)
+        return;
+    cursor->has_columns = false;
+    const struct tsdb_head_columns *columns = &cursor->columns;
+    struct tsdb_point *points = tsdb_points_reserve(&cursor->head, columns->limit - columns->first);
+    for (size_t i = columns->first; i < columns->limit; i++)
+        *points++ = (struct tsdb_point){columns->times_ms[i], columns->values[i]};
+    cursor->head.count = columns->limit - columns->first;
+}
+
+/* The same as points, settled, in any case. */
+static void gather_points(struct cursor *cursor)
 {
     const struct tsdb_db_selection *selection = cursor->selection;
     const struct tsdb_head_view *view = cursor->at;
-    cursor->head.count = 0;
-    cursor->head_at = 0;
     for (uint32_t i = 0; i < cursor->series->part_count; i++) {
         const struct tsdb_part *part = &selection->parts[cursor->series->first_part + i];
         if (!tsdb_part_is_head(selection, part))
@@ -201,6 +236,7 @@ static void gather_head(struct cursor *cursor)
 static void mix_head(struct cursor *cursor)
 {
     TW_ASSERT(!cursor->is_mixed);
+    point_columns(cursor);
     cursor->is_mixed = true;
     cursor->mixed_head.count = cursor->mixed_head_at = 0;
     tsdb_mixed_append_floats(&cursor->mixed_head, cursor->head.items + cursor->head_at,
@@ -222,8 +258,6 @@ static void gather_histograms(struct cursor *cursor)
 {
     const struct tsdb_db_selection *selection = cursor->selection;
     const struct tsdb_head_view *at = cursor->at;
-    cursor->is_mixed = false;
-    cursor->mixed_out.count = cursor->mixed_out_at = 0;
     if (cursor->histograms)
         tw_arena_reset(cursor->histograms);
     for (uint32_t i = 0; i < cursor->series->part_count; i++) {
@@ -264,7 +298,12 @@ void tsdb_db_cursor_seek(struct tsdb_cursor *base, size_t series_index, int64_t 
     cursor->next_part = 0;
     cursor->reader = NULL;
     cursor->pending.count = 0;
-    gather_head(cursor);
+    cursor->is_mixed = false;
+    cursor->mixed_out.count = cursor->mixed_out_at = 0;
+    cursor->has_columns = gather_columns(cursor);
+    if (cursor->has_columns)
+        return;
+    gather_points(cursor);
     gather_histograms(cursor);
 }
 
@@ -285,6 +324,7 @@ static void drop_closed(struct cursor *cursor, const struct tsdb_column *column)
 {
     struct tsdb_points *head = &cursor->head;
     struct tsdb_mixed *mixed = &cursor->mixed_head;
+    point_columns(cursor);
     int64_t step_ms = cursor->projection.step_ms;
     size_t kept = cursor->head_at, at = 0;
     for (size_t i = cursor->head_at; i < head->count; i++)
@@ -518,6 +558,25 @@ static void next_mixed_column(struct cursor *cursor, struct tsdb_column *ret_col
     cursor->pending.count = 0;
 }
 
+/* What the heads have comes behind all that partitions have: either's, as it is. */
+static void hand_out_columns(struct cursor *cursor, struct tsdb_column *ret_column)
+{
+    struct tsdb_head_columns *columns = &cursor->columns;
+    if (cursor->pending.count > 0) {
+        *ret_column = cursor->pending;
+        cursor->pending.count = 0;
+        return;
+    }
+    *ret_column = (struct tsdb_column){
+        .kind = TSDB_KIND_FLOAT,
+        .count = columns->limit - columns->first,
+        .times_ms = columns->times_ms + columns->first,
+        .values = (const double *)(const void *)(columns->values + columns->first),
+        .times_id = columns->times_id,
+        .is_last = true};
+    cursor->has_columns = false; /* nothing is left: the next column is the end */
+}
+
 enum tw_code tsdb_db_cursor_next(struct tsdb_cursor *base, struct tsdb_column *ret_column,
                                  struct tw_err *err)
 {
@@ -537,9 +596,19 @@ enum tw_code tsdb_db_cursor_next(struct tsdb_cursor *base, struct tsdb_column *r
         next_mixed_column(cursor, ret_column);
         return TW_OK;
     }
+    const struct tsdb_column *column = &cursor->pending;
+    if (cursor->has_columns) {
+        const struct tsdb_head_columns *columns = &cursor->columns;
+        bool meet = columns->limit > columns->first && column->count > 0 &&
+                    columns->times_ms[columns->first] <= column->times_ms[column->count - 1];
+        if (!meet) {
+            hand_out_columns(cursor, ret_column);
+            return TW_OK;
+        }
+        point_columns(cursor);
+    }
     const struct tsdb_point *head = cursor->head.items + cursor->head_at;
     size_t left = cursor->head.count - cursor->head_at;
-    const struct tsdb_column *column = &cursor->pending;
     if (column->count == 0) {
         cursor->head_at = cursor->head.count;
         hand_out(cursor, head, left, ret_column);

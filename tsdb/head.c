@@ -471,13 +471,6 @@ struct tsdb_head_view tsdb_head_view(const struct tsdb_head *head, uint32_t id, 
     return view;
 }
 
-/* What the view knows of a chunk, which is more by now if it is the newest. */
-static struct tsdb_head_extent extent_of(const struct tsdb_head_view *view,
-                                         const struct tsdb_head_chunk *chunk)
-{
-    return chunk == view->newest ? view->extent : chunk->extent;
-}
-
 /* Those that overlap the range, oldest first; free() the array. */
 static const struct tsdb_head_chunk **
 list_chunks(const struct tsdb_head_view *view, int64_t start_ms, int64_t end_ms, size_t *ret_count)
@@ -485,7 +478,7 @@ list_chunks(const struct tsdb_head_view *view, int64_t start_ms, int64_t end_ms,
     size_t count = 0, capacity = 0;
     const struct tsdb_head_chunk **chunks = NULL;
     for (const struct tsdb_head_chunk *chunk = view->newest; chunk; chunk = chunk->older) {
-        bool is_before = extent_of(view, chunk).last_ms < start_ms;
+        bool is_before = tsdb_head_view_extent(view, chunk).last_ms < start_ms;
         if (is_before && view->ordered)
             break;
         if (is_before || tsdb_head_chunk_first_ms(chunk) > end_ms)
@@ -510,7 +503,7 @@ void tsdb_head_view_points(const struct tsdb_head_view *view, int64_t start_ms, 
     size_t chunk_count;
     const struct tsdb_head_chunk **chunks = list_chunks(view, start_ms, end_ms, &chunk_count);
     while (chunk_count-- > 0) {
-        struct tsdb_head_extent extent = extent_of(view, chunks[chunk_count]);
+        struct tsdb_head_extent extent = tsdb_head_view_extent(view, chunks[chunk_count]);
         tsdb_head_chunk_read(chunks[chunk_count], extent, times, values);
         append_points(ret, times, values, extent.count);
     }

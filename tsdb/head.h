@@ -96,6 +96,12 @@ struct tsdb_head_view {
 int64_t tsdb_head_last_ms(const struct tsdb_head *head, uint32_t series);
 /* room: TSDB_HEAD_TAIL_BYTES that live as long as the view. */
 struct tsdb_head_view tsdb_head_view(const struct tsdb_head *head, uint32_t series, void *room);
+/* What the view knows of a chunk, which has more by now if it is the newest. */
+static inline struct tsdb_head_extent tsdb_head_view_extent(const struct tsdb_head_view *view,
+                                                            const struct tsdb_head_chunk *chunk)
+{
+    return chunk == view->newest ? view->extent : chunk->extent;
+}
 /* Settled numbers of the view in [start_ms, end_ms]; ret is overwritten. */
 void tsdb_head_view_points(const struct tsdb_head_view *view, int64_t start_ms, int64_t end_ms,
                            struct tsdb_points *ret);

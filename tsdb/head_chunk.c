@@ -123,6 +123,27 @@ void tsdb_head_chunk_read(const struct tsdb_head_chunk *chunk, struct tsdb_head_
         tsdb_head_times_read(chunk->part, chunk->place, ret_times, done);
 }
 
+void tsdb_head_chunk_read_values(const struct tsdb_head_chunk *chunk,
+                                 struct tsdb_head_extent extent, const int64_t *times,
+                                 int64_t since_ms, uint64_t *ret_values)
+{
+    struct tsdb_reader reader =
+        tsdb_reader((struct tw_str){(const char *)chunk->bytes, extent.size});
+    size_t done = 0;
+    TW_ASSERT(chunk->shared && extent.count <= TSDB_HEAD_CHUNK_MAX);
+    while (tsdb_reader_left(&reader) > 0) {
+        size_t count = tsdb_read_varint(&reader);
+        struct tw_str bytes = tsdb_read_bytes(&reader, tsdb_read_varint(&reader));
+        TW_ASSERT(reader.ok && count > 0 && count <= extent.count - done);
+        if (times[done + count - 1] >= since_ms) {
+            bool fine = tsdb_codec_decode_values(bytes, ret_values + done, count);
+            TW_ASSERT(fine);
+        }
+        done += count;
+    }
+    TW_ASSERT(done == extent.count);
+}
+
 int64_t tsdb_head_chunk_first_ms(const struct tsdb_head_chunk *chunk)
 {
     int64_t first_ms;

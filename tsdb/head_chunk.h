@@ -76,6 +76,11 @@ void tsdb_head_chunk_drop(struct tsdb_head_memory *memory, const struct tsdb_hea
 /* extent: of the chunk, now or at an earlier time. */
 void tsdb_head_chunk_read(const struct tsdb_head_chunk *chunk, struct tsdb_head_extent extent,
                           int64_t *ret_times, uint64_t *ret_values);
+/* Of one that shares its times, which the caller has: the values; those of segments that end before
+ * since_ms are left out, and undefined. */
+void tsdb_head_chunk_read_values(const struct tsdb_head_chunk *chunk,
+                                 struct tsdb_head_extent extent, const int64_t *times,
+                                 int64_t since_ms, uint64_t *ret_values);
 int64_t tsdb_head_chunk_first_ms(const struct tsdb_head_chunk *chunk);
 
 #endif

@@ -27,6 +27,7 @@ endif
 	%D%/head.c %D%/head.h \
 	%D%/pack.c %D%/pack.h \
 	%D%/head_chunk.c %D%/head_chunk.h \
+	%D%/head_columns.c %D%/head_columns.h \
 	%D%/head_memory.c %D%/head_memory.h \
 	%D%/head_tail.c %D%/head_tail.h \
 	%D%/head_times.c %D%/head_times.h \

@@ -80,8 +80,10 @@ struct tsdb_column {
      * avg_over_time and count_over_time the sum of a bucket as its value. */
     const double *weights;
     const struct tsdb_bucket *buckets; /* TSDB_KIND_BUCKETS (tsdb/buckets.h), times included */
-    /* Equal non-zero ids = the same array of timestamps, so that work on them can be shared. */
+    /* Equal non-zero ids = the same timestamps, within one cursor, so that work on them can be
+     * shared. */
     uint64_t times_id;
+    bool is_last; /* surely none follows; not said of each last one */
 };
 
 /* What the reader will do with the samples: of downsampled data it says which part is wanted.

@@ -149,7 +149,7 @@ START_TEST(same_as_the_plain_algorithm)
             &err);
         make(&series, round % 5, interval_ms);
         for (int again = 0; again < 3; again++) { /* the same times, other values, other times */
-            query_windows_fit(&windows, series.times_ms, series.count);
+            query_windows_fit(&windows, series.times_ms, series.count, 0);
             windows.extrapolates = false; /* rate and increase stretch differently */
             compare(&series, &windows, query_kernel_rate, true, true);
             compare(&series, &windows, query_kernel_rate, true, true);

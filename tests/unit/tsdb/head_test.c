@@ -5,8 +5,11 @@
  */
 #include "config.h"
 
+#include <stdio.h>
+
 #include "tests/unit/tsdb/store.h"
 #include "tsdb/head.h"
+#include "tsdb/head_columns.h"
 #include "tsdb/label_order.h"
 #include "tsdb/record.h"
 
@@ -67,8 +70,32 @@ static void copy_settled(const struct tsdb_points *all, struct tsdb_points *ret)
     tsdb_points_settle(ret);
 }
 
+/* The columns of a view, whole and cut on both sides, are the points; or there are none, which is
+ * so only out of order. */
+static void check_columns(struct tsdb_head_columns *columns, const struct tsdb_head_view *view,
+                          const struct tsdb_points *wanted)
+{
+    for (int cut = 0; cut < 3; cut++) {
+        size_t first = cut ? wanted->count / 2 : 0;
+        size_t limit = cut == 2 ? wanted->count * 3 / 4 + 1 : wanted->count;
+        tsdb_head_columns_begin(columns, cut ? wanted->items[first].time_ms : INT64_MIN,
+                                cut == 2 ? wanted->items[limit - 1].time_ms : INT64_MAX);
+        bool fine = tsdb_head_columns_add(columns, view);
+        ck_assert_int_eq(fine, view->ordered);
+        if (!fine)
+            return;
+        tsdb_head_columns_end(columns);
+        ck_assert_uint_eq(columns->limit - columns->first, limit - first);
+        for (size_t i = first, at = columns->first; i < limit; i++, at++) {
+            ck_assert_int_eq(columns->times_ms[at], wanted->items[i].time_ms);
+            ck_assert_uint_eq(columns->values[at], wanted->items[i].bits);
+        }
+    }
+}
+
 START_TEST(samples_come_back)
 {
+    struct tsdb_head_columns columns = {0};
     struct wire_label items[8];
     struct tsdb_points all = {0}, wanted = {0}, wanted_before = {0}, got = {0};
     unsigned char room[2][TSDB_HEAD_TAIL_BYTES];
@@ -93,6 +120,7 @@ START_TEST(samples_come_back)
                 copy_settled(&all, &wanted);
                 tsdb_head_view_points(&view, INT64_MIN, INT64_MAX, &got);
                 assert_same(&got, &wanted);
+                check_columns(&columns, &view, &wanted);
                 int64_t middle = wanted.items[wanted.count / 2].time_ms;
                 tsdb_head_view_points(&view, middle, INT64_MAX, &got);
                 ck_assert_uint_eq(got.count, wanted.count - wanted.count / 2);
@@ -115,10 +143,56 @@ START_TEST(samples_come_back)
             tsdb_head_unref(head);
         tsdb_head_unref(head);
     }
+    tsdb_head_columns_fini(&columns);
     tsdb_points_fini(&all);
     tsdb_points_fini(&wanted);
     tsdb_points_fini(&wanted_before);
     tsdb_points_fini(&got);
+}
+END_TEST
+
+/* Series that are scraped together: times that are the same have the same id, others another. */
+START_TEST(times_are_shared)
+{
+    enum { SERIES = 5, SAMPLES = 700 };
+    struct wire_label items[8];
+    struct tsdb_head *head = tsdb_head_new(1);
+    struct tsdb_head_columns columns = {0};
+    uint32_t ids[SERIES];
+    unsigned char room[TSDB_HEAD_TAIL_BYTES];
+    for (uint32_t s = 0; s < SERIES; s++) {
+        char text[16];
+        snprintf(text, sizeof text, "m,a=%u", s);
+        struct wire_labels labels = store_labels(text, items);
+        ids[s] = tsdb_head_add_series(head, labels, wire_labels_hash(labels));
+    }
+    for (int64_t i = 0; i < SAMPLES; i++)
+        for (uint32_t s = 0; s < SERIES; s++)
+            tsdb_head_append(head, ids[s], i * 15000 + (s == 3 && i > 400),
+                             (uint64_t)i * 1000003 * s);
+    for (int64_t start_ms = 0; start_ms < SAMPLES * 15000; start_ms += 500 * 15000) {
+        uint64_t shared_id = 0;
+        for (uint32_t s = 0; s < SERIES; s++) {
+            struct tsdb_head_view view = tsdb_head_view(head, ids[s], room);
+            tsdb_head_columns_begin(&columns, start_ms, INT64_MAX);
+            ck_assert(tsdb_head_columns_add(&columns, &view));
+            tsdb_head_columns_end(&columns);
+            ck_assert_uint_eq(columns.limit - columns.first, SAMPLES - start_ms / 15000);
+            for (size_t at = columns.first; at < columns.limit; at++) {
+                int64_t i = columns.times_ms[at] / 15000;
+                ck_assert_int_eq(columns.times_ms[at], i * 15000 + (s == 3 && i > 400));
+                ck_assert_uint_eq(columns.values[at], (uint64_t)i * 1000003 * s);
+            }
+            if (s == 1)
+                shared_id = columns.times_id;
+            if (s == 2 && start_ms == 0) /* else chunks of their own begin before it */
+                ck_assert_uint_eq(columns.times_id, shared_id);
+            if (s == 3)
+                ck_assert_uint_ne(columns.times_id, shared_id);
+        }
+    }
+    tsdb_head_columns_fini(&columns);
+    tsdb_head_unref(head);
 }
 END_TEST
 
@@ -456,6 +530,7 @@ END_TEST
 int main(void)
 {
     const struct unit_case cases[] = {UNIT_CASE(samples_come_back),
+                                      UNIT_CASE(times_are_shared),
                                       UNIT_CASE(arrivals_are_told_apart),
                                       UNIT_CASE(scrapes_come_back),
                                       UNIT_CASE(times_of_a_scrape_are_kept_once),
