@@ -3,6 +3,7 @@
 
 #include "query/annotation.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -12,12 +13,40 @@ void query_annotations_init(struct query_annotations *annotations, struct tw_are
     *annotations = (struct query_annotations){.arena = arena, .text = text};
 }
 
+/* What stands before the place. */
+static struct tw_str sentence_of(struct tw_str text)
+{
+    size_t size = text.size;
+    while (size > 0 && text.data[size - 1] != '(')
+        size--;
+    return tw_str_slice(text, 0, size);
+}
+
+/* Whether the place of one lies behind that of the other, of equal sentences. */
+static bool is_later(struct tw_str text, struct tw_str than)
+{
+    uint32_t line[2] = {0}, column[2] = {0};
+    const struct tw_str both[2] = {text, than};
+    for (size_t i = 0; i < 2; i++) {
+        struct tw_str place = tw_str_slice(both[i], sentence_of(both[i]).size, both[i].size);
+        char number[32];
+        snprintf(number, sizeof number, "%.*s", TW_STR_ARG(place));
+        (void)sscanf(number, "%" SCNu32 ":%" SCNu32, &line[i], &column[i]);
+    }
+    return line[0] != line[1] ? line[0] > line[1] : column[0] > column[1];
+}
+
+/* As in Prometheus, a sentence is there once, with the last place that said it. */
 static void add(struct query_annotations *annotations, struct query_annotation_list *list,
                 struct tw_str text)
 {
-    for (size_t i = 0; i < list->count; i++)
-        if (tw_str_equal(list->items[i], text))
-            return;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!tw_str_equal(sentence_of(list->items[i]), sentence_of(text)))
+            continue;
+        if (is_later(text, list->items[i]))
+            list->items[i] = tw_arena_str(annotations->arena, text);
+        return;
+    }
     if (list->count == QUERY_ANNOTATIONS_MAX) {
         list->dropped++;
         return;
@@ -45,12 +74,14 @@ void query_annotate(struct query_annotations *annotations, enum query_annotation
     snprintf(whole, sizeof whole, "PromQL %s: %s (%u:%u)",
              level == QUERY_WARNING ? "warning" : "info", sentence, (unsigned)line,
              (unsigned)column);
+    annotations->said++;
     add(annotations, list, tw_str(whole));
 }
 
 void query_annotations_join(struct query_annotations *annotations,
                             const struct query_annotations *more)
 {
+    annotations->said += more->said;
     for (size_t level = 0; level < 2; level++) {
         const struct query_annotation_list *from = &more->lists[level];
         for (size_t i = 0; i < from->count; i++)

@@ -8,6 +8,7 @@
 #define TW_QUERY_ANNOTATION_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "query/ast.h"
@@ -26,6 +27,7 @@ struct query_annotations {
     struct tw_arena *arena;
     struct tw_str text;                    /* of the query */
     struct query_annotation_list lists[2]; /* by level */
+    uint64_t said;                         /* how many times anything was, known or not */
 };
 
 void query_annotations_init(struct query_annotations *annotations, struct tw_arena *arena,

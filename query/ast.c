@@ -9,7 +9,7 @@ struct query_ast *query_ast_free(struct query_ast *ast)
         return NULL;
     for (size_t i = 0; i < ast->selector_count; i++) {
         struct query_node *node = ast->selectors[i];
-        for (size_t m = 0; m < node->selector.matcher_count; m++)
+        for (size_t m = 0; m < node->selector.matcher_count - node->selector.added_count; m++)
             tsdb_matcher_fini(&node->selector.matchers[m]);
     }
     tw_arena_free(ast->arena); /* holds *ast too */

@@ -93,6 +93,7 @@ struct query_node {
             bool name_quoted;
             struct tsdb_matcher *matchers; /* with the name's */
             size_t matcher_count;
+            size_t added_count; /* the last so many are other selectors' (propagation.h) */
             struct query_modifiers modifiers;
             enum query_extension extension;
         } selector;

@@ -15,6 +15,7 @@
 #include "query/parallel.h"
 #include "query/parser.h"
 #include "query/plan.h"
+#include "query/propagation.h"
 #include "query/samples.h"
 #include "query/subquery.h"
 
@@ -239,6 +240,7 @@ static enum tw_code run_slice(struct run *run, struct query_plan *plan, struct q
     struct query_tile tile = {.count = 1};
     tw_arena_reset(run->slice_arena);
     run->exec.out_of_bytes = false;
+    run->exec.slice++;
     enum tw_code code = query_op_open(plan->root, &run->exec, grid, err);
     while (!code && tile.count > 0) {
         code = query_op_next(plan->root, &run->exec, &tile, err);
@@ -540,6 +542,7 @@ enum tw_code query_instant(struct query_engine *engine, const struct tw_context 
     if (!code)
         code = query_ast_resolve(run.ast, 0, 0, err);
     if (!code) {
+        query_propagate(run.ast);
         begin(&run, context, time_ms, time_ms, 0);
         code = run_instant(&run, time_ms, err);
     }
@@ -576,6 +579,7 @@ enum tw_code query_range(struct query_engine *engine, const struct tw_context *c
             err, TW_LIMIT, "%llu steps are more than the limit of %llu; use a larger step",
             (unsigned long long)steps, (unsigned long long)context->limits.query_points_max);
     if (!code) {
+        query_propagate(run.ast);
         begin(&run, context, start_ms, end_ms, step_ms);
         code = run_plan(&run, run.ast->root, (struct query_grid){start_ms, step_ms, steps}, err);
     }

@@ -65,6 +65,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/printer.c %D%/printer.h \
 	%D%/printer_int.h \
 	%D%/printer_json.c \
+	%D%/propagation.c %D%/propagation.h \
 	%D%/range.c \
 	%D%/range_change.c \
 	%D%/range_extended.c \
@@ -76,6 +77,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/samples.c %D%/samples.h \
 	%D%/selector.c \
 	%D%/setop.c \
+	%D%/sharing.c %D%/sharing.h \
 	%D%/sliding.c %D%/sliding.h \
 	%D%/subquery.c %D%/subquery.h \
 	%D%/windows.c %D%/windows.h

@@ -100,6 +100,7 @@ struct query_exec {
     uint64_t bytes_max;  /* of the arena and the side arenas */
     uint64_t side_bytes; /* of the side arenas */
     uint64_t work;       /* samples since the context was asked last */
+    uint64_t slice;      /* number of the one that is run, from 1 */
     uint64_t fits;       /* models learned, of at most QUERY_FITS_MAX */
     bool instant;
     bool delays_names; /* names are dropped at the end of the query (labelset.h) */

@@ -7,6 +7,7 @@
 #include "query/operators.h"
 #include "query/parallel.h"
 #include "query/range_kernel.h"
+#include "query/sharing.h"
 #include "wire/labels.h"
 
 struct builder {
@@ -17,7 +18,8 @@ struct builder {
 
 struct span {
     int64_t start_ms, end_ms;
-    bool invariant; /* below a broadcast: evaluated once anyway */
+    bool invariant;                   /* below a broadcast: evaluated once anyway */
+    const struct query_shared *above; /* the nearest subtree above that is shared; NULL: none */
 };
 
 static struct query_op *build(struct builder *builder, const struct query_node *node,
@@ -403,7 +405,12 @@ static struct query_op *build(struct builder *builder, const struct query_node *
 {
     bool once = !span.invariant && node->type != QUERY_NODE_NUMBER && is_invariant(node);
     span.invariant = span.invariant || once;
+    struct query_shared *shared = query_sharing_find(builder->plan->sharing, node, span.above);
+    if (shared)
+        span.above = shared;
     struct query_op *op = build_varying(builder, node, span);
+    if (shared)
+        op = own(builder, node, query_tap_op(builder->arena, node, shared, op));
     return once ? own(builder, node, query_broadcast_op(builder->arena, op)) : op;
 }
 
@@ -412,7 +419,8 @@ void query_plan_init(struct query_plan *plan, struct tw_arena *arena, const stru
 {
     struct builder builder = {plan, arena, exec};
     plan->newest = NULL;
-    plan->root = build(&builder, node, (struct span){start_ms, end_ms, false});
+    plan->sharing = exec->ast->selector_count > 1 ? query_sharing_new(arena, node) : NULL;
+    plan->root = build(&builder, node, (struct span){start_ms, end_ms, false, NULL});
     if (exec->delays_names && node->value_type == QUERY_TYPE_VECTOR)
         plan->root = merge(&builder, node, query_naming_op(arena, plan->root), false);
 }

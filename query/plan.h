@@ -13,7 +13,8 @@
 
 struct query_plan {
     struct query_op *root;
-    struct query_op *newest; /* list of all operators */
+    struct query_op *newest;       /* list of all operators */
+    struct query_sharing *sharing; /* what stands in the tree more than once; NULL: nothing */
 };
 
 /* node: the part of exec->ast to run, of type scalar or vector, at times from start_ms to end_ms.

@@ -52,7 +52,8 @@ dist_check_SCRIPTS += %D%/script/run.sh
 EXTRA_DIST += %D%/script/aggregation.test %D%/script/durations.test %D%/script/errors.test \
 	%D%/script/extended.test %D%/script/fill.test %D%/script/forecast.test \
 	%D%/script/functions.test %D%/script/histograms.test %D%/script/info.test %D%/script/names.test \
-	%D%/script/operators.test %D%/script/selectors.test %D%/script/sliding.test \
+	%D%/script/operators.test %D%/script/planner.test %D%/script/selectors.test \
+	%D%/script/sliding.test \
 	%D%/script/values.test
 
 # What fuzzers run instead of libFuzzer.

@@ -100,6 +100,27 @@ def expressions():
         for grouping in ("", "by (job) "):
             for argument in ("requests_total", "latency_bucket", '{"a.b"}', "nosuch", "sum by (le) (latency_bucket)"):
                 yield "limit_ratio %s(%s, %s)" % (grouping, share, argument)
+    # What the planner works out once, or asks the other side for as well.
+    yield "temp / (temp + up)"
+    yield "temp > on () group_left () avg(temp)"
+    yield "sum by (job) (rate(requests_total[2m])) / on (job) sum by (job) (rate(requests_total[2m]))"
+    yield "sum by (job) (requests_total) / on () group_left () sum(requests_total)"
+    yield "flapping + flapping * flapping"
+    yield "odd - odd"
+    yield "rate(temp[2m]) - rate(temp[2m])"
+    yield "latency_bucket / latency_bucket"
+    yield "max_over_time((temp + temp)[5m:1m]) - min_over_time((temp + temp)[5m:1m])"
+    yield "(temp @ end()) + (temp @ end()) - temp"
+    for operator in ("/", "and", "unless", "or", "> bool"):
+        yield 'requests_total{job="api"} %s requests_total{code=~"2.."}' % operator
+        yield 'temp{zone="a"} %s up{instance!="h2:80"}' % operator
+        yield 'sum by (job) (requests_total{code="500"}) %s on (job) sum by (job) (requests_total{job="web"})' % operator
+    for operator in ("/", "and", "unless"):
+        yield 'temp{zone="a"} %s on (instance) up{instance="h1:80"}' % operator
+        yield 'rate(requests_total{job="api"}[2m]) %s ignoring (code) requests_total' % operator
+    yield 'temp{instance=~"h1.*"} * on (instance) group_left (version) build'
+    yield 'temp{instance=~"h1.*"} * on (instance) group_left (version) sum by (instance, version) (build)'
+    yield 'sum by (instance) (temp{instance=~"h[12].*"}) + on (instance) sum by (instance) (up) * on (instance) sum by (instance) (temp)'
     for operator in ("+", "-", "*", "/", "%", "^", "atan2", "==", "!=", ">", "<=", "> bool"):
         yield "temp %s 20" % operator
         yield "20 %s temp" % operator
