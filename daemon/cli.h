@@ -42,6 +42,7 @@ int cli_fail(const struct cli_command *command, int status, const char *format, 
     __attribute__((format(printf, 3, 4)));
 
 int cli_autoscale(int argc, char **argv);
+int cli_backtest(int argc, char **argv);
 int cli_forecast(int argc, char **argv);
 int cli_queries(int argc, char **argv);
 int cli_query(int argc, char **argv);

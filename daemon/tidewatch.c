@@ -19,10 +19,11 @@ struct entry {
 
 static const struct entry commands[] = {
     {"autoscale", "Decide replicas from observations on standard input.", cli_autoscale},
+    {"backtest", "Say how well a series would have been forecast.", cli_backtest},
     {"cardinality", "Say where the series of a server come from.", cli_cardinality},
     {"check", "Check configurations and rule files.", cli_check},
     {"compact", "Make the store of a server, or in a folder, as small as it gets.", cli_compact},
-    {"forecast", "Forecast a series given as CSV.", cli_forecast},
+    {"forecast", "Forecast series given as CSV or by an expression.", cli_forecast},
     {"queries", "List and cancel the queries that run on a server.", cli_queries},
     {"query", "Evaluate a PromQL expression on a server.", cli_query},
     {"restore", "Make a store of a snapshot.", cli_restore},

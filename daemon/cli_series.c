@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "daemon/cli_series.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/duration.h"
+#include "base/number.h"
+#include "daemon/cli_client.h"
+#include "forecast/model.h"
+
+#define INPUT_BYTES_MAX ((size_t)256 << 20)
+/* A range query gives at most so many points a series. */
+#define POINTS_MAX 11000
+#define STEP_MS_MIN 1000
+
+struct point {
+    int64_t time_ms;
+    double value;
+    size_t order; /* of the input: the later line wins */
+};
+
+struct input {
+    struct point *points;
+    size_t count, capacity;
+};
+
+void cli_series_free(struct cli_series_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->items[i].name);
+        free(list->items[i].values);
+    }
+    free(list->items);
+    *list = (struct cli_series_list){0};
+}
+
+bool cli_series_duration(const struct cli_command *command, const char *option, const char *text,
+                         int64_t *ret_ms)
+{
+    struct tw_err err;
+    if (!text || (tw_duration_parse_parameter(tw_str(text), ret_ms, &err) == TW_OK && *ret_ms > 0))
+        return true;
+    (void)cli_fail(command, CLI_USAGE, "--%s '%s': give seconds or a duration such as 5m", option,
+                   text);
+    return false;
+}
+
+/* ---- CSV ---- */
+
+static int read_all(const struct cli_command *command, struct tw_buf *text)
+{
+    for (;;) {
+        char *room = tw_buf_reserve(text, 1 << 16);
+        if (!room)
+            return cli_fail(command, CLI_FAILED, "the input is larger than %zu MiB",
+                            INPUT_BYTES_MAX >> 20);
+        size_t got = fread(room, 1, 1 << 16, stdin);
+        text->size += got;
+        if (got == 0)
+            return ferror(stdin) ? cli_fail(command, CLI_FAILED, "cannot read standard input")
+                                 : CLI_OK;
+    }
+}
+
+static void add_point(struct input *input, int64_t time_ms, double value)
+{
+    if (input->count == input->capacity) {
+        input->capacity = input->capacity ? 2 * input->capacity : 4096;
+        input->points = realloc(input->points, input->capacity * sizeof *input->points);
+        if (!input->points)
+            abort();
+    }
+    input->points[input->count] = (struct point){time_ms, value, input->count};
+    input->count++;
+}
+
+static int parse_lines(const struct cli_command *command, struct tw_str text, struct input *input)
+{
+    struct tw_str line;
+    for (size_t number = 1; tw_str_split(&text, '\n', &line); number++) {
+        struct tw_str rest = tw_str_trim(line), time_field, value_field = {0};
+        double seconds, value = NAN;
+        if (!rest.size)
+            continue;
+        tw_str_split(&rest, ',', &time_field);
+        tw_str_split(&rest, ',', &value_field);
+        value_field = tw_str_trim(value_field);
+        if (!tw_double_parse(tw_str_trim(time_field), &seconds) || !(fabs(seconds) < 9e15)) {
+            if (number == 1)
+                continue; /* a heading */
+            return cli_fail(command, CLI_FAILED, "line %zu: '%.*s' is no time in Unix seconds",
+                            number, TW_STR_ARG(time_field));
+        }
+        if (value_field.size && !tw_double_parse(value_field, &value))
+            return cli_fail(command, CLI_FAILED, "line %zu: '%.*s' is no number", number,
+                            TW_STR_ARG(value_field));
+        add_point(input, (int64_t)llround(seconds * 1000), value);
+    }
+    return input->count
+               ? CLI_OK
+               : cli_fail(command, CLI_FAILED, "there is no line `timestamp,value` in the input");
+}
+
+static int compare_points(const void *a, const void *b)
+{
+    const struct point *x = a, *y = b;
+    if (x->time_ms != y->time_ms)
+        return x->time_ms < y->time_ms ? -1 : 1;
+    return (x->order > y->order) - (x->order < y->order);
+}
+
+static int compare_distances(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The median distance between neighbours. */
+static int64_t usual_step(const struct input *input)
+{
+    size_t count = input->count - 1;
+    if (!count)
+        return 0;
+    int64_t *distances = calloc(count, sizeof *distances);
+    if (!distances)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        distances[i] = input->points[i + 1].time_ms - input->points[i].time_ms;
+    qsort(distances, count, sizeof *distances, compare_distances);
+    int64_t step = distances[count / 2];
+    free(distances);
+    return step;
+}
+
+/* Puts the points on a regular grid that ends at the last one. */
+static void regular(const struct input *input, int64_t step_ms, double **ret_values,
+                    size_t *ret_count)
+{
+    int64_t last = input->points[input->count - 1].time_ms;
+    int64_t span = (last - input->points[0].time_ms + step_ms / 2) / step_ms;
+    size_t count = span < FORECAST_VALUES_MAX ? (size_t)span + 1 : FORECAST_VALUES_MAX;
+    double *values = calloc(count, sizeof *values);
+    if (!values)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        values[i] = NAN;
+    for (size_t i = 0; i < input->count; i++) {
+        int64_t back = (last - input->points[i].time_ms + step_ms / 2) / step_ms;
+        if (back < (int64_t)count && !isnan(input->points[i].value))
+            values[count - 1 - (size_t)back] = input->points[i].value;
+    }
+    *ret_values = values;
+    *ret_count = count;
+}
+
+static struct cli_series *add_series(struct cli_series_list *list)
+{
+    struct cli_series *items = realloc(list->items, (list->count + 1) * sizeof *items);
+    if (!items)
+        abort();
+    list->items = items;
+    items[list->count] = (struct cli_series){0};
+    return &items[list->count++];
+}
+
+static void fill_series(struct cli_series *series, const struct input *input, int64_t step_ms)
+{
+    series->step_ms = step_ms;
+    series->last_ms = input->points[input->count - 1].time_ms;
+    regular(input, step_ms, &series->values, &series->count);
+    series->lowest = INFINITY;
+    for (size_t i = 0; i < series->count; i++)
+        series->lowest = fmin(series->lowest, series->values[i]); /* NaN is ignored */
+}
+
+int cli_series_read(const struct cli_command *command, int64_t step_ms, struct cli_series_list *ret)
+{
+    struct tw_buf text;
+    struct input input = {0};
+    *ret = (struct cli_series_list){0};
+    tw_buf_init(&text, INPUT_BYTES_MAX);
+    int status = read_all(command, &text);
+    if (status == CLI_OK)
+        status = parse_lines(command, tw_buf_str(&text), &input);
+    if (status == CLI_OK) {
+        qsort(input.points, input.count, sizeof *input.points, compare_points);
+        if (!step_ms)
+            step_ms = usual_step(&input);
+        if (!step_ms)
+            status = cli_fail(command, CLI_USAGE, "one line does not tell the step: give --step");
+    }
+    if (status == CLI_OK)
+        fill_series(add_series(ret), &input, step_ms);
+    free(input.points);
+    tw_buf_fini(&text);
+    return status;
+}
+
+/* ---- a server ---- */
+
+/* cli_ask shows its answer by a function without an argument of its own. */
+static struct asked {
+    struct cli_series_list *list;
+    int64_t step_ms;
+} asked;
+
+static char *name_of(const struct tw_json *metric)
+{
+    struct tw_buf text;
+    struct tw_str key, metric_name = TW_STR("__name__");
+    const struct tw_json *value;
+    bool first = true;
+    tw_buf_init(&text, 65536);
+    tw_buf_append_str(&text, tw_json_string(tw_json_member(metric, "__name__"), TW_STR("")));
+    tw_buf_append_char(&text, '{');
+    for (size_t i = 0; tw_json_member_at(metric, i, &key, &value); i++) {
+        if (tw_str_equal(key, metric_name))
+            continue;
+        struct tw_str label = tw_json_string(value, TW_STR(""));
+        tw_buf_appendf(&text, "%s%.*s=\"%.*s\"", first ? "" : ", ", TW_STR_ARG(key),
+                       TW_STR_ARG(label));
+        first = false;
+    }
+    tw_buf_append_char(&text, '}');
+    char *name = tw_str_dup(tw_buf_str(&text));
+    tw_buf_fini(&text);
+    return name;
+}
+
+static void take_series(const struct tw_json *data)
+{
+    const struct tw_json *result = tw_json_member(data, "result");
+    for (size_t i = 0; i < tw_json_count(result) && i < CLI_SERIES_MAX; i++) {
+        const struct tw_json *item = tw_json_item(result, i);
+        const struct tw_json *values = tw_json_member(item, "values");
+        struct input input = {0};
+        for (size_t k = 0; k < tw_json_count(values); k++) {
+            const struct tw_json *point = tw_json_item(values, k);
+            double value = NAN;
+            (void)tw_double_parse(tw_json_string(tw_json_item(point, 1), TW_STR("NaN")), &value);
+            add_point(&input, (int64_t)llround(tw_json_number(tw_json_item(point, 0), 0) * 1000),
+                      value);
+        }
+        if (input.count > 0) {
+            struct cli_series *series = add_series(asked.list);
+            series->name = name_of(tw_json_member(item, "metric"));
+            fill_series(series, &input, asked.step_ms);
+        }
+        free(input.points);
+    }
+}
+
+int cli_series_ask(const struct cli_command *command, const char *server, const char *expression,
+                   int64_t history_ms, int64_t step_ms, struct cli_series_list *ret)
+{
+    struct tw_buf path, form;
+    int64_t now_ms = tw_clock_wall_ms(tw_clock_system());
+    *ret = (struct cli_series_list){0};
+    if (!step_ms) {
+        step_ms = (history_ms / POINTS_MAX + STEP_MS_MIN) / STEP_MS_MIN * STEP_MS_MIN;
+        step_ms = step_ms < 60000 ? 60000 : (step_ms + 59999) / 60000 * 60000;
+    }
+    if (history_ms / step_ms >= POINTS_MAX)
+        return cli_fail(command, CLI_USAGE,
+                        "--history holds more than %d steps: give a longer --step", POINTS_MAX);
+    int64_t end_ms = tw_floor_div(now_ms, step_ms) * step_ms;
+    tw_buf_init(&path, 1 << 20);
+    tw_buf_init(&form, 1 << 20);
+    cli_append_encoded(&form, "query", tw_str(expression));
+    tw_buf_appendf(&form, "&start=%.3f&end=%.3f&step=%.3f", (double)(end_ms - history_ms) / 1000,
+                   (double)end_ms / 1000, (double)step_ms / 1000);
+    tw_buf_appendf(&path, "/api/v1/query_range?%s", tw_buf_cstr(&form));
+    asked = (struct asked){ret, step_ms};
+    int status = cli_ask(command, server, TW_HTTP_GET, tw_buf_cstr(&path), false, take_series);
+    tw_buf_fini(&path);
+    tw_buf_fini(&form);
+    if (status == CLI_OK && ret->count == 0)
+        status = cli_fail(command, CLI_FAILED, "the expression gives no series over the history");
+    return status;
+}

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Forecasts from the command line: CSV in and out, expressions of a server, back-tests."""
+
+import json
+import math
+import subprocess
+import time
+
+import lib
+
+STEP = 300
+NOW = int(time.time()) // STEP * STEP
+
+
+def load_at(seconds):
+    return 100 + 60 * math.sin(2 * math.pi * seconds / 86400) + 5 * math.sin(seconds * 12.9898)
+
+
+def csv(count, order=1):
+    lines = ["%d,%.6f" % (NOW - i * STEP, load_at(NOW - i * STEP)) for i in range(count)]
+    return "timestamp,value\n" + "\n".join(lines[::order]) + "\n"
+
+
+def runs(what, status, text, *arguments):
+    done = subprocess.run([lib.os.path.join(lib.BUILD, "tidewatch")] + list(arguments), input=text, timeout=60,
+                          capture_output=True, text=True, check=False)
+    lib.check_equal("%s: exit status" % what, done.returncode, status)
+    return done
+
+
+def check_rows(what, lines, count, first=NOW + STEP):
+    lib.check_equal(what + ": rows", len(lines), count + 2)
+    for i, line in enumerate(lines[1:-1]):
+        parts = [float(part) for part in line.split(",")]
+        if parts[0] != first + i * STEP or parts[2:] != sorted(parts[2:]) or not all(map(math.isfinite, parts)):
+            lib.check("%s: row %d is in time and order, and finite" % (what, i), False, line)
+    lib.check_equal(what + ": peak", lines[-1].split(",")[0], "peak")
+
+
+def series_of_csv():
+    plain = runs("csv", 0, csv(2000), "forecast", "--horizon", "48").stdout
+    check_rows("csv", plain.splitlines(), 48)
+    lib.check_equal("csv: heading", plain.splitlines()[0], "timestamp,mean,q50,q90,q95,q99")
+    lib.check_equal("csv: lines in any order", runs("reversed", 0, csv(2000, -1), "forecast", "--horizon", "48").stdout, plain)
+    for i, line in enumerate(plain.splitlines()[1:-1]):
+        seconds = NOW + (i + 1) * STEP
+        if abs(float(line.split(",")[1]) - load_at(seconds)) > 15:
+            lib.check("csv: lead %d is near" % (i + 1), False, line)
+    duration = runs("horizon as a duration", 0, csv(2000), "forecast", "--horizon", "4h").stdout
+    lib.check_equal("horizon as a duration: the same", duration, plain)
+    table = runs("table", 0, csv(2000), "forecast", "--horizon", "5", "-o", "table").stdout
+    lib.check_equal("table: lines", len(table.splitlines()), 7)
+    answer = json.loads(runs("json", 0, csv(2000), "forecast", "--horizon", "5", "--json").stdout)
+    lib.check_equal("json: leads", [row["timestamp"] for row in answer["forecast"]],
+                    [NOW + STEP * h for h in range(1, 6)])
+    lib.check_equal("json: quantiles", list(answer["peak"]["quantiles"]), ["0.5", "0.9", "0.95", "0.99"])
+    plot = runs("plot", 0, csv(2000), "forecast", "-o", "plot").stdout
+    lib.check_contains("plot", plot, "\u2591", "\u2500", "band q5 to q95")
+
+
+def bad_input():
+    lib.check_contains("no input", runs("no input", 1, "", "forecast").stderr, "no line")
+    lib.check_contains("no number", runs("no number", 1, "1,2\n2,x\n", "forecast").stderr, "line 2", "'x'")
+    lib.check_contains("no time", runs("no time", 1, "1,2\nx,2\n", "forecast").stderr, "line 2", "'x'")
+    runs("nothing but NaN", 1, "1,NaN\n2,NaN\n3,\n", "forecast")
+    runs("one line", 2, "1,2\n", "forecast")
+    one = runs("one line, step told", 0, "1,2\n", "forecast", "--step", "60", "--horizon", "3").stdout
+    lib.check("one line: finite", "nan" not in one.lower() and "inf" not in one.lower(), one)
+    for what, arguments in {"horizon 0": ["--horizon", "0"], "horizon -1": ["--horizon=-1"],
+                            "horizon huge": ["--horizon", "99999999999"], "horizon far": ["--horizon", "100y"],
+                            "quantile 1": ["--quantiles", "0.5,1"], "quantile falls": ["--quantiles", "0.9,0.5"],
+                            "quantile NaN": ["--quantiles", "nan"], "step 0": ["--step", "0"],
+                            "step text": ["--step", "x"], "format": ["-o", "xml"],
+                            "two expressions": ["a", "b"], "option": ["--nothing"]}.items():
+        runs(what, 2, csv(100), "forecast", *arguments)
+    wild = "".join("%d,%s\n" % (i * 60, value) for i, value in
+                   enumerate(["1e300", "-1e300", "inf", "-inf", "nan", "", "5", "1e-300"] * 50))
+    lines = runs("wild", 0, wild, "forecast").stdout
+    lib.check("wild: finite", "nan" not in lines.lower() and "inf" not in lines.lower(), lines[:200])
+
+
+def backtests():
+    answer = json.loads(runs("backtest", 0, csv(3000), "backtest", "forecast", "--horizon", "36", "--origins", "12",
+                             "--json").stdout)
+    lib.check_equal("backtest: season", answer["season"], 288)
+    lib.check_equal("backtest: failed", answer["failed"], 0)
+    lib.check_equal("backtest: leads", answer["leads"][-1]["to"], 36)
+    for other in "naive", "linear":
+        lib.check("backtest: better than " + other, answer["all"]["tidewatch"]["mase"] < answer["all"][other]["mase"],
+                  answer["all"])
+    table = runs("backtest, table", 0, csv(3000), "backtest", "forecast", "--horizon", "12", "--origins", "3").stdout
+    lib.check_contains("backtest: table", table, "tidewatch", "seasonal", "9-12", "all")
+    lib.check_contains("backtest: too few", runs("backtest: too few", 1, csv(50), "backtest", "forecast").stderr,
+                       "too few", "at least 138")
+    runs("backtest of what", 2, csv(50), "backtest")
+    runs("backtest of something else", 2, csv(50), "backtest", "weather")
+    runs("backtest: origins", 2, csv(500), "backtest", "forecast", "--origins", "0")
+
+
+def series_of_a_server(run):
+    server = run.server(arguments=["--self-interval", "off"])
+    for host in "a", "b":
+        samples = [((NOW - i * STEP) * 1000, load_at(NOW - i * STEP)) for i in range(1500, -1, -1)]
+        server.write([({"__name__": "load", "host": host}, samples)])
+    at = ["-s", server.url, "--step", "5m", "--history", "5d"]
+    text = runs("expression", 0, "", "forecast", "load", "--horizon", "1h", *at).stdout
+    blocks = text.strip().split("\n\n")
+    lib.check_equal("expression: series", [block.splitlines()[0] for block in blocks],
+                    ['# load{host="a"}', '# load{host="b"}'])
+    lib.check_equal("expression: rows", [len(block.splitlines()) for block in blocks], [15, 15])
+    lines = runs("expression, json", 0, "", "forecast", "sum(load)", "--json", *at).stdout.splitlines()
+    lib.check_equal("expression, json: one line a series", len(lines), 1)
+    answer = json.loads(runs("expression, backtest", 0, "", "backtest", "forecast", "sum(load)", "--horizon", "12",
+                             "--origins", "5", "--json", *at).stdout)
+    lib.check_equal("expression, backtest", answer["origins"], 5)
+    lib.check_contains("no series", runs("no series", 1, "", "forecast", "nothing", *at).stderr, "no series")
+    lib.check_contains("mistake", runs("mistake", 1, "", "forecast", "sum(", *at).stderr, "parse error")
+    runs("too many steps", 2, "", "forecast", "load", "-s", server.url, "--history", "90d", "--step", "1s")
+    server.stop()
+    runs("nobody there", 1, "", "forecast", "load", *at)
+
+
+series_of_csv()
+bad_input()
+backtests()
+with lib.Run() as run:
+    series_of_a_server(run)
+lib.done()
