@@ -22,7 +22,7 @@
 #define POINTS_DEFAULT 250 /* of a range without --step */
 
 static const char *server, *time_text, *start_text, *end_text, *step_text, *output, *timeout_text;
-static bool json;
+static bool json, explain;
 
 static const struct cli_option options[] = {
     {"server", 's', &server, NULL, "URL",
@@ -37,6 +37,8 @@ static const struct cli_option options[] = {
     {"output", 'o', &output, NULL, "FORMAT",
      "table (as promtool prints), csv, or json (the API's answer)."},
     {"json", 0, NULL, &json, "", "The same as --output json."},
+    {"explain", 0, NULL, &explain, "",
+     "Does not run it: what it would read and hold, and what its plan shares."},
 };
 
 static const struct cli_command command = {
@@ -348,6 +350,36 @@ static void print_remarks(const struct tw_json *answer, const char *key, const c
         fprintf(stderr, "%s: %.*s\n", word, TW_STR_ARG(text_of(tw_json_item(list, i))));
 }
 
+static long long whole(const struct tw_json *object, const char *key)
+{
+    return (long long)tw_json_number(tw_json_member(object, key), 0);
+}
+
+/* The answer of query_cost. */
+static void print_plan(const struct tw_json *data)
+{
+    const struct tw_json *limits = tw_json_member(data, "limits");
+    const struct tw_json *list = tw_json_member(data, "selectors");
+    printf("%lld series, %lld of %lld samples, %lld of %lld bytes, %lld steps\n",
+           whole(data, "series"), whole(data, "samples"), whole(limits, "samples"),
+           whole(data, "bytes"), whole(limits, "bytes"), whole(data, "steps"));
+    for (size_t i = 0; i < tw_json_count(list); i++) {
+        const struct tw_json *item = tw_json_item(list, i);
+        printf("reads   %.*s: %lld series, %lld samples\n",
+               TW_STR_ARG(text_of(tw_json_member(item, "readAs"))), whole(item, "series"),
+               whole(item, "samples"));
+    }
+    list = tw_json_member(data, "shared");
+    for (size_t i = 0; i < tw_json_count(list); i++) {
+        const struct tw_json *item = tw_json_item(list, i);
+        printf("shares  %.*s: once for %lld places\n",
+               TW_STR_ARG(text_of(tw_json_member(item, "expression"))), whole(item, "places"));
+    }
+    list = tw_json_member(data, "exceeds");
+    for (size_t i = 0; i < tw_json_count(list); i++)
+        printf("exceeds the limit of %.*s\n", TW_STR_ARG(text_of(tw_json_item(list, i))));
+}
+
 static int print_answer(struct tw_str body, int status)
 {
     struct tw_json *answer;
@@ -367,6 +399,8 @@ static int print_answer(struct tw_str body, int status)
         struct tw_str type = text_of(tw_json_member(data, "resultType"));
         if (!strcmp(output, "json"))
             printf("%.*s\n", TW_STR_ARG(tw_str_trim(body)));
+        else if (explain)
+            print_plan(data);
         else if (!strcmp(output, "csv"))
             print_csv(type, tw_json_member(data, "result"));
         else
@@ -392,7 +426,8 @@ static int ask(struct tw_str form, bool range, int64_t timeout_ms)
     struct tw_str base = tw_str(server);
     while (tw_str_ends(base, TW_STR("/")))
         base.size--;
-    tw_buf_appendf(&url, "%.*s/api/v1/%s", TW_STR_ARG(base), range ? "query_range" : "query");
+    const char *path = explain ? "query_cost" : range ? "query_range" : "query";
+    tw_buf_appendf(&url, "%.*s/api/v1/%s", TW_STR_ARG(base), path);
     struct tw_http_call call = {.method = TW_HTTP_POST,
                                 .url = tw_buf_cstr(&url),
                                 .headers = &header,

@@ -283,6 +283,9 @@ static void write_cardinality(struct tw_http_exchange *exchange, struct tsdb_db 
     tw_json_begin_object(&writer);
     tw_json_member_int(&writer, "numSeries", (int64_t)status.head_series);
     tw_json_member_int(&writer, "numLabelPairs", (int64_t)cardinality->pairs.count);
+    tw_json_member_int(&writer, "chunkCount", (int64_t)status.head_series);
+    tw_json_member_int(&writer, "minTime", status.head_first_ms);
+    tw_json_member_int(&writer, "maxTime", status.head_last_ms);
     tw_json_member_int(&writer, "numSamples", (int64_t)status.head_samples);
     tw_json_member_int(&writer, "bytes", (int64_t)status.head_bytes);
     tw_json_end_object(&writer);

@@ -205,6 +205,16 @@ static enum tw_http_verdict empty_list(void *user, struct tw_http_exchange *exch
     return TW_HTTP_DONE;
 }
 
+/* Prometheus's pages listen here for notifications. There are none; 204 tells a browser not to ask
+ * again, which it would do for ever after any other end of the stream. */
+static enum tw_http_verdict no_events(void *user, struct tw_http_exchange *exchange)
+{
+    (void)user;
+    exchange->response.status = 204;
+    exchange->response.content_type = "text/event-stream";
+    return TW_HTTP_DONE;
+}
+
 void daemon_status_route(struct tw_http_router *router, struct daemon_status *status)
 {
     const unsigned change = TW_HTTP_POST | TW_HTTP_PUT;
@@ -219,6 +229,8 @@ void daemon_status_route(struct tw_http_router *router, struct daemon_status *st
                   status);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/targets", TW_HTTP_INLINE, targets, status);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/targets/metadata", TW_HTTP_INLINE, empty_list,
+                  status);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/notifications/live", TW_HTTP_INLINE, no_events,
                   status);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/notifications", TW_HTTP_INLINE, empty_list, status);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/status/walreplay", TW_HTTP_INLINE, walreplay,

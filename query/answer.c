@@ -203,12 +203,28 @@ static void write_points(struct answer *answer, size_t bytes)
     answer->phase = PHASE_SERIES;
 }
 
+static void member_seconds(struct tw_json_writer *writer, const char *key, int64_t ns)
+{
+    tw_json_member_number(writer, key, (double)ns / 1e9);
+}
+
 static void write_stats(struct answer *answer)
 {
     struct tw_json_writer *writer = &answer->writer;
     int64_t samples = (int64_t)answer->result->samples_read;
     tw_json_key(writer, TW_STR("stats"));
     tw_json_begin_object(writer);
+    const struct query_timings *timings = &answer->result->timings;
+    int64_t evaluated_ns = timings->prepare_ns + timings->evaluate_ns + timings->sort_ns;
+    tw_json_key(writer, TW_STR("timings"));
+    tw_json_begin_object(writer);
+    member_seconds(writer, "evalTotalTime", evaluated_ns);
+    member_seconds(writer, "resultSortTime", timings->sort_ns);
+    member_seconds(writer, "queryPreparationTime", timings->prepare_ns);
+    member_seconds(writer, "innerEvalTime", timings->evaluate_ns);
+    member_seconds(writer, "execQueueTime", 0); /* it waits before it is a query */
+    member_seconds(writer, "execTotalTime", evaluated_ns);
+    tw_json_end_object(writer);
     tw_json_key(writer, TW_STR("samples"));
     tw_json_begin_object(writer);
     tw_json_member_int(writer, "totalQueryableSamples", samples);

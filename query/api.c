@@ -92,7 +92,8 @@ static bool choose_engine(struct tw_http_exchange *exchange, struct query_engine
     if (!tw_http_parameter(&exchange->request, "lookback_delta", &text) || text.size == 0)
         return true;
     if (tw_duration_parse_parameter(text, &lookback_ms, &err) != TW_OK) {
-        query_api_refuse(exchange, "lookback_delta", &err);
+        (void)tw_err_wrap(&err, "error parsing lookback delta duration");
+        tw_http_error_api(exchange, &err);
         return false;
     }
     if (lookback_ms > 0) /* 0: the server's */

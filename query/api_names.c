@@ -57,11 +57,6 @@ static struct names_query *begin_query(struct tw_http_exchange *exchange)
         !query_api_limit(exchange, "limit", &query->limit))
         return NULL;
     struct tw_err err;
-    if (query->end_ms < query->start_ms) {
-        (void)tw_err_set(&err, TW_BAD_DATA, "end timestamp must not be before start timestamp");
-        query_api_refuse(exchange, "end", &err);
-        return NULL;
-    }
     if (read_selectors(exchange, query, &err) != TW_OK) {
         end_query(query);
         query_api_refuse(exchange, "match[]", &err);
@@ -92,11 +87,27 @@ static void answer_strings(struct tw_http_exchange *exchange, const struct tsdb_
     end_success(&writer, strings->truncated);
 }
 
+/* Nothing is between an end and a later start. */
+static bool is_no_time(const struct names_query *query)
+{
+    return query->end_ms < query->start_ms;
+}
+
+static enum tw_http_verdict answer_nothing(struct tw_http_exchange *exchange,
+                                           struct names_query *query)
+{
+    end_query(query);
+    answer_strings(exchange, &(struct tsdb_strings){0});
+    return TW_HTTP_DONE;
+}
+
 static enum tw_http_verdict handle_labels(void *user, struct tw_http_exchange *exchange)
 {
     struct names_query *query = begin_query(exchange);
     if (!query)
         return TW_HTTP_DONE;
+    if (is_no_time(query))
+        return answer_nothing(exchange, query);
     struct tsdb_strings strings;
     struct tw_err err;
     enum tw_code code = tsdb_label_names(
@@ -167,6 +178,8 @@ static enum tw_http_verdict handle_values(void *user, struct tw_http_exchange *e
     struct names_query *query = begin_query(exchange);
     if (!query)
         return TW_HTTP_DONE;
+    if (is_no_time(query))
+        return answer_nothing(exchange, query);
     struct tsdb_strings strings;
     enum tw_code code =
         tsdb_label_values(query_engine_storage(user), &exchange->context, name, query->selectors,
@@ -212,6 +225,8 @@ static enum tw_http_verdict handle_series(void *user, struct tw_http_exchange *e
     struct names_query *query = begin_query(exchange);
     if (!query)
         return TW_HTTP_DONE;
+    if (is_no_time(query) && query->selector_count > 0)
+        return answer_nothing(exchange, query);
     struct tw_err err;
     struct series_union *all = TW_ARENA_NEW(exchange->arena, struct series_union);
     if (query->selector_count == 0) {

@@ -85,10 +85,24 @@ static void write_selectors(struct tw_json_writer *writer, const struct query_co
         const struct query_cost_selector *selector = &cost->selectors[i];
         tw_json_begin_object(writer);
         tw_json_member_str(writer, "selector", selector->text);
+        tw_json_member_str(writer, "readAs", selector->read_as);
         member_time(writer, "start", selector->start_ms);
         member_time(writer, "end", selector->end_ms);
         tw_json_member_int(writer, "series", (int64_t)selector->series);
         tw_json_member_int(writer, "samples", (int64_t)selector->samples);
+        tw_json_end_object(writer);
+    }
+    tw_json_end_array(writer);
+}
+
+static void write_shared(struct tw_json_writer *writer, const struct query_cost *cost)
+{
+    tw_json_key(writer, TW_STR("shared"));
+    tw_json_begin_array(writer);
+    for (size_t i = 0; i < cost->shared_count; i++) {
+        tw_json_begin_object(writer);
+        tw_json_member_str(writer, "expression", cost->shared[i].text);
+        tw_json_member_int(writer, "places", (int64_t)cost->shared[i].places);
         tw_json_end_object(writer);
     }
     tw_json_end_array(writer);
@@ -116,6 +130,7 @@ static void answer_cost(struct tw_http_exchange *exchange, const struct query_co
         tw_json_write_cstr(&writer, "bytes");
     tw_json_end_array(&writer);
     write_selectors(&writer, cost);
+    write_shared(&writer, cost);
     tw_json_end_object(&writer);
     tw_json_end_object(&writer);
 }

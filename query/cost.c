@@ -10,6 +10,10 @@
 #include "base/assert.h"
 #include "query/parser.h"
 #include "query/plan.h"
+#include "query/printer.h"
+#include "query/propagation.h"
+#include "query/range_kernel.h"
+#include "query/sharing.h"
 
 struct walk {
     struct tsdb_storage *storage;
@@ -84,6 +88,16 @@ static enum tw_code count_samples(struct walk *walk, struct tsdb_selection *sele
     return code;
 }
 
+static struct tw_str print(struct walk *walk, const struct query_node *node)
+{
+    struct tw_buf text;
+    tw_buf_init(&text, QUERY_TEXT_BYTES_MAX);
+    query_print(node, &text);
+    struct tw_str printed = tw_arena_str(walk->arena, tw_buf_str(&text));
+    tw_buf_fini(&text);
+    return printed;
+}
+
 static enum tw_code visit_selector(struct walk *walk, const struct query_node *node,
                                    const struct query_node *shown, int64_t range_ms,
                                    int64_t start_ms, int64_t end_ms, struct tw_err *err)
@@ -91,9 +105,12 @@ static enum tw_code visit_selector(struct walk *walk, const struct query_node *n
     struct query_cost_selector *selector = &walk->selectors[walk->cost->selector_count++];
     struct tsdb_selection *selection = NULL;
     query_modifiers_apply(&node->selector.modifiers, &walk->exec, &start_ms, &end_ms);
+    if (node->selector.extension == QUERY_SMOOTHED)
+        end_ms += walk->exec.lookback_ms;
     *selector = (struct query_cost_selector){
         .text = tw_arena_str(walk->arena, (struct tw_str){walk->ast->text.data + shown->start,
                                                           shown->end - shown->start}),
+        .read_as = print(walk, shown),
         .start_ms = start_ms - range_ms,
         .end_ms = end_ms};
     enum tw_code code = tsdb_select(walk->storage, walk->context, node->selector.matchers,
@@ -111,8 +128,27 @@ static enum tw_code visit_selector(struct walk *walk, const struct query_node *n
 
 /* ---- the tree ---- */
 
-static enum tw_code visit(struct walk *walk, const struct query_node *node, int64_t start_ms,
-                          int64_t end_ms, struct tw_err *err)
+/* How far before its window a call's function wants samples. */
+static int64_t reach_of(const struct query_node *call, int64_t range_ms)
+{
+    return call ? query_range_reach(call->call.function->id, range_ms) : 0;
+}
+
+/* call: whose argument it is. */
+static enum tw_code visit_matrix(struct walk *walk, const struct query_node *node,
+                                 const struct query_node *call, int64_t start_ms, int64_t end_ms,
+                                 struct tw_err *err)
+{
+    const struct query_node *selector = node->matrix.selector;
+    int64_t range_ms = node->matrix.range_ms + reach_of(call, node->matrix.range_ms);
+    if (selector->selector.extension != QUERY_EXTENSION_NONE)
+        range_ms += walk->exec.lookback_ms;
+    return visit_selector(walk, selector, node, range_ms, start_ms, end_ms, err);
+}
+
+static enum tw_code visit(struct walk *walk, const struct query_node *node,
+                          const struct query_node *call, int64_t start_ms, int64_t end_ms,
+                          struct tw_err *err)
 {
     enum tw_code code = TW_OK;
     switch (node->type) {
@@ -122,27 +158,27 @@ static enum tw_code visit(struct walk *walk, const struct query_node *node, int6
     case QUERY_NODE_SELECTOR:
         return visit_selector(walk, node, node, walk->exec.lookback_ms, start_ms, end_ms, err);
     case QUERY_NODE_MATRIX:
-        return visit_selector(walk, node->matrix.selector, node, node->matrix.range_ms, start_ms,
-                              end_ms, err);
+        return visit_matrix(walk, node, call, start_ms, end_ms, err);
     case QUERY_NODE_SUBQUERY:
         query_modifiers_apply(&node->subquery.modifiers, &walk->exec, &start_ms, &end_ms);
-        return visit(walk, node->subquery.inner, start_ms - node->subquery.range_ms, end_ms, err);
+        start_ms -= node->subquery.range_ms + reach_of(call, node->subquery.range_ms);
+        return visit(walk, node->subquery.inner, NULL, start_ms, end_ms, err);
     case QUERY_NODE_PAREN:
-        return visit(walk, node->paren, start_ms, end_ms, err);
+        return visit(walk, node->paren, call, start_ms, end_ms, err);
     case QUERY_NODE_UNARY:
-        return visit(walk, node->unary.inner, start_ms, end_ms, err);
+        return visit(walk, node->unary.inner, NULL, start_ms, end_ms, err);
     case QUERY_NODE_BINARY:
-        code = visit(walk, node->binary.left, start_ms, end_ms, err);
-        return code ? code : visit(walk, node->binary.right, start_ms, end_ms, err);
+        code = visit(walk, node->binary.left, NULL, start_ms, end_ms, err);
+        return code ? code : visit(walk, node->binary.right, NULL, start_ms, end_ms, err);
     case QUERY_NODE_AGGREGATE:
         if (node->aggregate.parameter)
-            code = visit(walk, node->aggregate.parameter, start_ms, end_ms, err);
-        return code ? code : visit(walk, node->aggregate.inner, start_ms, end_ms, err);
+            code = visit(walk, node->aggregate.parameter, NULL, start_ms, end_ms, err);
+        return code ? code : visit(walk, node->aggregate.inner, NULL, start_ms, end_ms, err);
     case QUERY_NODE_CALL:
         for (size_t i = 0; !code && i < node->call.count; i++)
             code =
                 visit(walk, node->call.info && i == 1 ? node->call.info : node->call.arguments[i],
-                      start_ms, end_ms, err);
+                      node, start_ms, end_ms, err);
         return code;
     }
     TW_UNREACHABLE("all types of nodes are named");
@@ -156,6 +192,32 @@ static uint64_t estimate_bytes(const struct walk *walk)
         if (walk->selectors[i].series > widest)
             widest = walk->selectors[i].series;
     return walk->label_bytes + widest * (steps * sizeof(double) + query_words(steps) * 8);
+}
+
+/* What the plan shares; it is made and not run. */
+static void describe_plan(struct walk *walk, const struct query_options *options, int64_t step_ms)
+{
+    const struct query_node *root = walk->ast->root;
+    struct query_plan plan;
+    struct tw_str text;
+    size_t places;
+    if (root->value_type != QUERY_TYPE_VECTOR && root->value_type != QUERY_TYPE_SCALAR)
+        return;
+    struct query_exec exec = walk->exec;
+    exec.ast = walk->ast;
+    exec.step_ms = step_ms;
+    exec.delays_names = options->features & QUERY_FEATURE_DELAYED_NAME_REMOVAL;
+    query_plan_init(&plan, walk->ast->arena, &exec, root, exec.start_ms, exec.end_ms);
+    size_t count = query_sharing_describe(plan.sharing, SIZE_MAX, &text, &places);
+    struct query_cost_shared *shared =
+        TW_ARENA_ARRAY(walk->arena, struct query_cost_shared, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        (void)query_sharing_describe(plan.sharing, i, &text, &places);
+        shared[i] = (struct query_cost_shared){tw_arena_str(walk->arena, text), places};
+    }
+    walk->cost->shared = shared;
+    walk->cost->shared_count = count;
+    query_plan_fini(&plan);
 }
 
 enum tw_code query_cost_estimate(struct query_engine *engine, const struct tw_context *context,
@@ -183,7 +245,9 @@ enum tw_code query_cost_estimate(struct query_engine *engine, const struct tw_co
         .arena = arena,
         .cost = ret_cost,
         .selectors = TW_ARENA_ARRAY(arena, struct query_cost_selector, ast->selector_count)};
-    code = visit(&walk, ast->root, start_ms, end_ms, err);
+    query_propagate(ast);
+    code = visit(&walk, ast->root, NULL, start_ms, end_ms, err);
+    describe_plan(&walk, options, step_ms);
     ret_cost->bytes = estimate_bytes(&walk);
     ret_cost->selectors = walk.selectors;
     query_ast_free(ast);

@@ -22,8 +22,14 @@
 
 struct query_cost_selector {
     struct tw_str text;       /* as it stands in the query */
+    struct tw_str read_as;    /* with the matchers that the planner added */
     int64_t start_ms, end_ms; /* what it reads: (start, end] */
     uint64_t series, samples;
+};
+
+struct query_cost_shared {
+    struct tw_str text; /* canonical */
+    size_t places;
 };
 
 struct query_cost {
@@ -32,6 +38,9 @@ struct query_cost {
     uint64_t samples_max, bytes_max; /* the engine's limits */
     const struct query_cost_selector *selectors;
     size_t selector_count;
+    /* What stands several times and is worked out once; its selectors are listed at each place. */
+    const struct query_cost_shared *shared;
+    size_t shared_count;
 };
 
 /* step_ms 0 = an instant query at start_ms = end_ms. The result and its texts are in the arena.

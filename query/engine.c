@@ -43,6 +43,14 @@ struct owned_result {
     uint64_t bytes;
 };
 
+/* A text of labels that was copied into the result: the store gives each text once, so its address
+ * tells it. */
+#define KEPT_TEXTS 256
+struct kept_text {
+    const char *from;
+    struct tw_str copy;
+};
+
 /* One query on its way. */
 struct run {
     struct query_engine *engine;
@@ -54,6 +62,9 @@ struct run {
     struct owned_result *owned;
     struct query_series *series; /* of all slices so far */
     size_t count, capacity;
+    struct kept_text *kept; /* of the slice that is run */
+    struct query_timings timings;
+    int64_t begun_ns; /* when it began to evaluate */
 };
 
 struct query_engine *query_engine_new(struct tsdb_storage *storage,
@@ -182,6 +193,28 @@ static enum tw_code reserve_series(struct run *run, size_t more, struct tw_err *
     return TW_OK;
 }
 
+static struct tw_str keep_text(struct run *run, struct tw_str text)
+{
+    uint64_t mixed = (uint64_t)(uintptr_t)text.data * UINT64_C(0x9e3779b97f4a7c15);
+    struct kept_text *kept = &run->kept[mixed >> 56];
+    if (text.size == 0)
+        return TW_STR("");
+    if (kept->from != text.data || kept->copy.size != text.size)
+        *kept = (struct kept_text){text.data, tw_arena_str(run->owned->arena, text)};
+    return kept->copy;
+}
+
+/* Labels of a hundred thousand series have few different texts. */
+static struct wire_labels keep_labels(struct run *run, struct wire_labels labels)
+{
+    struct wire_label *items = TW_ARENA_ARRAY(run->owned->arena, struct wire_label, labels.count);
+    for (size_t i = 0; i < labels.count; i++) {
+        items[i].name = keep_text(run, labels.items[i].name);
+        items[i].value = keep_text(run, labels.items[i].value);
+    }
+    return (struct wire_labels){items, labels.count};
+}
+
 /* Steps that share a histogram share its copy, and neighbours of one layout their numbers. */
 static void collect_histograms(struct run *run, const struct query_op *op,
                                const struct query_tile *tile, size_t row, size_t count,
@@ -225,10 +258,9 @@ static enum tw_code collect_row(struct run *run, const struct query_op *op,
     QUERY_EACH_STEP(s, present, tile->stride)
     points[at++] = (struct query_point){query_grid_time(&op->grid, s), values[s]};
     struct query_series *series = &run->series[run->count++];
-    *series = (struct query_series){
-        .labels = wire_labels_copy(run->owned->arena, op->labels[tile->first + row]),
-        .points = points,
-        .count = count};
+    *series = (struct query_series){.labels = keep_labels(run, op->labels[tile->first + row]),
+                                    .points = points,
+                                    .count = count};
     if (histograms > 0)
         collect_histograms(run, op, tile, row, histograms, series);
     return TW_OK;
@@ -241,6 +273,7 @@ static enum tw_code run_slice(struct run *run, struct query_plan *plan, struct q
     tw_arena_reset(run->slice_arena);
     run->exec.out_of_bytes = false;
     run->exec.slice++;
+    memset(run->kept, 0, KEPT_TEXTS * sizeof *run->kept); /* its texts may be gone */
     enum tw_code code = query_op_open(plan->root, &run->exec, grid, err);
     while (!code && tile.count > 0) {
         code = query_op_next(plan->root, &run->exec, &tile, err);
@@ -325,7 +358,7 @@ static struct query_series join_slices(struct run *run, const struct query_serie
 }
 
 /* Sorts by labels and joins the slices of one series. */
-static void order_matrix(struct run *run)
+static void sort_and_join(struct run *run)
 {
     size_t kept = 0;
     if (run->count == 0)
@@ -340,6 +373,13 @@ static void order_matrix(struct run *run)
                                   : run->series[first];
     }
     run->count = kept;
+}
+
+static void order_matrix(struct run *run)
+{
+    int64_t started_ns = tw_clock_mono_ns(run->exec.context->clock);
+    sort_and_join(run);
+    run->timings.sort_ns = tw_clock_mono_ns(run->exec.context->clock) - started_ns;
 }
 
 /* ---- ranges as results: a range selector or subquery asked for at one time ---- */
@@ -420,8 +460,9 @@ static void begin(struct run *run, const struct tw_context *context, int64_t sta
     run->owned->arena = arena;
     run->plan_arena = tw_arena_new(4096);
     run->slice_arena = tw_arena_new(65536);
+    run->kept = TW_ARENA_ARRAY(run->plan_arena, struct kept_text, KEPT_TEXTS);
     query_annotations_init(&run->annotations, arena, run->ast->text);
-    int64_t now_ns = tw_clock_mono_ns(context->clock);
+    int64_t now_ns = run->begun_ns = tw_clock_mono_ns(context->clock);
     run->exec = (struct query_exec){
         .storage = engine->storage,
         .context = context,
@@ -485,6 +526,12 @@ static enum tw_code end(struct run *run, enum tw_code code, int64_t started_ns,
         owned->running = engine->options.running;
         owned->bytes = code ? 0 : tw_arena_bytes(owned->arena);
         query_ticket_end(&run->ticket, code, owned->bytes);
+        int64_t now_ns = tw_clock_mono_ns(run->exec.context->clock);
+        owned->result.timings = (struct query_timings){
+            .prepare_ns = run->begun_ns - started_ns,
+            .evaluate_ns = now_ns - run->begun_ns - run->timings.sort_ns,
+            .sort_ns = run->timings.sort_ns,
+        };
         if (!code)
             *ret_result = &owned->result;
         else

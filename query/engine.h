@@ -81,6 +81,13 @@ struct query_series {
     size_t histogram_count;
 };
 
+/* Where the time went. */
+struct query_timings {
+    int64_t prepare_ns;  /* parsing, planning */
+    int64_t evaluate_ns; /* reading and computing */
+    int64_t sort_ns;
+};
+
 struct query_result {
     enum query_result_type type;
     /* Vector: in the order the query gives. Matrix: by labels. Scalar: one series without labels.
@@ -93,6 +100,7 @@ struct query_result {
     const struct tw_str *infos;
     size_t info_count;
     uint64_t samples_read;
+    struct query_timings timings;
     size_t truncated; /* annotations beyond the limit that are not listed */
 };
 

@@ -641,7 +641,14 @@ void tsdb_db_status(struct tsdb_db *db, struct tsdb_db_status *ret)
     read_state_locked(db, ret);
     ret->head_series = db->active_series;
     ret->head_bytes = tsdb_db_head_bytes_locked(db);
+    ret->head_first_ms = INT64_MAX;
+    ret->head_last_ms = INT64_MIN;
     for (const struct tsdb_generation *at = db->oldest; at; at = at->newer) {
+        int64_t first_ms, last_ms;
+        if (tsdb_head_range(at->head, &first_ms, &last_ms)) {
+            ret->head_first_ms = first_ms < ret->head_first_ms ? first_ms : ret->head_first_ms;
+            ret->head_last_ms = last_ms > ret->head_last_ms ? last_ms : ret->head_last_ms;
+        }
         if (tsdb_head_index(at->head) != db->index)
             ret->head_series += tsdb_head_series_count(at->head);
         ret->head_samples += tsdb_head_sample_count(at->head);

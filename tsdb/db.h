@@ -141,6 +141,7 @@ struct tsdb_db_status {
     enum tsdb_read_only read_only;
     char message[TW_ERR_MESSAGE_BYTES];
     uint64_t head_series, head_samples, head_bytes, partitions;
+    int64_t head_first_ms, head_last_ms; /* INT64_MAX, INT64_MIN without samples */
     uint64_t disk_free, disk_reserve, size_max; /* of the last look at the disk */
 };
 void tsdb_db_status(struct tsdb_db *db, struct tsdb_db_status *ret);

@@ -255,6 +255,17 @@ START_TEST(cost_is_told_before)
     estimate(engine, "max_over_time(sum(m)[30m:1m])", 3600000, 3600000, 0, arena, &cost);
     ck_assert_uint_eq(cost.steps, 1);
     ck_assert_int_eq(cost.selectors[0].start_ms, 3600000 - 30 * 60000 - 300000);
+    estimate(engine,
+             "sum(m{i=\"1\"}) / on (i) sum by (i) (m) + sum(rate(m[5m])) / sum(rate(m[5m]))",
+             3600000, 3600000, 0, arena, &cost);
+    ck_assert_uint_eq(cost.shared_count, 1);
+    unit_assert_str(cost.shared[0].text, "sum(rate(m[5m]))");
+    ck_assert_uint_eq(cost.shared[0].places, 2);
+    estimate(engine, "m{i=\"1\"} / on (i) sum by (i) (m offset 1m)", 3600000, 3600000, 0, arena,
+             &cost);
+    ck_assert_uint_eq(cost.selectors[1].series, 1);
+    unit_assert_str(cost.selectors[1].text, "m offset 1m");
+    unit_assert_str(cost.selectors[1].read_as, "m{i=\"1\"} offset 1m");
     estimate(engine, "1 + vector(2)", 0, 0, 0, arena, &cost);
     ck_assert_uint_eq(cost.samples, 0);
     estimate(engine, "nothing", 0, 0, 0, arena, &cost);
