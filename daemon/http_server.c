@@ -230,6 +230,7 @@ static void compress_body(struct tw_http_exchange *exchange)
 {
     struct tw_http_response *response = &exchange->response;
     struct tw_buf *body = &response->body;
+    daemon_encoding_pack_stream(exchange);
     if (body->size > GZIP_BYTES_MAX || !daemon_encoding_wants_gzip(exchange))
         return;
     z_stream stream = {0};

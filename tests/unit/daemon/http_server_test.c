@@ -7,6 +7,7 @@
 #include "daemon/http_server.h"
 
 #include <arpa/inet.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
@@ -14,6 +15,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <zlib.h>
 
 #include "base/lock.h"
 #include "base/thread.h"
@@ -83,7 +86,7 @@ static enum tw_http_verdict pend(void *user, struct tw_http_exchange *exchange)
 
 struct stream {
     int left;
-    bool ended;
+    atomic_bool ended;
 };
 
 static ssize_t produce(void *user, char *bytes, size_t capacity)
@@ -196,6 +199,7 @@ static void say(int fd, const char *text)
 }
 
 static char answer[300000];
+static size_t answer_size;
 
 /* One answer, by its Content-Length or, without one, to the end of the connection; 204 has no body.
  */
@@ -215,6 +219,7 @@ static const char *hear(int fd)
         if (wanted == SIZE_MAX && end && (length = strstr(answer, "Content-Length: ")))
             wanted = (size_t)(end - answer) + 4 + strtoul(length + 16, NULL, 10);
     }
+    answer_size = size;
     return answer;
 }
 
@@ -343,6 +348,48 @@ START_TEST(compresses_when_asked)
 }
 END_TEST
 
+/* 200 000 bytes that are never there at once. */
+START_TEST(compresses_streams)
+{
+    static char plain[300000];
+    start_server();
+    stream = (struct stream){.left = 40000};
+    unit_assert_contains(ask("GET /stream HTTP/1.0\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n"),
+                         "Content-Encoding: gzip\r\n");
+    const char *body = strstr(answer, "\r\n\r\n") + 4;
+    ck_assert_uint_lt(answer_size, 20000);
+    z_stream unpacked = {.next_in = (Bytef *)answer + (body - answer),
+                         .avail_in = (uInt)(answer_size - (size_t)(body - answer)),
+                         .next_out = (Bytef *)plain,
+                         .avail_out = sizeof plain};
+    ck_assert_int_eq(inflateInit2(&unpacked, MAX_WBITS + 16), Z_OK);
+    ck_assert_int_eq(inflate(&unpacked, Z_FINISH), Z_STREAM_END);
+    ck_assert_uint_eq(unpacked.total_out, 200000);
+    for (size_t i = 0; i < 200000; i++)
+        ck_assert_int_eq(plain[i], "chunk"[i % 5]);
+    inflateEnd(&unpacked);
+    stop_server();
+    ck_assert(stream.ended);
+}
+END_TEST
+
+/* Who hangs up in the middle ends what is produced. */
+START_TEST(hangup_ends_a_packed_stream)
+{
+    start_server();
+    stream = (struct stream){.left = INT_MAX};
+    int fd = dial();
+    say(fd, "GET /stream HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+    char bytes[1000];
+    ck_assert_int_gt(recv(fd, bytes, sizeof bytes, 0), 0);
+    close(fd);
+    for (int i = 0; i < 1000 && !stream.ended; i++)
+        usleep(10000);
+    ck_assert(stream.ended);
+    stop_server();
+}
+END_TEST
+
 START_TEST(answers_preflights)
 {
     start_server();
@@ -398,6 +445,8 @@ int main(void)
                                       UNIT_CASE(bounds_what_waits_for_workers),
                                       UNIT_CASE(cancels_when_the_client_hangs_up),
                                       UNIT_CASE(compresses_when_asked),
+                                      UNIT_CASE(compresses_streams),
+                                      UNIT_CASE(hangup_ends_a_packed_stream),
                                       UNIT_CASE(answers_preflights),
                                       UNIT_CASE(stops_with_requests_under_way),
                                       UNIT_CASE(counts_by_route),
