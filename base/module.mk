@@ -6,6 +6,7 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/assert.c %D%/assert.h \
 	%D%/buf.c %D%/buf.h \
 	%D%/clock.c %D%/clock.h \
+	%D%/command.c %D%/command.h \
 	%D%/context.c %D%/context.h \
 	%D%/crc32c.c %D%/crc32c.h \
 	%D%/duration.c %D%/duration.h \

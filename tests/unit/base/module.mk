@@ -15,11 +15,14 @@ UNIT_TESTS += %D%/core_test %D%/number_test %D%/regex_test %D%/file_test
 %C%_file_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_file_test_LDADD = $(BASE_UNIT_LDADD)
 
-UNIT_TESTS += %D%/http_test %D%/http_client_test %D%/json_test %D%/metrics_test %D%/workers_test \
+UNIT_TESTS += %D%/http_test %D%/command_test %D%/http_client_test %D%/json_test %D%/metrics_test %D%/workers_test \
 	%D%/yaml_test
 %C%_http_test_SOURCES = %D%/http_test.c
 %C%_http_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_http_test_LDADD = $(BASE_UNIT_LDADD)
+%C%_command_test_SOURCES = %D%/command_test.c
+%C%_command_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_command_test_LDADD = $(BASE_UNIT_LDADD)
 %C%_http_client_test_SOURCES = %D%/http_client_test.c
 %C%_http_client_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_http_client_test_LDADD = $(BASE_UNIT_LDADD)
