@@ -4,17 +4,17 @@
 #include "autoscaler/actuator.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
-#include "base/http_client.h"
 
 #define BODY_BYTES_MAX 65536
-#define ANSWER_BYTES_MAX 4096
-#define ANSWER_SHOWN 120 /* bytes of an answer that an error quotes */
+
+/* ---- the order ---- */
 
 void scale_order_key(struct tw_str scaler, struct scale_decision *decision)
 {
@@ -49,28 +49,34 @@ void scale_order_write(struct tw_str scaler, const struct scale_decision *decisi
     tw_json_end_object(&writer);
 }
 
-static void add_header(struct scale_attempt *attempt, const char *name, const char *value)
-{
-    attempt->headers[attempt->header_count++] = (struct tw_http_pair){tw_str(name), tw_str(value)};
-}
+/* ---- an attempt ---- */
 
-struct scale_attempt *scale_attempt_new(const struct scale_settings *settings,
-                                        const struct scale_decision *decision)
+struct scale_attempt *scale_attempt_new_look(struct scale_means *means,
+                                             const struct scale_settings *settings)
 {
-    TW_ASSERT(settings->url != NULL && decision->key[0]);
     struct scale_attempt *attempt = calloc(1, sizeof *attempt);
     TW_ASSERT(attempt != NULL);
-    attempt->url = tw_str_dup(tw_str(settings->url));
-    attempt->timeout_ms = settings->url_timeout_ms;
-    memcpy(attempt->key, decision->key, sizeof attempt->key);
-    add_header(attempt, "Content-Type", "application/json");
-    add_header(attempt, "Idempotency-Key", attempt->key);
-    for (size_t i = 0; i < settings->header_count; i++) {
-        attempt->texts[2 * i] = tw_str_dup(settings->headers[i].name);
-        attempt->texts[2 * i + 1] = tw_str_dup(settings->headers[i].value);
-        add_header(attempt, attempt->texts[2 * i], attempt->texts[2 * i + 1]);
-    }
+    attempt->means = means;
+    attempt->arena = tw_arena_new(1024);
+    attempt->target = scale_target_copy(&settings->target, attempt->arena);
+    attempt->scaler = tw_arena_str(attempt->arena, settings->name);
+    attempt->from = attempt->to = attempt->replicas = attempt->ready = -1;
+    attempt->retry_after_ms = -1;
+    attempt->reason = "";
     tw_buf_init(&attempt->body, BODY_BYTES_MAX);
+    return attempt;
+}
+
+struct scale_attempt *scale_attempt_new(struct scale_means *means,
+                                        const struct scale_settings *settings,
+                                        const struct scale_decision *decision)
+{
+    TW_ASSERT(settings->target.kind != SCALE_TARGET_NONE && decision->key[0]);
+    struct scale_attempt *attempt = scale_attempt_new_look(means, settings);
+    attempt->from = decision->from;
+    attempt->to = decision->to;
+    attempt->reason = tw_arena_cstr(attempt->arena, tw_str(decision->reason));
+    memcpy(attempt->key, decision->key, sizeof attempt->key);
     scale_order_write(settings->name, decision, &attempt->body);
     TW_ASSERT(!attempt->body.overflow);
     return attempt;
@@ -80,49 +86,45 @@ struct scale_attempt *scale_attempt_free(struct scale_attempt *attempt)
 {
     if (!attempt)
         return NULL;
-    for (size_t i = 0; i < sizeof attempt->texts / sizeof *attempt->texts; i++)
-        free(attempt->texts[i]);
     tw_buf_fini(&attempt->body);
-    free(attempt->url);
+    tw_arena_free(attempt->arena);
     free(attempt);
     return NULL;
 }
 
-void scale_attempt_run(struct scale_attempt *attempt)
+void scale_attempt_fail(struct scale_attempt *attempt, enum scale_outcome outcome,
+                        const char *format, ...)
 {
-    struct tw_err err = {0};
-    struct tw_buf answer;
-    tw_buf_init(&answer, ANSWER_BYTES_MAX + 1);
-    struct tw_http_client *client = tw_http_client_new("tidewatchd/" VERSION);
-    struct tw_http_call call = {
-        .method = TW_HTTP_POST,
-        .url = attempt->url,
-        .headers = attempt->headers,
-        .header_count = attempt->header_count,
-        .body = tw_buf_str(&attempt->body),
-        .timeout_ms = attempt->timeout_ms,
-        .answer_bytes_max = ANSWER_BYTES_MAX,
-        .ret_answer = &answer,
-    };
-    attempt->retry_after_ms = -1;
-    attempt->code =
-        tw_http_client_call(client, &call, &attempt->http_status, &attempt->retry_after_ms, &err);
-    if (attempt->code != TW_OK) {
-        attempt->http_status = 0;
-        snprintf(attempt->error, sizeof attempt->error, "%.*s", SCALE_ERROR_BYTES - 1, err.message);
-    } else if (attempt->http_status / 100 != 2) {
-        struct tw_str said = tw_str_slice(tw_str_trim(tw_buf_str(&answer)), 0, ANSWER_SHOWN);
-        snprintf(attempt->error, sizeof attempt->error, "the target answered %d: %.*s",
-                 attempt->http_status, TW_STR_ARG(said));
-    }
-    tw_http_client_free(client);
-    tw_buf_fini(&answer);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(attempt->error, sizeof attempt->error, format, arguments);
+    va_end(arguments);
+    attempt->outcome = outcome;
 }
 
-static bool worth_another(const struct scale_attempt *attempt)
+void scale_attempt_run(struct scale_attempt *attempt)
 {
-    return attempt->code != TW_OK || attempt->http_status == 408 || attempt->http_status == 429 ||
-           attempt->http_status >= 500;
+    attempt->outcome = SCALE_DONE;
+    attempt->error[0] = '\0';
+    switch (attempt->target.kind) {
+    case SCALE_TARGET_WEBHOOK:
+        scale_webhook_set(attempt);
+        break;
+    case SCALE_TARGET_EXEC:
+        scale_exec_run(attempt);
+        break;
+    case SCALE_TARGET_SYSTEMD:
+        scale_systemd_run(attempt);
+        break;
+    case SCALE_TARGET_PROCESS:
+        scale_process_run(attempt);
+        break;
+    case SCALE_TARGET_KUBERNETES:
+        scale_kubernetes_run(attempt);
+        break;
+    case SCALE_TARGET_NONE:
+        TW_ASSERT(false);
+    }
 }
 
 int64_t scale_attempt_settle(const struct scale_attempt *attempt, int64_t now_ms,
@@ -132,11 +134,11 @@ int64_t scale_attempt_settle(const struct scale_attempt *attempt, int64_t now_ms
     decision->action_ms = now_ms;
     decision->http_status = attempt->http_status;
     memcpy(decision->error, attempt->error, sizeof decision->error);
-    if (attempt->code == TW_OK && attempt->http_status / 100 == 2) {
+    if (attempt->outcome == SCALE_DONE) {
         decision->action = SCALE_ACTION_DELIVERED;
         return INT64_MAX;
     }
-    if (!worth_another(attempt) || now_ms - decision->time_ms >= SCALE_ORDER_MS_MAX) {
+    if (attempt->outcome == SCALE_REFUSED || now_ms - decision->time_ms >= SCALE_ORDER_MS_MAX) {
         decision->action = SCALE_ACTION_FAILED;
         return INT64_MAX;
     }

@@ -29,19 +29,6 @@ static enum tw_http_verdict fail(struct tw_http_exchange *exchange, const struct
     return TW_HTTP_DONE;
 }
 
-static void write_target(struct tw_json_writer *writer, const struct scale_settings *settings)
-{
-    tw_json_key(writer, TW_STR("target"));
-    if (!settings->url) {
-        tw_json_write_null(writer);
-        return;
-    }
-    tw_json_begin_object(writer);
-    tw_json_member_cstr(writer, "type", "webhook");
-    tw_json_member_cstr(writer, "url", settings->url);
-    tw_json_end_object(writer);
-}
-
 /* The members that every view of a scaler has. */
 static void write_scaler(struct tw_json_writer *writer, const struct scaler *scaler)
 {
@@ -53,7 +40,7 @@ static void write_scaler(struct tw_json_writer *writer, const struct scaler *sca
     tw_json_member_str(writer, "name", settings->name);
     tw_json_member_str(writer, "query", settings->load);
     tw_json_member_cstr(writer, "mode", settings->mode == SCALE_ACT ? "act" : "observe");
-    write_target(writer, settings);
+    scale_target_write_json(&settings->target, writer);
     tw_json_member_int(writer, "min", settings->min);
     tw_json_member_int(writer, "max", settings->max);
     tw_json_member_number(writer, "capacity_per_replica", scale_controller_capacity(controller));

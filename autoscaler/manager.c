@@ -40,11 +40,14 @@ static void register_metrics(struct scale_manager *manager)
         tw_metrics_counter(metrics, "tidewatch_autoscaler_store_failures_total", "",
                            "Rounds whose decisions or series could not be stored.");
     manager->counted.attempts_ok =
-        tw_metrics_counter(metrics, "tidewatch_autoscaler_webhook_attempts_total",
-                           "result=\"delivered\"", "Webhook calls by result.");
+        tw_metrics_counter(metrics, "tidewatch_autoscaler_attempts_total", "result=\"delivered\"",
+                           "Attempts to set replicas by result.");
     manager->counted.attempts_failed =
-        tw_metrics_counter(metrics, "tidewatch_autoscaler_webhook_attempts_total",
-                           "result=\"failed\"", "Webhook calls by result.");
+        tw_metrics_counter(metrics, "tidewatch_autoscaler_attempts_total", "result=\"failed\"",
+                           "Attempts to set replicas by result.");
+    manager->counted.looks_failed =
+        tw_metrics_counter(metrics, "tidewatch_autoscaler_look_failures_total", "",
+                           "Looks at a target that did not tell how many replicas there are.");
     manager->counted.seconds =
         tw_metrics_histogram(metrics, "tidewatch_autoscaler_round_seconds", "",
                              "Time for one round over the scalers that are due.", bounds,
@@ -61,6 +64,7 @@ struct scale_manager *scale_manager_new(const struct scale_options *options)
     tw_lock_init(&manager->round, TW_RANK_SCALER, "scaler round");
     tw_lock_init(&manager->lock, (enum tw_lock_rank)(TW_RANK_SCALER + 1), "scalers");
     tw_cond_init(&manager->wake);
+    manager->means = scale_means_new(options->state, options->clock);
     register_metrics(manager);
     return manager;
 }
@@ -74,6 +78,7 @@ struct scale_manager *scale_manager_free(struct scale_manager *manager)
     for (size_t i = 0; i < manager->scaler_count; i++)
         scaler_free(manager->scalers[i]);
     free(manager->scalers);
+    scale_means_free(manager->means);
     tw_cond_fini(&manager->wake);
     tw_lock_fini(&manager->lock);
     tw_lock_fini(&manager->round);
@@ -113,7 +118,10 @@ static void take_over(struct scaler *scaler, struct scaler *old)
     scaler->decision = old->decision;
     scaler->order = old->order;
     scaler->under_way = old->under_way;
-    scaler->attempt_ms = scaler->settings.url ? old->attempt_ms : INT64_MAX;
+    scaler->followed = old->followed;
+    scaler->seen = old->seen;
+    scaler->attempt_ms =
+        scaler->settings.target.kind != SCALE_TARGET_NONE ? old->attempt_ms : INT64_MAX;
 }
 
 enum tw_code scale_manager_load(struct scale_manager *manager, const char *file,
@@ -179,7 +187,8 @@ static void read_journal(struct scale_manager *manager, struct scaler *scaler)
         code = scale_journal_last_order(state, name, &order, &err);
         if (code == TW_OK) {
             scaler->order = order;
-            if (order.action == SCALE_ACTION_PENDING && scaler->settings.url &&
+            if (order.action == SCALE_ACTION_PENDING &&
+                scaler->settings.target.kind != SCALE_TARGET_NONE &&
                 scaler->settings.mode == SCALE_ACT)
                 scaler->attempt_ms = tw_clock_wall_ms(manager->options.clock);
         }
@@ -295,6 +304,7 @@ static void decide(struct scale_manager *manager, struct scaler *scaler, int64_t
     char error_text[SCALE_ERROR_BYTES];
     scale_observe(&source, &scaler->settings, now, &observation, error_text);
     tw_lock_take(&manager->lock);
+    scaler_fill(scaler, &observation);
     scale_controller_decide(scaler->controller, &observation, &decision);
     scaler_order(scaler, &decision, &superseded);
     if (scaler->decision.count && scale_decision_same(&scaler->decision, &decision) &&
@@ -393,7 +403,7 @@ static void settle(struct call *call)
     manager->nudged = true;
     tw_cond_broadcast(&manager->wake);
     tw_lock_release(&manager->lock);
-    bool delivered = attempt->code == TW_OK && attempt->http_status / 100 == 2;
+    bool delivered = attempt->outcome == SCALE_DONE;
     tw_metric_add(delivered ? manager->counted.attempts_ok : manager->counted.attempts_failed, 1);
     if (!order.key[0])
         return;
@@ -401,7 +411,7 @@ static void settle(struct call *call)
     struct tw_err err;
     if (scale_journal_write(manager->options.state, &entry, 1, &err) != TW_OK)
         tw_log(TW_LOG_ERROR, "autoscaler.manager",
-               "cannot record a webhook's result, it may be sent again after a restart",
+               "cannot record a attempt's result, it may be sent again after a restart",
                "key=%s error=%s", tw_log_quote(tw_str(order.key)),
                tw_log_quote(tw_str(err.message)));
     if (delivered)
@@ -417,13 +427,71 @@ static void settle(struct call *call)
                (long long)order.to, order.attempts, tw_log_quote(tw_str(order.error)));
 }
 
+/* Keeps what a look found. */
+static void settle_look(struct call *call)
+{
+    struct scale_manager *manager = call->manager;
+    const struct scale_attempt *attempt = call->attempt;
+    bool news = false;
+    tw_lock_take(&manager->lock);
+    struct scaler *scaler = find_by_id_locked(manager, call->id);
+    if (scaler) {
+        scaler->under_way = false;
+        news = attempt->outcome != SCALE_DONE && !scaler->seen.error[0];
+        scaler->seen.time_ms = tw_clock_wall_ms(manager->options.clock);
+        scaler->seen.replicas = attempt->outcome == SCALE_DONE ? attempt->replicas : -1;
+        scaler->seen.ready = attempt->outcome == SCALE_DONE ? attempt->ready : -1;
+        memcpy(scaler->seen.error, attempt->error, sizeof scaler->seen.error);
+    }
+    if (scaler && scaler->attempt_ms != INT64_MAX) { /* an order came meanwhile */
+        manager->nudged = true;
+        tw_cond_broadcast(&manager->wake);
+    }
+    tw_lock_release(&manager->lock);
+    if (attempt->outcome != SCALE_DONE)
+        tw_metric_add(manager->counted.looks_failed, 1);
+    if (news)
+        tw_log(TW_LOG_WARN, "autoscaler.manager", "cannot read how many replicas there are",
+               "scaler=%s error=%s", tw_log_quote(attempt->scaler),
+               tw_log_quote(tw_str(attempt->error)));
+}
+
+static void finish_call(struct call *call)
+{
+    if (call->attempt->to >= 0)
+        settle(call);
+    else
+        settle_look(call);
+    scale_attempt_free(call->attempt);
+    free(call);
+}
+
 static void make_call(void *argument)
 {
     struct call *call = argument;
     scale_attempt_run(call->attempt);
-    settle(call);
-    scale_attempt_free(call->attempt);
-    free(call);
+    finish_call(call);
+}
+
+/* What is to be done at the target now, NULL for nothing. */
+static struct scale_attempt *next_attempt_locked(struct scale_manager *manager,
+                                                 struct scaler *scaler, int64_t now)
+{
+    if (scaler->under_way)
+        return NULL;
+    if (scaler->attempt_ms <= now && scaler->order.key[0] &&
+        scaler->order.action == SCALE_ACTION_PENDING && scaler->settings.mode == SCALE_ACT &&
+        scaler->settings.target.kind != SCALE_TARGET_NONE) {
+        scaler->attempt_ms = INT64_MAX;
+        scaler->look_ms = now; /* and look soon what became of it */
+        return scale_attempt_new(manager->means, &scaler->settings, &scaler->order);
+    }
+    if (scaler->look_ms > now + scaler->settings.tick_ms)
+        scaler->look_ms = now; /* the clock was set back */
+    if (!scaler_looks(scaler) || scaler->look_ms > now)
+        return NULL;
+    scaler->look_ms = now + scaler->settings.tick_ms;
+    return scale_attempt_new_look(manager->means, &scaler->settings);
 }
 
 /* Starts the attempts that are due. */
@@ -433,15 +501,12 @@ static void act(struct scale_manager *manager, int64_t now)
         struct call *call = NULL;
         tw_lock_take(&manager->lock);
         struct scaler *scaler = i < manager->scaler_count ? manager->scalers[i] : NULL;
-        if (scaler && !scaler->under_way && scaler->attempt_ms <= now && scaler->order.key[0] &&
-            scaler->order.action == SCALE_ACTION_PENDING && scaler->settings.mode == SCALE_ACT &&
-            scaler->settings.url) {
+        struct scale_attempt *attempt = scaler ? next_attempt_locked(manager, scaler, now) : NULL;
+        if (attempt) {
             call = calloc(1, sizeof *call);
             TW_ASSERT(call != NULL);
-            *call = (struct call){manager, scaler->id,
-                                  scale_attempt_new(&scaler->settings, &scaler->order)};
+            *call = (struct call){manager, scaler->id, attempt};
             scaler->under_way = true;
-            scaler->attempt_ms = INT64_MAX;
         }
         tw_lock_release(&manager->lock);
         if (!scaler)
@@ -452,12 +517,8 @@ static void act(struct scale_manager *manager, int64_t now)
         if (!manager->callers) {
             make_call(call);
         } else if (tw_workers_give(manager->callers, make_call, call, &err) != TW_OK) {
-            call->attempt->code = err.code;
-            snprintf(call->attempt->error, sizeof call->attempt->error, "%.*s",
-                     SCALE_ERROR_BYTES - 1, err.message);
-            settle(call);
-            scale_attempt_free(call->attempt);
-            free(call);
+            scale_attempt_fail(call->attempt, SCALE_AGAIN, "%s", err.message);
+            finish_call(call);
         }
     }
 }

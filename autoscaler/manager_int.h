@@ -25,10 +25,11 @@ struct scale_manager {
     uint64_t next_id;
     bool stopping, nudged;
     struct tw_thread thread;
-    struct tw_workers *callers; /* make the webhook calls; NULL before start: then the round does */
+    struct tw_workers *callers; /* run attempts; NULL before start: then the round does */
+    struct scale_means *means;
     struct {
         struct tw_metric *decisions, *changes, *holds, *query_failures, *store_failures;
-        struct tw_metric *attempts_ok, *attempts_failed, *seconds;
+        struct tw_metric *attempts_ok, *attempts_failed, *looks_failed, *seconds;
     } counted;
 };
 

@@ -1,21 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 # autoscaler: L5, observation -> model -> policy -> decision -> actuator.
-dist_noinst_DATA += docs/api-scalers.md docs/scaling.md docs/format/state-scaler.md \
-	tests/e2e/scaler_webhook.py
+dist_noinst_DATA += docs/api-scalers.md docs/scaling.md docs/scaling-targets.md docs/format/state-scaler.md \
+	tests/e2e/scaler_webhook.py tests/e2e/scaler_targets.py
 if BUILD_SERVER
 noinst_LIBRARIES += %D%/libautoscaler.a
+# Programs for targets `exec`, ready to be named in a configuration.
+scalersdir = $(pkgdatadir)/scalers
+dist_scalers_SCRIPTS = contrib/scalers/aws-asg contrib/scalers/azure-vmss contrib/scalers/gce-mig
+dist_scalers_DATA = contrib/scalers/kubernetes-role.yml
 endif
 %C%_libautoscaler_a_SOURCES = \
 	%D%/actuator.c %D%/actuator.h \
 	%D%/api.c \
 	%D%/controller.c %D%/controller.h \
 	%D%/decision.c %D%/decision.h \
+	%D%/exec.c \
 	%D%/journal.c %D%/journal.h \
+	%D%/kubernetes.c \
+	%D%/kubernetes_account.c %D%/kubernetes_account.h \
 	%D%/load.c %D%/load.h \
 	%D%/manager.c %D%/manager.h %D%/manager_int.h \
+	%D%/means.c %D%/means.h \
 	%D%/observation.c %D%/observation.h \
 	%D%/policy.c %D%/policy.h \
+	%D%/process.c \
 	%D%/scaler.c %D%/scaler.h \
 	%D%/settings.c %D%/settings.h \
 	%D%/settings_reader.c \
-	%D%/startup.c %D%/startup.h
+	%D%/startup.c %D%/startup.h \
+	%D%/systemd.c \
+	%D%/target.c %D%/target.h \
+	%D%/target_reader.c \
+	%D%/webhook.c

@@ -32,11 +32,7 @@ struct scaler *scaler_new(uint64_t id, const struct scale_settings *parsed,
     settings->replicas = copied(scaler->arena, parsed->replicas);
     settings->ready = copied(scaler->arena, parsed->ready);
     settings->utilisation = copied(scaler->arena, parsed->utilisation);
-    settings->url = parsed->url ? tw_arena_cstr(scaler->arena, tw_str(parsed->url)) : NULL;
-    for (size_t i = 0; i < parsed->header_count; i++) {
-        settings->headers[i].name = copied(scaler->arena, parsed->headers[i].name);
-        settings->headers[i].value = copied(scaler->arena, parsed->headers[i].value);
-    }
+    settings->target = scale_target_copy(&parsed->target, scaler->arena);
     struct query_options options = {.lookback_ms = settings->late_ms};
     scaler->fresh = query_engine_new(query_engine_storage(engine), &options);
     int64_t band = BAND_MS / settings->step_ms;
@@ -45,6 +41,7 @@ struct scaler *scaler_new(uint64_t id, const struct scale_settings *parsed,
                                                                               : band));
     snprintf(scaler->quantile_text, sizeof scaler->quantile_text, "%.6g", settings->quantile);
     scaler->attempt_ms = INT64_MAX;
+    scaler->seen.replicas = scaler->seen.ready = -1;
     return scaler;
 }
 
@@ -76,6 +73,8 @@ void scaler_order(struct scaler *scaler, struct scale_decision *decision,
     ret_superseded->key[0] = 0;
     decision->action = SCALE_ACTION_NONE;
     bool standing = order->key[0] && order->to == decision->to;
+    if (standing && order->action == SCALE_ACTION_DELIVERED && decision->replicas == order->to)
+        scaler->followed = true; /* what is missing from now on has gone since, and is asked for */
     if (standing && order->action == SCALE_ACTION_PENDING && scaler->settings.mode == SCALE_ACT)
         return; /* on its way already */
     if (decision->to == decision->from || scale_decision_is_blind(decision)) {
@@ -88,7 +87,7 @@ void scaler_order(struct scaler *scaler, struct scale_decision *decision,
         return;
     }
     if (standing && order->action == SCALE_ACTION_DELIVERED && decision->replicas >= 0 &&
-        now - order->action_ms < decision->startup_ms + FOLLOW_MS)
+        !scaler->followed && now - order->action_ms < decision->startup_ms + FOLLOW_MS)
         return; /* the target has been told and may still be at it */
     if (order->key[0] && order->action == SCALE_ACTION_FAILED &&
         now - order->action_ms < FAILED_PAUSE_MS)
@@ -97,7 +96,27 @@ void scaler_order(struct scaler *scaler, struct scale_decision *decision,
     decision->action = SCALE_ACTION_PENDING;
     scale_order_key(scaler->settings.name, decision);
     *order = *decision;
+    scaler->followed = false;
     scaler->attempt_ms = now;
+}
+
+bool scaler_looks(const struct scaler *scaler)
+{
+    const struct scale_settings *settings = &scaler->settings;
+    return scale_target_reads(&settings->target) &&
+           (!settings->replicas.size || !settings->ready.size);
+}
+
+void scaler_fill(const struct scaler *scaler, struct scale_observation *observation)
+{
+    const struct scale_settings *settings = &scaler->settings;
+    int64_t age_ms = observation->now_ms - scaler->seen.time_ms;
+    if (!scaler_looks(scaler) || age_ms > 2 * settings->tick_ms + settings->target.timeout_ms)
+        return;
+    if (!settings->replicas.size)
+        observation->replicas = scaler->seen.replicas;
+    if (!settings->ready.size)
+        observation->ready = scaler->seen.ready;
 }
 
 const char *scaler_health(const struct scaler *scaler, const char **ret_error)
@@ -109,6 +128,10 @@ const char *scaler_health(const struct scaler *scaler, const char **ret_error)
         (scaler->order.action == SCALE_ACTION_FAILED ||
          scaler->order.action == SCALE_ACTION_PENDING)) {
         *ret_error = scaler->order.error;
+        return "failed";
+    }
+    if (scaler->seen.error[0]) {
+        *ret_error = scaler->seen.error;
         return "failed";
     }
     if (scaler->decision.data != SCALE_DATA_OK && scaler->decision.data != SCALE_DATA_PARTIAL) {

@@ -26,8 +26,14 @@ struct scaler {
     struct scale_controller *controller;
     struct scale_decision decision; /* the last one; count 0 = none yet */
     struct scale_decision order;    /* the last one that was to be sent; key empty = none */
-    bool under_way;                 /* an attempt is running */
-    int64_t attempt_ms;             /* when the next attempt is due; INT64_MAX = none */
+    bool followed;                  /* the target was seen to have done the order */
+    bool under_way;                 /* an attempt or a look is running */
+    int64_t look_ms;                /* when the target may be looked at next */
+    struct {
+        int64_t time_ms, replicas, ready; /* as the target itself said; -1 = not known */
+        char error[SCALE_ERROR_BYTES];    /* why it could not; empty = it could */
+    } seen;
+    int64_t attempt_ms; /* when the next attempt is due; INT64_MAX = none */
 };
 
 /* parsed: its texts are copied. */
@@ -40,6 +46,10 @@ struct scaler *scaler_free(struct scaler *scaler); /* returns NULL */
  * that ended by it, to be recorded (key empty: none). */
 void scaler_order(struct scaler *scaler, struct scale_decision *decision,
                   struct scale_decision *ret_superseded);
+/* Whether the target is asked for its replicas, as no query says them. */
+bool scaler_looks(const struct scaler *scaler);
+/* What the target said lately takes the place of queries that are not given. */
+void scaler_fill(const struct scaler *scaler, struct scale_observation *observation);
 /* "starting", "ok", "hold" or "failed"; *ret_error says why, in the scaler's memory. */
 const char *scaler_health(const struct scaler *scaler, const char **ret_error);
 

@@ -13,7 +13,6 @@ void scale_settings_init(struct scale_settings *settings)
         .min = 1,
         .max = -1, /* has to be given */
         .mode = SCALE_OBSERVE,
-        .url_timeout_ms = 5000,
         .startup_ms = 120000,
         .tick_ms = 15000,
         .step_ms = 60000,

@@ -9,7 +9,7 @@
  *       min: 2
  *       max: 60
  *       mode: observe                 # or: act
- *       target: {webhook: {url: "http://deployer/scale", timeout: 5s, headers: {...}}}
+ *       target: {webhook: {url: "http://deployer/scale"}}      # target.h has the others
  *       replicas: sum(kube_deployment_spec_replicas{deployment="web"})     # asked for
  *       ready: sum(kube_deployment_status_replicas_ready{deployment="web"})
  *       utilisation: avg(...)         # busy share of a replica, 0 to 1
@@ -31,9 +31,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "autoscaler/target.h"
 #include "base/arena.h"
 #include "base/err.h"
-#include "base/http.h"
 #include "base/yaml.h"
 
 #define SCALE_NAME_BYTES_MAX 128
@@ -65,10 +65,7 @@ struct scale_settings {
     double utilisation_max;
     int64_t min, max;
     enum scale_mode mode;
-    const char *url; /* webhook; NULL = none */
-    int64_t url_timeout_ms;
-    struct tw_http_pair headers[SCALE_HEADERS_MAX];
-    size_t header_count;
+    struct scale_target target;
     int64_t startup_ms, tick_ms, step_ms, history_ms, late_ms;
     double quantile;
     struct scale_direction up, down;

@@ -119,78 +119,13 @@ static enum tw_code parse_behavior(struct reading *in, const struct tw_yaml *map
 
 /* ---- target ---- */
 
-static enum tw_code parse_headers(struct reading *in, const struct tw_yaml *webhook,
-                                  struct scale_settings *settings)
-{
-    const struct tw_yaml *node = NULL;
-    enum tw_code code =
-        tw_yaml_get_node(in->file, webhook, "headers", TW_YAML_MAPPING, &node, in->err);
-    if (code != TW_OK || !node)
-        return code;
-    if (node->count > SCALE_HEADERS_MAX)
-        return tw_yaml_error(in->file, node, in->err, "%zu headers are given, at most %d are taken",
-                             node->count, SCALE_HEADERS_MAX);
-    for (size_t k = 0; k < node->count; k++) {
-        const struct tw_yaml *key = node->pairs[k].key, *value = node->pairs[k].value;
-        if (value->kind != TW_YAML_SCALAR || tw_str_find(value->text, TW_STR("\n")) != SIZE_MAX ||
-            tw_str_find(value->text, TW_STR("\r")) != SIZE_MAX)
-            return tw_yaml_error(in->file, value, in->err, "header %.*s needs one line of text",
-                                 TW_STR_ARG(key->text));
-        settings->headers[k] = (struct tw_http_pair){tw_arena_str(in->arena, key->text),
-                                                     tw_arena_str(in->arena, value->text)};
-    }
-    settings->header_count = node->count;
-    return TW_OK;
-}
-
-static enum tw_code parse_webhook(struct reading *in, const struct tw_yaml *node,
-                                  struct scale_settings *settings)
-{
-    static const char *const known[] = {"url", "timeout", "headers", NULL};
-    struct tw_str url = {0};
-    if (node->kind != TW_YAML_MAPPING)
-        return tw_yaml_error(in->file, node, in->err, "a webhook is {url: \"http://...\"}");
-    enum tw_code code = tw_yaml_check_keys(in->file, node, known, in->err);
-    if (code == TW_OK)
-        code = tw_yaml_get_str(in->file, node, "url", &url, in->err);
-    if (code != TW_OK)
-        return code;
-    if (!tw_str_starts(url, TW_STR("http://")) && !tw_str_starts(url, TW_STR("https://")))
-        return tw_yaml_error(in->file, url.size ? tw_yaml_member(node, "url") : node, in->err,
-                             "the webhook needs a url that begins with http:// or https://");
-    settings->url = tw_arena_cstr(in->arena, url);
-    code = tw_yaml_get_duration(in->file, node, "timeout", &settings->url_timeout_ms, in->err);
-    if (code == TW_OK && (settings->url_timeout_ms < 100 || settings->url_timeout_ms > 30000))
-        code = tw_yaml_error(in->file, tw_yaml_member(node, "timeout"), in->err,
-                             "a webhook's timeout has to be from 100ms to 30s");
-    return code == TW_OK ? parse_headers(in, node, settings) : code;
-}
-
 static enum tw_code parse_target(struct reading *in, const struct tw_yaml *map,
                                  struct scale_settings *settings)
 {
-    static const char *const known[] = {"webhook", "kubernetes", "exec",
-                                        "systemd", "process",    NULL};
     const struct tw_yaml *node = NULL;
     enum tw_code code = tw_yaml_get_node(in->file, map, "target", TW_YAML_MAPPING, &node, in->err);
-    if (code != TW_OK || !node)
-        return code;
-    code = tw_yaml_check_keys(in->file, node, known, in->err);
-    if (code != TW_OK)
-        return code;
-    for (size_t k = 1; known[k]; k++)
-        if (tw_yaml_member(node, known[k])) {
-            code = tw_yaml_error(in->file, tw_yaml_member(node, known[k]), in->err,
-                                 "target %s is not supported yet: use webhook", known[k]);
-            if (in->err)
-                in->err->code = TW_UNSUPPORTED;
-            return TW_UNSUPPORTED;
-        }
-    const struct tw_yaml *webhook = tw_yaml_member(node, "webhook");
-    if (!webhook)
-        return tw_yaml_error(in->file, node, in->err,
-                             "the target is empty: give webhook: {url: ...}");
-    return parse_webhook(in, webhook, settings);
+    return code == TW_OK ? scale_target_parse(in->arena, in->file, node, &settings->target, in->err)
+                         : code;
 }
 
 /* ---- one scaler ---- */
@@ -219,7 +154,8 @@ static enum tw_code parse_capacity(struct reading *in, const struct tw_yaml *map
             in->file, map, in->err,
             "capacity_per_replica is missing: say how much load one replica carries, or learn");
     if (node->kind == TW_YAML_SCALAR && tw_str_is(node->text, "learn")) {
-        if (!settings->utilisation.size || !settings->replicas.size)
+        if (!settings->utilisation.size ||
+            (!settings->replicas.size && !scale_target_reads(&settings->target)))
             return tw_yaml_error(
                 in->file, node, in->err,
                 "to learn the capacity, the queries utilisation and replicas are needed");
@@ -307,7 +243,7 @@ static enum tw_code parse_mode(struct reading *in, const struct tw_yaml *map,
     if (settings->mode == SCALE_OBSERVE && !tw_str_is(mode, "observe"))
         return tw_yaml_error(in->file, tw_yaml_member(map, "mode"), in->err,
                              "mode is '%.*s': use observe or act", TW_STR_ARG(mode));
-    if (settings->mode == SCALE_ACT && !settings->url)
+    if (settings->mode == SCALE_ACT && settings->target.kind == SCALE_TARGET_NONE)
         return tw_yaml_error(in->file, tw_yaml_member(map, "mode"), in->err,
                              "to act, a target is needed: target: {webhook: {url: ...}}");
     return TW_OK;
@@ -370,11 +306,11 @@ static enum tw_code parse_scaler(struct reading *in, const struct tw_yaml *map,
     if (code == TW_OK)
         code = parse_query(in, map, "utilisation", &settings->utilisation);
     if (code == TW_OK)
+        code = parse_target(in, map, settings);
+    if (code == TW_OK)
         code = parse_capacity(in, map, settings);
     if (code == TW_OK)
         code = parse_numbers(in, map, settings);
-    if (code == TW_OK)
-        code = parse_target(in, map, settings);
     if (code == TW_OK)
         code = parse_mode(in, map, settings);
     if (code == TW_OK)

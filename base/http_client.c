@@ -179,6 +179,12 @@ static void set_options(struct tw_http_client *client, const struct tw_http_call
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+    if (call->ca_file)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, call->ca_file);
+    if (call->cert_file)
+        curl_easy_setopt(curl, CURLOPT_SSLCERT, call->cert_file);
+    if (call->key_file)
+        curl_easy_setopt(curl, CURLOPT_SSLKEY, call->key_file);
     set_schemes(curl, secure);
     set_body(curl, call);
 }

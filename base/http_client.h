@@ -26,6 +26,8 @@ struct tw_http_call {
     int64_t timeout_ms;        /* whole call; 0 = 30 s */
     size_t answer_bytes_max;   /* 0 = 1 MiB; more is cut off */
     struct tw_buf *ret_answer; /* may be NULL */
+    /* PEM files; NULL: the system's authorities, no certificate of ours. */
+    const char *ca_file, *cert_file, *key_file;
 };
 
 /* user_agent: "tidewatch-agent/0.1.0". */

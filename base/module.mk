@@ -9,6 +9,7 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/command.c %D%/command.h \
 	%D%/context.c %D%/context.h \
 	%D%/crc32c.c %D%/crc32c.h \
+	%D%/crypto.c %D%/crypto.h \
 	%D%/duration.c %D%/duration.h \
 	%D%/err.c %D%/err.h \
 	%D%/file.c %D%/file.h \
@@ -28,7 +29,7 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/workers.c %D%/workers.h \
 	%D%/yaml.c %D%/yaml.h
 %C%_libbase_a_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(YAML_CFLAGS) $(CURL_CFLAGS) \
-	$(XXHASH_CFLAGS) $(RE2_CFLAGS)
+	$(XXHASH_CFLAGS) $(RE2_CFLAGS) $(GNUTLS_CFLAGS)
 
 # What a program that links libbase.a has to name as well.
-BASE_LIBS = $(JANSSON_LIBS) $(YAML_LIBS) $(CURL_LIBS) $(XXHASH_LIBS) $(RE2_LIBS) -lstdc++
+BASE_LIBS = $(JANSSON_LIBS) $(YAML_LIBS) $(CURL_LIBS) $(XXHASH_LIBS) $(RE2_LIBS) $(GNUTLS_LIBS) -lstdc++

@@ -18,6 +18,7 @@ header zstd.h libzstd-dev|compression of remote_write and of stored strings
 header jansson.h libjansson-dev|JSON
 header yaml.h libyaml-dev|configuration and rule files
 header curl/curl.h libcurl4-gnutls-dev|the HTTP client
+header gnutls/gnutls.h libgnutls28-dev|signatures of webhooks
 header re2/re2.h libre2-dev|regular expressions in linear time
 header xxhash.h libxxhash-dev|hashing
 header zlib.h zlib1g-dev|compressed answers

@@ -42,7 +42,7 @@ START_TEST(design_example)
     ck_assert_int_eq(items[0].min, 2);
     ck_assert_int_eq(items[0].max, 60);
     ck_assert_int_eq(items[0].mode, SCALE_OBSERVE);
-    ck_assert_str_eq(items[0].url, "http://127.0.0.1:1/scale");
+    ck_assert_str_eq(items[0].target.webhook.url, "http://127.0.0.1:1/scale");
     ck_assert_int_eq(items[0].tick_ms, 15000);
     ck_assert_int_eq(items[0].down.window_ms, 300000);
 }
@@ -84,8 +84,8 @@ START_TEST(every_key)
     ck_assert_int_eq(items[0].up.limits[0].value, 3);
     ck_assert_int_eq(items[0].up.limits[0].period_ms, 60000);
     ck_assert(items[0].down.disabled);
-    ck_assert_uint_eq(items[0].header_count, 1);
-    unit_assert_str(items[0].headers[0].value, "Bearer t");
+    ck_assert_uint_eq(items[0].target.webhook.header_count, 1);
+    unit_assert_str(items[0].target.webhook.headers[0].value, "Bearer t");
 }
 END_TEST
 
@@ -124,19 +124,32 @@ static const struct mistake {
     {GOOD ", step: 1h, history: 1h}\n", "tidewatch.yml:2", "at least ten steps", TW_CONFIG},
     {GOOD ", step: 5s, history: 30d}\n", "tidewatch.yml:2", "use a longer step", TW_CONFIG},
     {GOOD ", replicas: '!'}\n", "tidewatch.yml:2", "replicas: unexpected character", TW_CONFIG},
-    {GOOD ", target: {kubernetes: {}}}\n", "tidewatch.yml:2", "kubernetes is not supported yet",
-     TW_UNSUPPORTED},
-    {GOOD ", target: {exec: [x]}}\n", "tidewatch.yml:2", "exec is not supported yet",
-     TW_UNSUPPORTED},
-    {GOOD ", target: {systemd: x}}\n", "tidewatch.yml:2", "systemd is not supported yet",
-     TW_UNSUPPORTED},
-    {GOOD ", target: {process: x}}\n", "tidewatch.yml:2", "process is not supported yet",
-     TW_UNSUPPORTED},
+    {GOOD ", target: {kubernetes: {}}}\n", "tidewatch.yml:2",
+     "name is missing: of which Deployment", TW_CONFIG},
+    {GOOD ", target: {exec: [x]}}\n", "tidewatch.yml:2", "exec is a mapping", TW_CONFIG},
+    {GOOD ", target: {systemd: x}}\n", "tidewatch.yml:2", "systemd is a mapping", TW_CONFIG},
+    {GOOD ", target: {process: x}}\n", "tidewatch.yml:2", "process is a mapping", TW_CONFIG},
     {GOOD ", target: {}}\n", "tidewatch.yml:2", "the target is empty", TW_CONFIG},
     {GOOD ", target: {webhok: {}}}\n", "tidewatch.yml:2", "webhook", TW_CONFIG},
     {GOOD ", target: {webhook: {url: 'ftp://x'}}}\n", "tidewatch.yml:2", "http:// or https://",
      TW_CONFIG},
     {GOOD ", target: {webhook: {}}}\n", "tidewatch.yml:2", "needs a url", TW_CONFIG},
+    {GOOD ", target: {webhook: {url: 'http://x'}, exec: {set: [a]}}}\n", "tidewatch.yml:2",
+     "one target: several are given", TW_CONFIG},
+    {GOOD ", target: {exec: {set: a b}}}\n", "tidewatch.yml:2", "no shell is between", TW_CONFIG},
+    {GOOD ", target: {exec: {}}}\n", "tidewatch.yml:2", "set is missing", TW_CONFIG},
+    {GOOD ", target: {exec: {set: [a], timeout: 1h}}}\n", "tidewatch.yml:2", "100ms to 10m",
+     TW_CONFIG},
+    {GOOD ", target: {systemd: {unit: worker.service}}}\n", "tidewatch.yml:2", "worker@.service",
+     TW_CONFIG},
+    {GOOD ", target: {process: {command: []}}}\n", "tidewatch.yml:2", "list of 1 to 64 words",
+     TW_CONFIG},
+    {GOOD ", target: {kubernetes: {name: '../x'}}}\n", "tidewatch.yml:2",
+     "no name that Kubernetes takes", TW_CONFIG},
+    {GOOD ", target: {kubernetes: {kind: Rollout, name: x}}}\n", "tidewatch.yml:2",
+     "give api_version", TW_CONFIG},
+    {GOOD ", target: {kubernetes: {name: x, context: c}}}\n", "tidewatch.yml:2",
+     "give kubeconfig, too", TW_CONFIG},
     {GOOD ", behavior: {scaleUp: {policies: [{type: Pod, value: 1, periodSeconds: 1}]}}}\n",
      "tidewatch.yml:2", "use Pods or Percent", TW_CONFIG},
     {GOOD ", behavior: {scaleUp: {policies: [{type: Pods, value: 1}]}}}\n", "tidewatch.yml:2",

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/context.h"
 #include "base/crc32c.h"
+#include "base/crypto.h"
 #include "base/duration.h"
 #include "base/err.h"
 #include "base/hash.h"
@@ -312,6 +313,29 @@ START_TEST(locks_and_conditions)
 }
 END_TEST
 
+/* RFC 4231, test case 2. */
+START_TEST(crypto_hmac_and_base64)
+{
+    static const uint8_t wanted[TW_SHA256_BYTES] = {0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e,
+                                                    0x6a, 0x04, 0x24, 0x26, 0x08, 0x95, 0x75, 0xc7,
+                                                    0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27, 0x39, 0x83,
+                                                    0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43};
+    uint8_t digest[TW_SHA256_BYTES];
+    tw_hmac_sha256(TW_STR("Jefe"), TW_STR("what do ya want for nothing?"), digest);
+    ck_assert_mem_eq(digest, wanted, sizeof wanted);
+    struct tw_err err = {0};
+    struct tw_buf bytes;
+    tw_buf_init(&bytes, 16);
+    unit_assert_ok(tw_base64_decode(TW_STR("aGVs\nbG8="), &bytes, &err), &err);
+    unit_assert_str(tw_buf_str(&bytes), "hello");
+    unit_assert_ok(tw_base64_decode(TW_STR(""), &bytes, &err), &err);
+    unit_assert_code(tw_base64_decode(TW_STR("a*b="), &bytes, &err), TW_BAD_DATA);
+    unit_assert_code(tw_base64_decode(TW_STR("aGVsbG8gaGVsbG8gaGVsbG8="), &bytes, &err),
+                     TW_TOO_LARGE);
+    tw_buf_fini(&bytes);
+}
+END_TEST
+
 int main(void)
 {
     const struct unit_case cases[] = {
@@ -329,6 +353,7 @@ int main(void)
         UNIT_CASE(durations),
         UNIT_CASE(time_parameters),
         UNIT_CASE(locks_and_conditions),
+        UNIT_CASE(crypto_hmac_and_base64),
         {0},
     };
     return unit_run("base/core", cases);

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kubernetes: the scale subresource (autoscaling/v1) of whatever can be scaled. It is read, changed
+ * and put back with the resourceVersion that was read, so that a change of somebody else in between
+ * is a conflict (409), after which it is read anew; as the Kubernetes HPA does it.
+ */
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "autoscaler/kubernetes_account.h"
+#include "base/http_client.h"
+
+#define ANSWER_BYTES_MAX (4 << 20) /* an object may hold 1.5 MiB, and its managed fields */
+#define CONFLICTS_MAX 3
+
+/* A call's way to one API server. */
+struct session {
+    struct scale_attempt *attempt;
+    struct scale_account account;
+    struct tw_http_client *client;
+    const char *path; /* of the object, from the server on */
+};
+
+struct scale_object {
+    int64_t wanted, replicas; /* spec.replicas, status.replicas */
+    struct tw_str version;    /* metadata.resourceVersion */
+};
+
+static const char *make_path(const struct session *session)
+{
+    const struct scale_target *target = &session->attempt->target;
+    bool core = strchr(target->kubernetes.api_version, '/') == NULL; /* "v1" */
+    return tw_arena_format(session->attempt->arena, "%s/%s/namespaces/%s/%s/%s",
+                           core ? "/api" : "/apis", target->kubernetes.api_version,
+                           session->account.space, target->kubernetes.resource,
+                           target->kubernetes.name)
+        .data;
+}
+
+/* What an answer that is no success means, in words that name the cure. */
+static void explain(struct session *session, int status, const char *what, struct tw_str message)
+{
+    struct scale_attempt *attempt = session->attempt;
+    const struct scale_target *target = &attempt->target;
+    message = tw_str_slice(message, 0, 120);
+    if (status == 401) {
+        scale_means_drop_token(attempt->means, tw_str(session->account.name));
+        scale_attempt_fail(attempt, SCALE_AGAIN,
+                           "the API server does not know us (401): look at the token or "
+                           "certificate. %.*s",
+                           TW_STR_ARG(message));
+    } else if (status == 403) {
+        scale_attempt_fail(
+            attempt, SCALE_AGAIN,
+            "not allowed (403): a role has to allow get of %s, and get and update of "
+            "%s/scale, in namespace %s. %.*s",
+            target->kubernetes.resource, target->kubernetes.resource, session->account.space,
+            TW_STR_ARG(message));
+    } else if (status == 404) {
+        scale_attempt_fail(attempt, SCALE_REFUSED, "there is no %s %s in namespace %s (404)",
+                           target->kubernetes.kind, target->kubernetes.name,
+                           session->account.space);
+    } else {
+        bool again = status == 408 || status == 409 || status == 429 || status >= 500;
+        scale_attempt_fail(attempt, again ? SCALE_AGAIN : SCALE_REFUSED, "%s answered %d: %.*s",
+                           what, status, TW_STR_ARG(message));
+    }
+}
+
+/* One call; *ret_root is the JSON of a 2xx answer, to be freed. Returns the status, 0 for none. */
+static int call(struct session *session, enum tw_http_method method, const char *suffix,
+                struct tw_str body, struct tw_json **ret_root)
+{
+    struct scale_attempt *attempt = session->attempt;
+    const struct scale_account *account = &session->account;
+    struct tw_http_pair headers[3] = {{TW_STR("Accept"), TW_STR("application/json")}};
+    size_t count = 1;
+    struct tw_err err = {0};
+    struct tw_buf answer;
+    if (body.size > 0)
+        headers[count++] =
+            (struct tw_http_pair){TW_STR("Content-Type"), TW_STR("application/json")};
+    if (account->authorization != NULL)
+        headers[count++] =
+            (struct tw_http_pair){TW_STR("Authorization"), tw_str(account->authorization)};
+    tw_buf_init(&answer, ANSWER_BYTES_MAX + 1);
+    const char *url =
+        tw_arena_format(attempt->arena, "%s%s%s", account->server, session->path, suffix).data;
+    const struct tw_http_call request = {.method = method,
+                                         .url = url,
+                                         .headers = headers,
+                                         .header_count = count,
+                                         .body = body,
+                                         .timeout_ms = attempt->target.timeout_ms,
+                                         .answer_bytes_max = ANSWER_BYTES_MAX,
+                                         .ret_answer = &answer,
+                                         .ca_file = account->ca_file,
+                                         .cert_file = account->cert_file,
+                                         .key_file = account->key_file};
+    int status = 0;
+    *ret_root = NULL;
+    if (tw_http_client_call(session->client, &request, &status, &attempt->retry_after_ms, &err) !=
+        TW_OK) {
+        scale_attempt_fail(attempt, SCALE_AGAIN, "%s", err.message);
+    } else {
+        attempt->http_status = status;
+        struct tw_json *root = NULL;
+        enum tw_code code = tw_json_parse(tw_buf_str(&answer), &root, &err);
+        if (status / 100 == 2 && code == TW_OK) {
+            *ret_root = root;
+            root = NULL;
+        } else if (status / 100 == 2) {
+            scale_attempt_fail(attempt, SCALE_AGAIN, "the API server's answer is no JSON: %s",
+                               err.message);
+            status = 0;
+        } else {
+            struct tw_str plain = tw_str_trim(tw_buf_str(&answer));
+            explain(session, status, "the API server",
+                    tw_json_string(code == TW_OK ? tw_json_member(root, "message") : NULL, plain));
+        }
+        tw_json_free(root);
+    }
+    tw_buf_fini(&answer);
+    return status;
+}
+
+/* Takes a Scale object apart; a stranger's answer is refused, not guessed at. */
+static bool take_scale(struct session *session, const struct tw_json *root,
+                       struct scale_object *ret)
+{
+    struct scale_attempt *attempt = session->attempt;
+    const struct tw_json *metadata = tw_json_member(root, "metadata");
+    struct tw_str kind = tw_json_string(tw_json_member(root, "kind"), (struct tw_str){0});
+    struct tw_str name = tw_json_string(tw_json_member(metadata, "name"), (struct tw_str){0});
+    /* spec.replicas of 0 is left out. */
+    ret->wanted = tw_json_int(tw_json_member(tw_json_member(root, "spec"), "replicas"), 0);
+    ret->replicas = tw_json_int(tw_json_member(tw_json_member(root, "status"), "replicas"), 0);
+    ret->version =
+        tw_arena_str(attempt->arena, tw_json_string(tw_json_member(metadata, "resourceVersion"),
+                                                    (struct tw_str){0}));
+    if (!tw_str_is(kind, "Scale") || !tw_str_is(name, attempt->target.kubernetes.name) ||
+        ret->wanted < 0 || ret->wanted > SCALE_REPLICAS_MAX || ret->replicas < 0 ||
+        ret->replicas > SCALE_REPLICAS_MAX) {
+        scale_attempt_fail(attempt, SCALE_REFUSED,
+                           "the API server answered no Scale of %s: nothing is changed",
+                           attempt->target.kubernetes.name);
+        return false;
+    }
+    return true;
+}
+
+static bool get_scale(struct session *session, struct scale_object *ret)
+{
+    struct tw_json *root = NULL;
+    bool took = call(session, TW_HTTP_GET, "/scale", (struct tw_str){0}, &root) / 100 == 2 &&
+                take_scale(session, root, ret);
+    tw_json_free(root);
+    return took;
+}
+
+static int put_scale(struct session *session, const struct scale_object *scale)
+{
+    struct scale_attempt *attempt = session->attempt;
+    struct tw_buf body;
+    struct tw_json_writer writer;
+    struct tw_json *root = NULL;
+    tw_buf_init(&body, 4096);
+    tw_json_writer_init(&writer, &body);
+    tw_json_begin_object(&writer);
+    tw_json_member_cstr(&writer, "kind", "Scale");
+    tw_json_member_cstr(&writer, "apiVersion", "autoscaling/v1");
+    tw_json_key(&writer, TW_STR("metadata"));
+    tw_json_begin_object(&writer);
+    tw_json_member_cstr(&writer, "name", attempt->target.kubernetes.name);
+    tw_json_member_cstr(&writer, "namespace", session->account.space);
+    if (scale->version.size > 0)
+        tw_json_member_str(&writer, "resourceVersion", scale->version);
+    tw_json_end_object(&writer);
+    tw_json_key(&writer, TW_STR("spec"));
+    tw_json_begin_object(&writer);
+    tw_json_member_int(&writer, "replicas", attempt->to);
+    tw_json_end_object(&writer);
+    tw_json_end_object(&writer);
+    int status =
+        call(session, TW_HTTP_PUT, "/scale?fieldManager=tidewatch", tw_buf_str(&body), &root);
+    tw_json_free(root);
+    tw_buf_fini(&body);
+    return status;
+}
+
+/* Who serves, where the kind says so (apps/v1); during a rollout old and new count alike. */
+static void look_at_object(struct session *session, const struct scale_object *scale)
+{
+    struct scale_attempt *attempt = session->attempt;
+    attempt->replicas = scale->wanted;
+    attempt->ready = scale->replicas;
+    if (strcmp(attempt->target.kubernetes.api_version, "apps/v1") != 0)
+        return;
+    struct tw_json *root = NULL;
+    attempt->ready = -1;
+    if (call(session, TW_HTTP_GET, "", (struct tw_str){0}, &root) / 100 == 2)
+        attempt->ready =
+            tw_json_int(tw_json_member(tw_json_member(root, "status"), "readyReplicas"), 0);
+    if (attempt->ready < 0 || attempt->ready > SCALE_REPLICAS_MAX)
+        attempt->ready = -1;
+    tw_json_free(root);
+}
+
+static void set(struct session *session)
+{
+    struct scale_attempt *attempt = session->attempt;
+    for (int tries = 0; tries <= CONFLICTS_MAX; tries++) {
+        struct scale_object scale;
+        attempt->outcome = SCALE_DONE;
+        attempt->error[0] = '\0';
+        if (!get_scale(session, &scale) || scale.wanted == attempt->to)
+            return; /* as wanted already: the first answer was lost, or somebody else did it */
+        int status = put_scale(session, &scale);
+        if (status / 100 == 2 || status != 409)
+            return;
+    }
+}
+
+void scale_kubernetes_run(struct scale_attempt *attempt)
+{
+    struct session session = {.attempt = attempt};
+    struct scale_object scale;
+    struct tw_err err = {0};
+    if (scale_account_open(attempt->means, &attempt->target, &session.account, &err) != TW_OK) {
+        scale_attempt_fail(attempt, SCALE_AGAIN, "%s", err.message);
+        return;
+    }
+    session.client = tw_http_client_new("tidewatchd/" VERSION);
+    session.path = make_path(&session);
+    if (attempt->to >= 0)
+        set(&session);
+    else if (get_scale(&session, &scale))
+        look_at_object(&session, &scale);
+    tw_http_client_free(session.client);
+    scale_account_close(&session.account);
+}
