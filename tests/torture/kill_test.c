@@ -109,7 +109,8 @@ static int64_t check_all(int64_t acknowledged)
     int64_t last = acknowledged;
     for (size_t i = 0; i < tsdb_selection_count(selection); i++) {
         struct tw_str name = wire_labels_get(tsdb_selection_labels(selection, i), TW_STR("series"));
-        int series = atoi(name.data + 1);
+        int series = store_number(name);
+        ck_assert_int_lt(series, SERIES_COUNT);
         int64_t batch = 0;
         tsdb_cursor_seek(cursor, i, INT64_MIN, INT64_MAX);
         for (;;) {

@@ -27,6 +27,16 @@ static inline struct wire_labels store_labels(const char *text, struct wire_labe
     return (struct wire_labels){items, count};
 }
 
+/* "s12" is 12. The text of a label ends where its size says: behind it lies another one's. */
+static inline int store_number(struct tw_str text)
+{
+    uint64_t number;
+    ck_assert_msg(text.size > 1 && text.size < 10 &&
+                      tw_uint64_parse(tw_str_slice(text, 1, text.size), &number),
+                  "'%.*s' is no letter and a number", TW_STR_ARG(text));
+    return (int)number;
+}
+
 /* A number from the environment, else the long form's under TW_LONG=1, else the short one's. */
 static inline int store_rounds(const char *variable, int short_rounds, int long_rounds)
 {

@@ -46,8 +46,8 @@ static void write_batches(void *argument)
 static void check_series(struct tsdb_cursor *cursor, size_t index, struct wire_labels labels,
                          const long long *before)
 {
-    int series = atoi(wire_labels_get(labels, TW_STR("series")).data + 1);
-    int writer = atoi(wire_labels_get(labels, TW_STR("writer")).data + 1);
+    int series = store_number(wire_labels_get(labels, TW_STR("series")));
+    int writer = store_number(wire_labels_get(labels, TW_STR("writer")));
     struct tsdb_column column;
     struct tw_err err;
     long long batch = 0;

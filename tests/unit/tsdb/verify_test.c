@@ -181,7 +181,7 @@ static size_t count_samples(const char *folder)
     bool opened = tsdb_cursor_open(selection, &cursor, &err) == TW_OK, readable = opened;
     for (size_t i = 0; readable && i < tsdb_selection_count(selection); i++) {
         struct tw_str host = wire_labels_get(tsdb_selection_labels(selection, i), TW_STR("host"));
-        int series = atoi(host.data + 1);
+        int series = store_number(host);
         tsdb_cursor_seek(cursor, i, INT64_MIN, INT64_MAX);
         while ((readable = tsdb_cursor_next(cursor, &column, &err) == TW_OK) && column.count > 0)
             for (size_t j = 0; j < column.count; j++, count++) {
