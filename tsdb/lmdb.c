@@ -64,6 +64,7 @@ static enum tw_code open_mdb(struct tsdb_env *env, const char *path,
         env->mdb = NULL;
         return tsdb_env_fail(env, number, "cannot make an environment", err);
     }
+    tsdb_env_guard_process();
     mdb_env_set_assert(env->mdb, tsdb_env_leave_call);
     mdb_env_set_maxdbs(env->mdb, format->tables_max + 1);
     mdb_env_set_maxreaders(env->mdb, readers_max);

@@ -18,8 +18,10 @@
  *       TW_BUSY, the owner calls tsdb_env_grow and repeats it.
  *   I5  After a commit that failed the environment works on: the next transaction opens the file
  *       again when no other is open (TW_UNAVAILABLE when readers do not leave in time).
- *   I6  Damage that came while the file was open, and that LMDB's own assertions find, is TW_CORRUPT
- *       and not the end of the process; what follows is as after a commit that failed.
+ *   I6  Damage that came while the file was open is TW_CORRUPT where it trips an assertion of LMDB's,
+ *       leads it out of the file or out of the order of keys, and not the end of the process or a way
+ *       without end; what follows is as after a commit that failed. For this SIGBUS and SIGSEGV
+ *       have a handler, which passes on what does not come from here.
  *
  * Borrowed values live until their transaction ends (or, in a write transaction, the next write).
  */

@@ -32,27 +32,31 @@ enum tw_code tsdb_env_measure(struct tsdb_env_txn *txn, const char *table,
     TW_CHECK_MAGIC(txn, TSDB_ENV_TXN_MAGIC);
     MDB_dbi dbi;
     MDB_stat stat;
-    MDB_cursor *cursor;
-    MDB_val key, value;
+    struct tsdb_env_cursor *cursor;
+    struct tw_str key, framed;
     int number;
     *ret = (struct tsdb_env_usage){0};
     if (!tsdb_env_find_table(txn, table, false, &dbi, &number))
         return TW_OK;
-    number = mdb_stat(txn->mdb, dbi, &stat);
-    if (!number)
-        number = mdb_cursor_open(txn->mdb, dbi, &cursor);
+    number = tsdb_env_guarded_stat(txn->mdb, dbi, &stat);
     if (number)
-        return tsdb_env_fail(txn->env, number, "cannot measure", err);
+        return tsdb_env_fail_in(txn, number, "cannot measure", err);
     ret->entries = stat.ms_entries;
     ret->branch_pages = stat.ms_branch_pages;
     ret->leaf_pages = stat.ms_leaf_pages;
     ret->overflow_pages = stat.ms_overflow_pages;
-    while (!(number = mdb_cursor_get(cursor, &key, &value, MDB_NEXT))) {
-        ret->key_bytes += key.mv_size;
-        ret->value_bytes += value.mv_size;
+    enum tw_code code = tsdb_env_cursor_open(txn, table, &cursor, err);
+    if (code != TW_OK)
+        return code;
+    enum tsdb_env_move move = TSDB_ENV_FIRST;
+    key = (struct tw_str){0};
+    while ((code = tsdb_env_cursor_locate(cursor, move, &key, &framed, err)) == TW_OK) {
+        ret->key_bytes += key.size;
+        ret->value_bytes += framed.size;
+        move = TSDB_ENV_NEXT;
     }
-    mdb_cursor_close(cursor);
-    return number == MDB_NOTFOUND ? TW_OK : tsdb_env_fail(txn->env, number, "cannot measure", err);
+    tsdb_env_cursor_close(cursor);
+    return code == TW_NOT_FOUND ? TW_OK : code;
 }
 
 static enum tw_code copy_to(struct tsdb_env *env, int fd, struct tw_err *err)

@@ -108,12 +108,28 @@ bool tsdb_env_frame_name(struct tw_str pages, char *ret_table, struct tw_str *re
     return strlen(ret_table) == table_size;
 }
 
+struct unframing {
+    const char *table;
+    struct tw_str key, framed, *ret_value;
+    const char **ret_wrong;
+};
+
+static int run_unframe(void *user)
+{
+    const struct unframing *it = user;
+    return tsdb_env_unframe(it->table, it->key, it->framed, it->ret_value, it->ret_wrong) ? 0 : 1;
+}
+
 enum tw_code tsdb_env_unframe_value(const struct tsdb_env *env, const char *table,
                                     struct tw_str key, struct tw_str framed,
                                     struct tw_str *ret_value, struct tw_err *err)
 {
-    const char *wrong;
-    if (!tsdb_env_unframe(table, key, framed, ret_value, &wrong)) {
+    const char *wrong = NULL;
+    int number =
+        tsdb_env_guarded(run_unframe, &(struct unframing){table, key, framed, ret_value, &wrong});
+    if (number == TSDB_ENV_ASSERTED)
+        return tsdb_env_fail(env, number, "cannot read", err);
+    if (number) {
         char hex[2 * 24 + 1] = "";
         for (size_t i = 0; i < key.size && i < 24; i++)
             snprintf(hex + 2 * i, 3, "%02x", ((const unsigned char *)key.data)[i]);

@@ -78,9 +78,17 @@ TW_MUST_CHECK enum tw_code tsdb_env_fail(const struct tsdb_env *env, int number,
                                          struct tw_err *err);
 /* For mdb_env_set_assert. */
 void tsdb_env_leave_call(MDB_env *mdb, const char *text);
-/* LMDB's calls; TSDB_ENV_ASSERTED when an assertion in them failed. */
+/* Once a process, before a file is mapped: SIGBUS and SIGSEGV within a guarded call leave it.
+ * Elsewhere they do what they did before. */
+void tsdb_env_guard_process(void);
+/* What run returns, an LMDB number; TSDB_ENV_ASSERTED when it was left. run holds nothing that it
+ * would have to give back. */
+int tsdb_env_guarded(int (*run)(void *user), void *user);
+/* LMDB's calls, in the same way. */
+int tsdb_env_guarded_begin(MDB_env *mdb, unsigned flags, MDB_txn **ret_txn);
 int tsdb_env_guarded_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value);
-int tsdb_env_guarded_move(MDB_cursor *cursor, MDB_val *key, MDB_val *value, MDB_cursor_op op);
+int tsdb_env_guarded_open_cursor(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **ret_cursor);
+int tsdb_env_guarded_stat(MDB_txn *txn, MDB_dbi dbi, MDB_stat *ret_stat);
 int tsdb_env_guarded_delete(MDB_txn *txn, MDB_dbi dbi, MDB_val *key);
 int tsdb_env_guarded_open(MDB_txn *txn, const char *name, unsigned flags, MDB_dbi *ret_dbi);
 int tsdb_env_guarded_commit(MDB_txn *txn);

@@ -42,9 +42,9 @@ static int begin_mdb_locked(struct tsdb_env_txn *txn)
     struct tsdb_env *env = txn->env;
     txn->table_count = env->table_count;
     if (!txn->write)
-        return mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn->mdb);
+        return tsdb_env_guarded_begin(env->mdb, MDB_RDONLY, &txn->mdb);
     tw_lock_release(&env->lock);
-    int number = mdb_txn_begin(env->mdb, NULL, 0, &txn->mdb);
+    int number = tsdb_env_guarded_begin(env->mdb, 0, &txn->mdb);
     tw_lock_take(&env->lock);
     return number;
 }
@@ -65,7 +65,7 @@ enum tw_code tsdb_env_begin(struct tsdb_env *env, bool write, struct tsdb_env_tx
     }
     int number = begin_mdb_locked(txn);
     if (number) {
-        env->broken |= number == MDB_PANIC;
+        env->broken |= number == MDB_PANIC || number == TSDB_ENV_ASSERTED;
         leave_locked(env, write);
     }
     tw_lock_release(&env->lock);
@@ -186,7 +186,7 @@ enum tw_code tsdb_env_fail_in(struct tsdb_env_txn *txn, int number, const char *
                               struct tw_err *err)
 {
     if (number == MDB_CORRUPTED || number == MDB_PAGE_NOTFOUND || number == TSDB_ENV_ASSERTED) {
-        txn->lost |= txn->write && number == TSDB_ENV_ASSERTED;
+        txn->lost |= txn->write; /* its pages may be damaged copies of damaged ones */
         tw_lock_take(&txn->env->lock);
         txn->env->broken = true;
         tw_lock_release(&txn->env->lock);

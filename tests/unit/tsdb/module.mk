@@ -10,7 +10,7 @@ UNIT_TESTS += %D%/exemplar_test
 UNIT_TESTS += %D%/histogram_test %D%/histogram_store_test
 UNIT_TESTS += %D%/verify_test
 UNIT_TESTS += %D%/partition_map_test
-UNIT_TESTS += %D%/room_test %D%/snapshot_test
+UNIT_TESTS += %D%/room_test %D%/snapshot_test %D%/open_damage_test
 endif
 %C%_codec_test_SOURCES = %D%/codec_test.c
 %C%_codec_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
@@ -97,6 +97,9 @@ tests_bench_tsdb_bench_LDADD = tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/l
 %C%_room_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_room_test_LDADD = $(TSDB_UNIT_LDADD)
 
+%C%_open_damage_test_SOURCES = %D%/open_damage_test.c %D%/store.h
+%C%_open_damage_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_open_damage_test_LDADD = $(TSDB_UNIT_LDADD)
 %C%_snapshot_test_SOURCES = %D%/snapshot_test.c %D%/store.h
 %C%_snapshot_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_snapshot_test_LDADD = $(TSDB_UNIT_LDADD)
