@@ -2,11 +2,7 @@
  *
  * committer: one thread that makes groups durable, in order, and says so. While it waits for the
  * disk the next group fills, so that the number of commits follows the disk, not the requests.
- *
- * A sender that was answered comes again soon. So a commit waits for as many requests as were under
- * way at the one before, but no longer than a commit takes, and only while that proves true: four
- * connections that send without a pause share one commit, instead of two by two; those who come
- * when they like are not held up.
+ * Whether a commit waits for more requests, pace.h decides.
  */
 #include "config.h"
 
@@ -14,60 +10,32 @@
 
 #include "base/assert.h"
 #include "tsdb/db_int.h"
+#include "tsdb/pace.h"
 
 /* Tails lie all over the memory: so many samples ahead they are fetched. */
 #define EXPECTED_AHEAD 12
-/* The longest wait for more requests. */
-#define GATHER_NS_MAX INT64_C(1000000)
-/* Waiting goes on while waits were rather good than in vain of late; after so many commits without,
- * it is tried again. */
-#define GATHER_SCORE_MAX 8
-#define GATHER_SCORE_LOST 2
-#define GATHER_AGAIN 32
-#define COMMIT_NS_SHARE 8 /* the newest commit's in the mean of their times */
 #define SPARE_SAMPLES_MAX 65536
 #define SPARE_RECORDS_MAX ((size_t)1 << 20)
 
-/* What the committer has learned. */
-struct pace {
-    size_t under_way;  /* requests in the commit before, and that came during it */
-    int64_t commit_ns; /* mean */
-    int score;         /* of waits */
-    unsigned commits_without;
-};
-
 /* Waits until the requests that are to be expected have joined the first group, or time is up. */
-static void gather_locked(struct tsdb_db *db, struct pace *pace)
+static void gather_locked(struct tsdb_db *db, struct tsdb_pace *pace)
 {
     tw_lock_assert_held(&db->lock);
     const struct tsdb_group *group = db->queue_first;
-    if (group != db->filling || group->waiter_count >= pace->under_way ||
-        (pace->score < 0 && ++pace->commits_without < GATHER_AGAIN))
+    int64_t wait_ns = group == db->filling ? tsdb_pace_wait_ns(pace, group->waiter_count) : 0;
+    if (wait_ns == 0)
         return;
     struct tw_clock *clock = tw_clock_system();
-    int64_t wait_ns = pace->commit_ns < GATHER_NS_MAX ? pace->commit_ns : GATHER_NS_MAX;
     int64_t until_ns = tw_clock_mono_ns(clock) + wait_ns, left_ns;
     db->requests_wanted = pace->under_way;
     while (group == db->filling && group->waiter_count < pace->under_way && !db->closing &&
            (left_ns = until_ns - tw_clock_mono_ns(clock)) > 0)
         tw_cond_wait_ns(&db->work, &db->lock, left_ns);
     db->requests_wanted = 1;
-    pace->commits_without = 0;
-    if (group->waiter_count < pace->under_way)
-        pace->score -= pace->score > -GATHER_SCORE_MAX ? GATHER_SCORE_LOST : 0;
-    else if (pace->score < GATHER_SCORE_MAX)
-        pace->score++;
+    tsdb_pace_waited(pace, group->waiter_count);
 }
 
-static void learn_locked(struct tsdb_db *db, struct pace *pace, const struct tsdb_group *group,
-                         int64_t commit_ns)
-{
-    tw_lock_assert_held(&db->lock);
-    pace->under_way = group->waiter_count + (db->filling ? db->filling->waiter_count : 0);
-    pace->commit_ns += (commit_ns - pace->commit_ns) / COMMIT_NS_SHARE;
-}
-
-static struct tsdb_group *take_group_locked(struct tsdb_db *db, struct pace *pace)
+static struct tsdb_group *take_group_locked(struct tsdb_db *db, struct tsdb_pace *pace)
 {
     tw_lock_assert_held(&db->lock);
     while (!db->queue_first) {
@@ -196,14 +164,15 @@ void tsdb_committer_body(void *argument)
     struct tsdb_db *db = argument;
     tw_lock_take(&db->lock);
     struct tsdb_group *group;
-    struct pace pace = {0};
+    struct tsdb_pace pace = {0};
     while ((group = take_group_locked(db, &pace)) != NULL) {
         tw_lock_release(&db->lock);
         struct tw_err err;
         int64_t start_ns = tw_clock_mono_ns(tw_clock_system());
         enum tw_code code = commit(db, group, &err);
         tw_lock_take(&db->lock);
-        learn_locked(db, &pace, group, tw_clock_mono_ns(tw_clock_system()) - start_ns);
+        tsdb_pace_learn(&pace, group->waiter_count, db->filling ? db->filling->waiter_count : 0,
+                        tw_clock_mono_ns(tw_clock_system()) - start_ns);
         settle_locked(db, group, code, &err);
         tw_lock_release(&db->lock);
         for (size_t i = 0; i < group->waiter_count; i++)

@@ -48,6 +48,7 @@ endif
 	%D%/lmdb_txn.c \
 	%D%/log.c %D%/log.h \
 	%D%/names.c \
+	%D%/pace.c %D%/pace.h \
 	%D%/pages.c %D%/pages.h \
 	%D%/partition.c %D%/partition.h %D%/partition_int.h \
 	%D%/partition_cache.c %D%/partition_cache.h \
