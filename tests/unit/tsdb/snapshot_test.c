@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -18,6 +23,41 @@ static struct tsdb_db *db;
 static struct tsdb_db_options options;
 static struct tsdb_snapshot snapshot;
 static struct tw_err err;
+
+/* ---- a file system that shares blocks, wherever the test runs ---- */
+
+static enum { AS_IT_IS, CLONES, CANNOT_CLONE, IS_FULL } file_system;
+static unsigned clones;
+
+static int clone_file(int out, int in)
+{
+    char bytes[65536];
+    off_t at = 0;
+    ssize_t size;
+    while ((size = pread(in, bytes, sizeof bytes, at)) > 0) {
+        if (pwrite(out, bytes, (size_t)size, at) != size)
+            return -1;
+        at += size;
+    }
+    clones++;
+    return size < 0 ? -1 : 0;
+}
+
+/* In the place of libc's. */
+int ioctl(int fd, unsigned long request, ...)
+{
+    va_list arguments;
+    va_start(arguments, request);
+    long argument = va_arg(arguments, long);
+    va_end(arguments);
+    if (request == FICLONE && file_system == CLONES)
+        return clone_file(fd, (int)argument);
+    if (request == FICLONE && file_system != AS_IT_IS) {
+        errno = file_system == IS_FULL ? ENOSPC : EOPNOTSUPP;
+        return -1;
+    }
+    return (int)syscall(SYS_ioctl, fd, request, argument);
+}
 
 static void open_db(void)
 {
@@ -108,8 +148,8 @@ START_TEST(snapshot_never_changes)
 }
 END_TEST
 
-/* Where the file system links files, a snapshot takes no room, until a partition is written to. */
-START_TEST(partitions_are_shared)
+/* Returns whether the partitions were linked. */
+static bool share_and_write(void)
 {
     char day[8192], kept[8192];
     options = (struct tsdb_db_options){0};
@@ -140,6 +180,39 @@ START_TEST(partitions_are_shared)
     assert_snapshot("m: 5=1 6=3 86400005=2\n");
     store_assert(db, "m", 0, 2 * DAY, "m: 5=1 6=3 86400005=2 86400006=4\n");
     tsdb_db_close(db);
+    return linked;
+}
+
+/* Where the file system shares blocks or links files, a snapshot takes no room, until a partition
+ * is written to. */
+START_TEST(partitions_are_shared)
+{
+    file_system = AS_IT_IS;
+    (void)share_and_write();
+}
+END_TEST
+
+START_TEST(blocks_are_shared)
+{
+    file_system = CLONES;
+    ck_assert(!share_and_write());
+    ck_assert_uint_ge(clones, 4); /* two days, twice */
+}
+END_TEST
+
+START_TEST(files_are_linked)
+{
+    file_system = CANNOT_CLONE;
+    ck_assert(share_and_write());
+}
+END_TEST
+
+/* Sharing fails for another reason: it is copied, which may do. */
+START_TEST(else_they_are_copied)
+{
+    file_system = IS_FULL;
+    ck_assert(!share_and_write());
+    ck_assert_uint_eq(clones, 0);
 }
 END_TEST
 
@@ -243,12 +316,11 @@ END_TEST
 
 int main(void)
 {
-    const struct unit_case cases[] = {UNIT_CASE(snapshot_never_changes),
-                                      UNIT_CASE(partitions_are_shared),
-                                      UNIT_CASE(snapshot_is_a_store_of_its_own),
-                                      UNIT_CASE(listed_and_removed),
-                                      UNIT_CASE(head_may_be_left_out),
-                                      UNIT_CASE(bound_on_the_folder_holds),
-                                      {0}};
+    const struct unit_case cases[] = {
+        UNIT_CASE(snapshot_never_changes),    UNIT_CASE(partitions_are_shared),
+        UNIT_CASE(blocks_are_shared),         UNIT_CASE(files_are_linked),
+        UNIT_CASE(else_they_are_copied),      UNIT_CASE(snapshot_is_a_store_of_its_own),
+        UNIT_CASE(listed_and_removed),        UNIT_CASE(head_may_be_left_out),
+        UNIT_CASE(bound_on_the_folder_holds), {0}};
     return unit_run("tsdb/snapshot", cases);
 }
