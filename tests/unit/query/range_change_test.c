@@ -170,6 +170,6 @@ END_TEST
 
 int main(void)
 {
-    const struct unit_case cases[] = {UNIT_CASE(same_as_the_plain_algorithm), {0}};
+    const struct unit_case cases[] = {UNIT_CASE_SLOW(same_as_the_plain_algorithm, 600), {0}};
     return unit_run("query/range_change", cases);
 }
