@@ -86,7 +86,7 @@ static int check_and_exit(const struct daemon_params *params)
     struct tw_err err;
     tw_buf_init(&text, 1 << 20);
     enum tw_code code = daemon_checkup_run(params, &text, &err);
-    fwrite(text.data, 1, text.size, stdout);
+    fputs(tw_buf_cstr(&text), stdout);
     tw_buf_fini(&text);
     bool written = fflush(stdout) == 0;
     if (code != TW_OK)
