@@ -27,14 +27,16 @@ static inline struct wire_labels store_labels(const char *text, struct wire_labe
     return (struct wire_labels){items, count};
 }
 
-/* "s12" is 12. The text of a label ends where its size says: behind it lies another one's. */
+/* "s12" and "s12-more" are 12. The text of a label ends where its size says: what lies behind it is
+ * another one's. */
 static inline int store_number(struct tw_str text)
 {
-    uint64_t number;
-    ck_assert_msg(text.size > 1 && text.size < 10 &&
-                      tw_uint64_parse(tw_str_slice(text, 1, text.size), &number),
-                  "'%.*s' is no letter and a number", TW_STR_ARG(text));
-    return (int)number;
+    int number = 0;
+    size_t at = 1;
+    for (; at < text.size && text.data[at] >= '0' && text.data[at] <= '9' && at < 9; at++)
+        number = number * 10 + text.data[at] - '0';
+    ck_assert_msg(at > 1, "'%.*s' is no letter and a number", TW_STR_ARG(text));
+    return number;
 }
 
 /* A number from the environment, else the long form's under TW_LONG=1, else the short one's. */
