@@ -18,6 +18,8 @@
 
 #define RUNNING_MAGIC 0x72756e71u
 #define JOURNAL_BYTES ((size_t)QUERY_JOURNAL_SLOTS * QUERY_JOURNAL_BYTES)
+/* So many slots are there from the start; the file grows when more queries run at once. */
+#define JOURNAL_AHEAD_BYTES ((size_t)16 * QUERY_JOURNAL_BYTES)
 
 struct query_running {
     unsigned magic;
@@ -42,19 +44,19 @@ static enum tw_code open_journal(struct query_running *running, struct tw_err *e
     struct tw_err ignored;
     tw_buf_init(&found, JOURNAL_BYTES);
     if (tw_file_exists(path) && tw_file_read(path, &found, &ignored) == TW_OK &&
-        found.size == JOURNAL_BYTES) {
-        running->broken_off = malloc(JOURNAL_BYTES);
+        found.size > 0) {
+        running->broken_off = calloc(1, JOURNAL_BYTES);
         TW_ASSERT(running->broken_off != NULL);
-        memcpy(running->broken_off, found.data, JOURNAL_BYTES);
+        memcpy(running->broken_off, found.data, found.size);
     }
     tw_buf_fini(&found);
     running->journal = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_TRUNC, 0644);
     if (running->journal < 0)
         return tw_err_errno(err, errno, "opening the journal of queries '%s'", path);
-    /* Written in full now, so that a full disk hardly matters later. */
-    char *zeros = calloc(1, JOURNAL_BYTES);
+    /* The usual slots are written now, so that a full disk hardly matters later. */
+    char *zeros = calloc(1, JOURNAL_AHEAD_BYTES);
     TW_ASSERT(zeros != NULL);
-    enum tw_code code = tw_file_write_all(running->journal, zeros, JOURNAL_BYTES, path, err);
+    enum tw_code code = tw_file_write_all(running->journal, zeros, JOURNAL_AHEAD_BYTES, path, err);
     free(zeros);
     return code;
 }

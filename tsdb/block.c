@@ -13,6 +13,8 @@
 #define BLOCK_VERSION 1
 #define FLAG_SNAPPY 1
 #define HEADER_BYTES 2
+/* Of its key, and what stands for it in the leaf. */
+#define BLOCK_KEY_BYTES 64
 /* A single series of many samples may pass the usual size. */
 #define BLOCK_PLAIN_BYTES_MAX ((size_t)1 << 28)
 /* Compression must save this share to be worth the time of every reader. */
@@ -94,6 +96,36 @@ bool tsdb_block_writer_add(struct tsdb_block_writer *writer, const struct tsdb_b
     }
     tw_buf_append_str(&writer->values, entry->values);
     return true;
+}
+
+/* What a block of so many bytes takes of the file, its key and place in the tree included. */
+static size_t bytes_in_file(size_t bytes)
+{
+    const size_t around = TSDB_ENV_PAGE_HEADER_BYTES + TSDB_ENV_FRAME_BYTES;
+    return (bytes + around + TSDB_ENV_PAGE_BYTES - 1) / TSDB_ENV_PAGE_BYTES * TSDB_ENV_PAGE_BYTES +
+           BLOCK_KEY_BYTES;
+}
+
+uint32_t tsdb_block_writer_settle(struct tsdb_block_writer *writer)
+{
+    const int64_t *sizes = writer->columns[TSDB_BLOCK_SIZE];
+    uint32_t best = writer->count;
+    size_t values = writer->values.size, kept_values = values, best_share = SIZE_MAX;
+    encode_directory(writer);
+    size_t around = HEADER_BYTES + writer->directory_bytes; /* at most, for fewer entries too */
+    for (uint32_t count = writer->count; count > 0 && values >= TSDB_BLOCK_BYTES_MAX / 2; count--) {
+        size_t share = bytes_in_file(around + values) * 4096 / values;
+        if (share < best_share) {
+            best_share = share;
+            best = count;
+            kept_values = values;
+        }
+        values -= (size_t)sizes[count - 1];
+    }
+    uint32_t given_back = writer->count - best;
+    writer->count = best;
+    writer->values.size = kept_values;
+    return given_back;
 }
 
 void tsdb_block_writer_take(struct tsdb_block_writer *writer, struct tw_buf *ret)

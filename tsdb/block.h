@@ -51,6 +51,9 @@ void tsdb_block_writer_init(struct tsdb_block_writer *writer);
 void tsdb_block_writer_fini(struct tsdb_block_writer *writer);
 /* False when the entry does not fit any more: take the block first. The first one always fits. */
 bool tsdb_block_writer_add(struct tsdb_block_writer *writer, const struct tsdb_block_entry *entry);
+/* When the next entry does not fit: gives back the last ones, to be added to the next block, if the
+ * block leaves less of its pages empty without them. Returns how many. */
+uint32_t tsdb_block_writer_settle(struct tsdb_block_writer *writer);
 /* Appends the block's bytes and starts the next one. At least one entry was added. */
 void tsdb_block_writer_take(struct tsdb_block_writer *writer, struct tw_buf *ret);
 

@@ -398,18 +398,22 @@ static enum tw_code write_blocks(struct writer *writer, struct tw_err *err)
     tsdb_block_writer_init(&block);
     enum tw_code code = TW_OK;
     size_t first = 0;
-    for (size_t i = 0; i < run->chunk_count && code == TW_OK; i++) {
+    for (size_t i = 0; i < run->chunk_count && code == TW_OK;) {
         const struct tsdb_run_chunk *chunk = placed[i].chunk;
         struct tsdb_block_entry entry = {placed[i].metric, placed[i].series, chunk->count,
                                          chunk->column,    chunk->kind,      chunk->values};
-        if ((i > 0 && placed[i].window != placed[i - 1].window) ||
-            !tsdb_block_writer_add(&block, &entry)) {
-            code = put_block(writer, &block, &placed[first], err);
-            first = i;
-            TW_ASSERT(tsdb_block_writer_add(&block, &entry));
+        bool same_window = i == first || placed[i].window == placed[i - 1].window;
+        if (same_window && tsdb_block_writer_add(&block, &entry)) {
+            i++;
+            continue;
         }
-        writer->sample_count += chunk->count;
+        if (same_window)
+            i -= tsdb_block_writer_settle(&block);
+        code = put_block(writer, &block, &placed[first], err);
+        first = i;
     }
+    for (size_t i = 0; i < run->chunk_count; i++)
+        writer->sample_count += run->chunks[i].count;
     if (code == TW_OK && run->chunk_count > 0)
         code = put_block(writer, &block, &placed[first], err);
     tsdb_block_writer_fini(&block);
