@@ -71,10 +71,13 @@ endif
 # Benchmarks: built by hand (make tests/bench/tsdb_bench), run by hand.
 if BUILD_SERVER
 EXTRA_PROGRAMS += tests/bench/tsdb_bench tests/bench/codec_bench tests/bench/head_bench \
-	tests/bench/churn_bench
+	tests/bench/churn_bench tests/bench/size_bench
 endif
 tests_bench_churn_bench_SOURCES = tests/bench/churn_bench.c
 tests_bench_churn_bench_LDADD = tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/libbase.a \
+	$(TSDB_LIBS) $(BASE_LIBS)
+tests_bench_size_bench_SOURCES = tests/bench/size_bench.c
+tests_bench_size_bench_LDADD = tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/libbase.a \
 	$(TSDB_LIBS) $(BASE_LIBS)
 tests_bench_codec_bench_SOURCES = tests/bench/codec_bench.c
 tests_bench_codec_bench_LDADD = tsdb/libtsdb.a wire/libwire.a $(WIRE_LIBS) base/libbase.a \
