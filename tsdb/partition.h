@@ -60,6 +60,7 @@ struct tsdb_partition_info {
     uint64_t first_run, last_run; /* 0 without any */
     uint32_t run_count;           /* those with blocks of their own, which readers merge */
     uint64_t samples;             /* of all runs, overwritten ones too */
+    uint32_t series;              /* ids of series; a label set may have several */
     uint64_t bytes;               /* of the file, on disk */
     /* Of the last rewrite: when, into which run; 0 when there was none. */
     int64_t rewritten_ms;

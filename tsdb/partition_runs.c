@@ -95,6 +95,10 @@ enum tw_code tsdb_partition_read_info(struct tsdb_env *env, struct tsdb_partitio
     code = tsdb_partition_list_runs(env, txn, &rows, &count, err);
     if (code == TW_OK)
         code = read_rewrite(env, txn, &info, err);
+    struct tsdb_partition_counts counts = {0};
+    if (code == TW_OK)
+        code = tsdb_partition_read_counts(txn, &counts, err);
+    info.series = counts.series;
     tsdb_env_abort(txn);
     for (size_t i = 0; code == TW_OK && i < count; i++) {
         info.samples += rows[i].samples;

@@ -5,7 +5,9 @@
  *
  * Merging runs: a day that is over becomes one run. What comes later is merged at most once a day,
  * or when it is many runs and half as large again as what is merged already, so that a sample is
- * rewritten a number of times that grows with the logarithm of the partition's size.
+ * rewritten a number of times that grows with the logarithm of the partition's size. A day of so
+ * many series that a rewrite would take more memory than the head may is left as it is: these are
+ * series that came and went, each of them in a run or two.
  *
  * Deletions: as soon as all that a tombstone covers is in partitions. Rules of the retention: when
  * a whole day is past one of them; so each of them costs a partition one rewrite.
@@ -32,6 +34,8 @@
  * rewrite: the second. */
 #define RUNS_MAX 24
 #define SMALL_RUNS_MAX 256
+/* Memory of a rewrite for each series: its labels, its places, its postings. */
+#define SERIES_BYTES 300
 
 static const char *const cause_labels[] = {
 #define TSDB_REWRITE_LABEL(name, text) "cause=\"" text "\"",
@@ -66,10 +70,18 @@ void tsdb_renewal_register(struct tsdb_db *db, struct tw_metrics *metrics)
 
 /* ---- what is due ---- */
 
-static bool is_merge_due(const struct tsdb_db *db, int64_t day,
-                         const struct tsdb_partition_info *info, int64_t now_ms)
+static size_t series_at_most(struct tsdb_db *db)
 {
-    if (info->run_count < 2)
+    tw_lock_take(&db->lock);
+    size_t bytes = db->options.head_bytes_max;
+    tw_lock_release(&db->lock);
+    return bytes / SERIES_BYTES;
+}
+
+static bool is_merge_due(struct tsdb_db *db, int64_t day, const struct tsdb_partition_info *info,
+                         int64_t now_ms)
+{
+    if (info->run_count < 2 || info->series > series_at_most(db))
         return false;
     int64_t over_ms = (day + 1) * TSDB_DAY_MS + db->options.flush_interval_ms + SETTLE_MS;
     if (now_ms >= over_ms &&

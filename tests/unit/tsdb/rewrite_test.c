@@ -180,6 +180,31 @@ START_TEST(runs_become_one)
 }
 END_TEST
 
+START_TEST(churn_is_not_merged)
+{
+    setup(100 * DAY);
+    for (int run = 0; run < 3; run++) {
+        for (int i = 0; i < 8; i++) {
+            char series[32];
+            snprintf(series, sizeof series, "m,pod=p%d", run * 8 + i);
+            append(series, 10 * DAY + run, i);
+        }
+        flush();
+    }
+    struct tsdb_db_options options = {
+        .folder = path, .clock = test_clock, .manual = true, .head_bytes_max = 20 * 300};
+    tsdb_db_close(db);
+    unit_assert_ok(tsdb_db_open(&options, &db, &err), &err);
+    unit_assert_ok(tsdb_db_keep(db, &err), &err);
+    ck_assert_uint_eq(info_of(10).run_count, 3); /* 24 series would not fit */
+    ck_assert_uint_eq(info_of(10).series, 24);
+    reopen();
+    unit_assert_ok(tsdb_db_keep(db, &err), &err);
+    ck_assert_uint_eq(info_of(10).run_count, 1);
+    teardown();
+}
+END_TEST
+
 START_TEST(open_day_waits)
 {
     setup(10 * DAY + 20 * HOUR);
@@ -367,6 +392,7 @@ int main(void)
 {
     const struct unit_case cases[] = {UNIT_CASE(runs_become_one),
                                       UNIT_CASE(open_day_waits),
+                                      UNIT_CASE(churn_is_not_merged),
                                       UNIT_CASE(interrupted_rewrites_leave_one),
                                       UNIT_CASE(flushed_meanwhile_is_carried_over),
                                       UNIT_CASE(ended_rewrite_changes_nothing),
