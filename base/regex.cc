@@ -30,6 +30,34 @@ static re2::StringPiece piece(struct tw_str s)
     return re2::StringPiece(s.data, s.size);
 }
 
+/* In the words of Go's regexp, which users of Prometheus know. */
+static enum tw_code fail_syntax(const RE2 &expression, struct tw_err *err)
+{
+    static const struct {
+        RE2::ErrorCode code;
+        const char *words;
+    } table[] = {
+        {RE2::ErrorBadEscape, "invalid escape sequence"},
+        {RE2::ErrorBadCharClass, "invalid character class"},
+        {RE2::ErrorBadCharRange, "invalid character class range"},
+        {RE2::ErrorMissingBracket, "missing closing ]"},
+        {RE2::ErrorMissingParen, "missing closing )"},
+        {RE2::ErrorUnexpectedParen, "unexpected )"},
+        {RE2::ErrorTrailingBackslash, "trailing backslash at end of expression"},
+        {RE2::ErrorRepeatArgument, "missing argument to repetition operator"},
+        {RE2::ErrorRepeatSize, "invalid repeat count"},
+        {RE2::ErrorRepeatOp, "invalid nested repetition operator"},
+        {RE2::ErrorBadPerlOp, "invalid or unsupported Perl syntax"},
+        {RE2::ErrorBadUTF8, "invalid UTF-8"},
+        {RE2::ErrorBadNamedCapture, "invalid named capture"},
+    };
+    for (const auto &row : table)
+        if (row.code == expression.error_code())
+            return tw_err_set(err, TW_BAD_DATA, "error parsing regexp: %s: `%s`", row.words,
+                              expression.error_arg().c_str());
+    return tw_err_set(err, TW_BAD_DATA, "error parsing regexp: %s", expression.error().c_str());
+}
+
 enum tw_code tw_regex_new(struct tw_str pattern, bool anchored, struct tw_regex **ret_regex,
                           struct tw_err *err)
 {
@@ -44,8 +72,7 @@ enum tw_code tw_regex_new(struct tw_str pattern, bool anchored, struct tw_regex 
     auto regex = new (std::nothrow) tw_regex(piece(pattern), options, anchored);
     TW_ASSERT(regex != NULL);
     if (!regex->expression.ok()) {
-        enum tw_code code = tw_err_set(err, TW_BAD_DATA, "error parsing regexp: %s",
-                                       regex->expression.error().c_str());
+        enum tw_code code = fail_syntax(regex->expression, err);
         delete regex;
         return code;
     }

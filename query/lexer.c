@@ -62,6 +62,13 @@ static int lower(int c)
     return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
 }
 
+/* As a hexadecimal digit; 16 if it is none. */
+static int digit_value(int c)
+{
+    c = lower(c);
+    return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+}
+
 /* The byte `ahead` of the cursor, or -1 past the end. */
 static int peek(const struct query_lexer *lexer, size_t ahead)
 {
@@ -92,11 +99,10 @@ static struct query_token fail(struct query_lexer *lexer, size_t start, const ch
     return token;
 }
 
-/* The character at the cursor as Go's %q of a rune prints it. */
-static struct query_token fail_character(struct query_lexer *lexer, const char *what)
+/* The character at the cursor, of a token that began at start, as Go's %q of a rune prints it. */
+static struct query_token fail_character(struct query_lexer *lexer, size_t start, const char *what)
 {
-    size_t start = lexer->at;
-    struct tw_str rest = {lexer->text.data + start, lexer->text.size - start};
+    struct tw_str rest = {lexer->text.data + lexer->at, lexer->text.size - lexer->at};
     uint32_t code_point = 0;
     size_t size = tw_utf8_decode(rest, &code_point);
     char shown[16];
@@ -127,8 +133,69 @@ static void skip_blank(struct query_lexer *lexer)
     }
 }
 
+/* Go's %#U of the character at the cursor: U+0071 'q'. */
+static void show_character(const struct query_lexer *lexer, char *ret_text, size_t capacity)
+{
+    struct tw_str rest = {lexer->text.data + lexer->at, lexer->text.size - lexer->at};
+    uint32_t code_point = 0;
+    size_t size = tw_utf8_decode(rest, &code_point);
+    if (code_point < 0x20 || code_point == 0x7f || code_point == 0xfffd)
+        snprintf(ret_text, capacity, "U+%04X", (unsigned)code_point);
+    else
+        snprintf(ret_text, capacity, "U+%04X '%.*s'", (unsigned)code_point, (int)size, rest.data);
+}
+
+/* The digits of an escaped code; says in ret_problem what is wrong with them. */
+static bool scan_escaped_code(struct query_lexer *lexer, unsigned digits, unsigned base,
+                              uint32_t code_max, char *ret_problem, size_t capacity)
+{
+    uint32_t code = 0;
+    for (; digits > 0; digits--, lexer->at++) {
+        char shown[24];
+        int c = peek(lexer, 0);
+        if (c < 0) {
+            snprintf(ret_problem, capacity, "escape sequence not terminated");
+            return false;
+        }
+        if ((unsigned)digit_value(c) >= base) {
+            show_character(lexer, shown, sizeof shown);
+            snprintf(ret_problem, capacity, "illegal character %s in escape sequence", shown);
+            return false;
+        }
+        code = code * base + (uint32_t)digit_value(c);
+    }
+    if (code <= code_max && (code < 0xd800 || code > 0xdfff))
+        return true;
+    snprintf(ret_problem, capacity, "escape sequence is an invalid Unicode code point");
+    return false;
+}
+
+/* Behind a backslash: past the sequence, or false with what is wrong in ret_problem. */
+static bool scan_escape(struct query_lexer *lexer, int quote, char *ret_problem, size_t capacity)
+{
+    char shown[24];
+    int c = peek(lexer, 0);
+    if (c >= '0' && c <= '7')
+        return scan_escaped_code(lexer, 3, 8, 255, ret_problem, capacity);
+    if (c > 0 && (c == quote || strchr("abfnrtv\\xuU", c))) {
+        lexer->at++;
+        return c == 'x'   ? scan_escaped_code(lexer, 2, 16, 255, ret_problem, capacity)
+               : c == 'u' ? scan_escaped_code(lexer, 4, 16, 0x10ffff, ret_problem, capacity)
+               : c == 'U' ? scan_escaped_code(lexer, 8, 16, 0x10ffff, ret_problem, capacity)
+                          : true;
+    }
+    if (c < 0) {
+        snprintf(ret_problem, capacity, "escape sequence not terminated");
+        return false;
+    }
+    show_character(lexer, shown, sizeof shown);
+    snprintf(ret_problem, capacity, "unknown escape sequence %s", shown);
+    return false;
+}
+
 static struct query_token lex_string(struct query_lexer *lexer)
 {
+    char problem[sizeof lexer->problem];
     size_t start = lexer->at;
     int quote = peek(lexer, 0);
     lexer->at++;
@@ -142,11 +209,8 @@ static struct query_token lex_string(struct query_lexer *lexer)
         lexer->at++;
         if (c == quote)
             return emit(lexer, QUERY_TOKEN_STRING, start);
-        if (c == '\\' && quote != '`') {
-            if (peek(lexer, 0) < 0)
-                return fail(lexer, start, "escape sequence not terminated");
-            lexer->at++;
-        }
+        if (c == '\\' && quote != '`' && !scan_escape(lexer, quote, problem, sizeof problem))
+            return fail(lexer, start, "%s", problem);
     }
 }
 
@@ -158,7 +222,8 @@ static size_t scan_digits(struct query_lexer *lexer, bool hex)
         int c = lower(peek(lexer, 0));
         if (is_digit(c) || (hex && c >= 'a' && c <= 'f'))
             lexer->at++;
-        else if (c == '_' && lexer->at > first && is_word(peek(lexer, 1)))
+        else if (c == '_' && lexer->at > first && peek(lexer, 1) != '_' &&
+                 digit_value(peek(lexer, 1)) < (hex ? 16 : 10))
             lexer->at++;
         else
             return lexer->at - first;
@@ -184,7 +249,7 @@ static bool scan_number(struct query_lexer *lexer)
         good = scan_digits(lexer, false) > 0;
     }
     /* What follows directly must not continue a word: 1.5m, 3foo. */
-    if (!good || is_word(peek(lexer, 0)) || (hex && peek(lexer, 0) == '.')) {
+    if (!good || is_word(peek(lexer, 0)) || peek(lexer, 0) == '.') {
         lexer->at = start;
         return false;
     }
@@ -290,7 +355,7 @@ static struct query_token lex_in_braces(struct query_lexer *lexer)
             lexer->at++;
             if (next < 0)
                 return fail(lexer, start, "unexpected end of input inside braces");
-            return fail_character(lexer, "unexpected character after '!' inside braces");
+            return fail_character(lexer, start, "unexpected character after '!' inside braces");
         }
         lexer->at += 2;
         return emit(lexer, next == '~' ? QUERY_TOKEN_NEQ_REGEX : QUERY_TOKEN_NEQ, start);
@@ -301,7 +366,7 @@ static struct query_token lex_in_braces(struct query_lexer *lexer)
     case '{':
         return fail(lexer, start, "unexpected left brace '{'");
     default:
-        return fail_character(lexer, "unexpected character inside braces");
+        return fail_character(lexer, start, "unexpected character inside braces");
     }
 }
 
@@ -314,14 +379,14 @@ static struct query_token lex_comparison(struct query_lexer *lexer)
     switch (c) {
     case '=':
         if (next == '~')
-            return fail_character(lexer, "unexpected character after '='");
+            return fail_character(lexer, start, "unexpected character after '='");
         type = next == '=' ? QUERY_TOKEN_EQLC : QUERY_TOKEN_EQL;
         break;
     case '!':
         if (next != '=') {
             if (next < 0)
                 return fail(lexer, start, "unexpected end of input after '!'");
-            return fail_character(lexer, "unexpected character after '!'");
+            return fail_character(lexer, start, "unexpected character after '!'");
         }
         type = QUERY_TOKEN_NEQ;
         break;
@@ -355,6 +420,7 @@ static struct query_token lex_bracket(struct query_lexer *lexer)
             return fail(lexer, start, "unexpected left bracket '['");
         lexer->bracket_open = true;
         lexer->got_colon = false;
+        lexer->got_duration = false;
         return emit(lexer, QUERY_TOKEN_LEFT_BRACKET, start);
     case ']':
         if (!lexer->bracket_open)
@@ -410,20 +476,24 @@ struct query_token query_lexer_next(struct query_lexer *lexer)
         return lex_comparison(lexer);
     if (c == '"' || c == '\'' || c == '`')
         return lex_string(lexer);
-    if (c > 0 && strchr("()[]{}", c))
+    if (c > 0 && strchr("()[]{", c))
         return lex_bracket(lexer);
+    lexer->got_duration = lexer->got_duration || c != ':';
     if (is_digit(c) || (c == '.' && is_digit(peek(lexer, 1))))
         return lex_number_or_duration(lexer);
     if (c == ':' && lexer->bracket_open) {
         lexer->at++;
         if (lexer->got_colon)
             return fail(lexer, start, "unexpected colon ':'");
+        if (!lexer->got_duration)
+            return fail(lexer, start + 1,
+                        "unexpected colon before duration in duration expression");
         lexer->got_colon = true;
         return emit(lexer, QUERY_TOKEN_COLON, start);
     }
     if (is_alpha(c) || c == ':')
         return lex_word(lexer);
-    return fail_character(lexer, "unexpected character");
+    return fail_character(lexer, start, "unexpected character");
 }
 
 /* ---- messages ---- */
@@ -459,7 +529,10 @@ void query_token_describe(const struct query_token *token, struct tw_str text, c
     char shown[96];
     switch (query_token_class(token->type)) {
     case QUERY_CLASS_KEYWORD:
-        snprintf(ret_text, capacity, "<%s>", spelling);
+        if (token->type == QUERY_TOKEN_START || token->type == QUERY_TOKEN_END)
+            snprintf(ret_text, capacity, "\"%s\"", spelling);
+        else
+            snprintf(ret_text, capacity, "<%s>", spelling);
         return;
     case QUERY_CLASS_OPERATOR:
         snprintf(ret_text, capacity, "<op:%s>", spelling);

@@ -105,6 +105,7 @@ struct query_lexer {
     size_t at;
     unsigned paren_depth;
     bool brace_open, bracket_open, got_colon;
+    bool got_duration; /* within brackets: something stood before the colon */
     char problem[96]; /* of the newest error token */
 };
 

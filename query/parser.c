@@ -13,18 +13,6 @@
 static enum tw_code parse_expression(struct query_parser *parser, int precedence_min,
                                      struct query_node **ret_node, struct tw_err *err);
 
-/* Words of Prometheus's language that are not known here yet: whoever writes them is told so,
- * rather than that there is a mistake. */
-static const char *const later_words[] = {"start_timestamp"};
-
-static bool is_later(struct tw_str word)
-{
-    for (size_t i = 0; i < sizeof later_words / sizeof *later_words; i++)
-        if (tw_str_is(word, later_words[i]))
-            return true;
-    return false;
-}
-
 /* ---- shared helpers ---- */
 struct tw_str query_parser_text(const struct query_parser *parser, const struct query_token *token)
 {
@@ -65,12 +53,10 @@ enum tw_code query_parser_unexpected(struct query_parser *parser, const char *co
     const struct query_token *token = &parser->token;
     if (token->type == QUERY_TOKEN_ERROR)
         return SYNTAX(parser, token->start, token->end, err, "%s", token->problem);
-    struct tw_str text = query_parser_text(parser, token);
-    if (token->type == QUERY_TOKEN_IDENTIFIER && is_later(text))
-        return query_error_at(err, TW_UNSUPPORTED, parser->ast->text, token->start, token->end,
-                              "%.*s is not supported yet", TW_STR_ARG(text));
     char shown[QUERY_TOKEN_DESCRIPTION_BYTES];
     query_token_describe(token, parser->ast->text, shown);
+    if (!context && parser->aggregates > 0)
+        context = "aggregation";
     return SYNTAX(parser, token->start, token->end, err, "unexpected %s%s%s%s%s", shown,
                   context ? " in " : "", context ? context : "", expected ? ", expected " : "",
                   expected ? expected : "");
@@ -110,6 +96,24 @@ struct argument_list {
     size_t count, capacity;
 };
 
+/* An error of the lexer's says more than that nothing begins here. */
+static bool begins_expression(enum query_token_type type)
+{
+    switch (type) {
+    case QUERY_TOKEN_ERROR:
+    case QUERY_TOKEN_NUMBER:
+    case QUERY_TOKEN_DURATION:
+    case QUERY_TOKEN_STRING:
+    case QUERY_TOKEN_LEFT_PAREN:
+    case QUERY_TOKEN_LEFT_BRACE:
+    case QUERY_TOKEN_ADD:
+    case QUERY_TOKEN_SUB:
+        return true;
+    default:
+        return query_token_names_metric(type);
+    }
+}
+
 static enum tw_code parse_arguments(struct query_parser *parser, struct argument_list *list,
                                     struct tw_err *err)
 {
@@ -138,10 +142,10 @@ static enum tw_code parse_arguments(struct query_parser *parser, struct argument
             return TW_OK;
         }
         uint32_t comma = parser->token.start;
-        code = query_parser_take(parser, QUERY_TOKEN_COMMA, "function call", "\",\" or \")\"", err);
+        code = query_parser_take(parser, QUERY_TOKEN_COMMA, NULL, NULL, err);
         if (code)
             return code;
-        if (parser->token.type == QUERY_TOKEN_RIGHT_PAREN)
+        if (!begins_expression(parser->token.type))
             return SYNTAX(parser, comma, comma + 1, err,
                           "trailing commas not allowed in function call args");
     }
@@ -155,13 +159,6 @@ static enum tw_code parse_call(struct query_parser *parser, struct query_node **
         query_parser_node(parser, QUERY_NODE_CALL, QUERY_TYPE_NONE, name.start);
     struct tw_str text = query_parser_text(parser, &name);
     node->call.function = query_function_find(text);
-    if (!node->call.function && is_later(text))
-        return query_error_at(err, TW_UNSUPPORTED, parser->ast->text, name.start, name.end,
-                              "the function %.*s is not supported yet", TW_STR_ARG(text));
-    if (!node->call.function)
-        return SYNTAX(parser, name.start, name.end, err, "unknown function with name \"%.*s\"",
-                      TW_STR_ARG(text));
-    node->value_type = node->call.function->type;
     struct argument_list list = {0};
     query_parser_advance(parser);
     enum tw_code code = parse_arguments(parser, &list, err);
@@ -169,7 +166,14 @@ static enum tw_code parse_call(struct query_parser *parser, struct query_node **
     node->call.count = list.count;
     node->end = parser->previous_end;
     *ret_node = node;
-    if (!code && node->call.function->kind == QUERY_KIND_INFO && node->call.count > 0)
+    if (code)
+        return code;
+    /* After the arguments: what is wrong with those comes first. */
+    if (!node->call.function)
+        return SYNTAX(parser, name.start, name.end, err, "unknown function with name \"%.*s\"",
+                      TW_STR_ARG(text));
+    node->value_type = node->call.function->type;
+    if (node->call.function->kind == QUERY_KIND_INFO && node->call.count > 0)
         code = query_parser_info(parser, node, err);
     return code;
 }
@@ -202,11 +206,13 @@ static enum tw_code parse_aggregate(struct query_parser *parser, struct query_no
     struct argument_list list = {0};
     enum tw_code code = TW_OK;
     node->aggregate.op = parser->token.type;
+    parser->aggregates++;
     query_parser_advance(parser);
     if (at_grouping(parser))
         code = parse_grouping(parser, node, err);
     if (!code)
         code = parse_arguments(parser, &list, err);
+    parser->aggregates--;
     if (!code && !node->aggregate.grouped && at_grouping(parser))
         code = parse_grouping(parser, node, err);
     if (code)
@@ -493,12 +499,27 @@ static enum tw_code parse_expression(struct query_parser *parser, int precedence
 }
 
 /* ---- entry ---- */
+/* Prometheus's sentence: nothing has no position. Those who draw a caret draw it at the start. */
+static enum tw_code fail_empty(struct tw_err *err)
+{
+    enum tw_code code =
+        tw_err_set(err, TW_SYNTAX, "unknown position: parse error: no expression found in input");
+    if (err) {
+        err->line = err->column = 1;
+        err->start = 0;
+        err->end = 1;
+    }
+    return code;
+}
+
 static enum tw_code parse_all(struct query_parser *parser, struct tw_err *err)
 {
     parser->token = query_lexer_next(&parser->lexer);
     parser->next = parser->token;
     if (parser->token.type == QUERY_TOKEN_EOF)
-        return SYNTAX(parser, 0, 1, err, "no expression found in input");
+        return parser->ast->text.size == 0
+                   ? fail_empty(err)
+                   : SYNTAX(parser, 0, 1, err, "no expression found in input");
     if (parser->token.type != QUERY_TOKEN_ERROR)
         parser->next = query_lexer_next(&parser->lexer);
     enum tw_code code = parse_expression(parser, 0, &parser->ast->root, err);

@@ -13,6 +13,7 @@ struct query_parser {
     struct query_token token, next; /* the current one and the one behind it */
     uint32_t previous_end;          /* where the token before `token` ended */
     unsigned depth, features;
+    unsigned aggregates; /* around the current token; errors within name the innermost construct */
     size_t selector_capacity, duration_capacity, regex_count;
 };
 

@@ -3,6 +3,7 @@
 
 #include "query/parser_int.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/duration.h"
@@ -43,7 +44,7 @@ static bool parse_number(struct query_parser *parser, struct tw_str text, double
         *ret = value;
         return true;
     }
-    return tw_double_parse(digits, ret);
+    return tw_double_parse(digits, ret) && (!isinf(*ret) || (digits.data[0] | 32) == 'i');
 }
 
 static enum tw_code parse_duration_token(struct query_parser *parser, int64_t *ret_ms,
@@ -67,7 +68,8 @@ enum tw_code query_parser_number(struct query_parser *parser, double *ret, struc
         *ret = (double)ms / 1000;
     } else if (!parse_number(parser, query_parser_text(parser, &parser->token), ret)) {
         return query_error_at(err, TW_SYNTAX, parser->ast->text, parser->token.start,
-                              parser->token.end, "error parsing number: %.*s",
+                              parser->token.end,
+                              "error parsing number: \"%.*s\": value out of range",
                               TW_STR_ARG(query_parser_text(parser, &parser->token)));
     }
     query_parser_advance(parser);

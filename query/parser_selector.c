@@ -4,6 +4,7 @@
 #include "query/parser_int.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "wire/labels.h"
 
@@ -114,7 +115,8 @@ static enum tw_code push_matcher(struct query_parser *parser, struct matcher_lis
 }
 
 static enum tw_code parse_matcher(struct query_parser *parser, struct matcher_list *list,
-                                  struct tw_str *metric, bool named, struct tw_err *err)
+                                  struct tw_str *metric, bool named, uint32_t selector_start,
+                                  struct tw_err *err)
 {
     uint32_t start = parser->token.start;
     struct tw_str name = query_parser_text(parser, &parser->token), value;
@@ -147,7 +149,7 @@ static enum tw_code parse_matcher(struct query_parser *parser, struct matcher_li
             return query_parser_unexpected(parser, "label matching", "label matching operator",
                                            err);
         if (named)
-            return SYNTAX(parser, start, parser->previous_end, err,
+            return SYNTAX(parser, selector_start, parser->previous_end, err,
                           "metric name must not be set twice: \"%.*s\" or \"%.*s\"",
                           TW_STR_ARG(*metric), TW_STR_ARG(name));
         *metric = name;
@@ -174,12 +176,13 @@ void query_parser_remember(struct query_parser *parser, struct query_node *node)
 }
 
 static enum tw_code parse_matchers(struct query_parser *parser, struct matcher_list *list,
-                                   struct tw_str *metric, struct tw_err *err)
+                                   struct tw_str *metric, uint32_t selector_start,
+                                   struct tw_err *err)
 {
     bool named = metric->size > 0;
     query_parser_advance(parser);
     while (parser->token.type != QUERY_TOKEN_RIGHT_BRACE) {
-        enum tw_code code = parse_matcher(parser, list, metric, named, err);
+        enum tw_code code = parse_matcher(parser, list, metric, named, selector_start, err);
         if (code)
             return code;
         if (parser->token.type == QUERY_TOKEN_COMMA)
@@ -205,7 +208,7 @@ enum tw_code query_parser_selector(struct query_parser *parser, struct query_nod
         query_parser_advance(parser);
     }
     if (parser->token.type == QUERY_TOKEN_LEFT_BRACE)
-        code = parse_matchers(parser, &list, &metric, err);
+        code = parse_matchers(parser, &list, &metric, node->start, err);
     if (!code && named)
         code = push_matcher(parser, &list, TSDB_MATCH_EQUAL, TW_STR(WIRE_METRIC_NAME), metric,
                             node->start, err);
@@ -255,23 +258,34 @@ static enum tw_code parse_offset(struct query_parser *parser, struct query_node 
     return TW_OK;
 }
 
-static enum tw_code parse_at_time(struct query_parser *parser, struct query_modifiers *ret,
-                                  struct tw_err *err)
+static enum tw_code fail_out_of_bounds(const struct query_parser *parser,
+                                       const struct query_node *node, double seconds,
+                                       struct tw_err *err)
 {
-    uint32_t start = parser->token.start;
+    char shown[64];
+    if (isnan(seconds) || isinf(seconds))
+        snprintf(shown, sizeof shown, "%s", isnan(seconds) ? "NaN" : seconds < 0 ? "-Inf" : "+Inf");
+    else
+        snprintf(shown, sizeof shown, "%.0f", seconds);
+    return SYNTAX(parser, node->start, parser->previous_end, err,
+                  "timestamp out of bounds for @ modifier: %s", shown);
+}
+
+static enum tw_code parse_at_time(struct query_parser *parser, const struct query_node *node,
+                                  struct query_modifiers *ret, struct tw_err *err)
+{
     if (parser->token.type == QUERY_TOKEN_START || parser->token.type == QUERY_TOKEN_END) {
         ret->at = parser->token.type == QUERY_TOKEN_START ? QUERY_AT_START : QUERY_AT_END;
         query_parser_advance(parser);
         enum tw_code code =
-            query_parser_take(parser, QUERY_TOKEN_LEFT_PAREN, "@ modifier", "\"(\"", err);
-        return code
-                   ? code
-                   : query_parser_take(parser, QUERY_TOKEN_RIGHT_PAREN, "@ modifier", "\")\"", err);
+            query_parser_take(parser, QUERY_TOKEN_LEFT_PAREN, "@", "timestamp", err);
+        return code ? code
+                    : query_parser_take(parser, QUERY_TOKEN_RIGHT_PAREN, "@", "timestamp", err);
     }
     bool negative = parser->token.type == QUERY_TOKEN_SUB;
     if (negative || parser->token.type == QUERY_TOKEN_ADD)
         query_parser_advance(parser);
-    if (parser->token.type != QUERY_TOKEN_NUMBER)
+    if (parser->token.type != QUERY_TOKEN_NUMBER && parser->token.type != QUERY_TOKEN_DURATION)
         return query_parser_unexpected(parser, "@", "timestamp", err);
     double seconds;
     enum tw_code code = query_parser_number(parser, &seconds, err);
@@ -279,8 +293,7 @@ static enum tw_code parse_at_time(struct query_parser *parser, struct query_modi
         return code;
     /* Prometheus's bounds: what int64 milliseconds can hold, with room for offsets. */
     if (!(fabs(seconds) < 9.2e15))
-        return SYNTAX(parser, start, parser->previous_end, err,
-                      "timestamp out of bounds for @ modifier: %f", negative ? -seconds : seconds);
+        return fail_out_of_bounds(parser, node, negative ? -seconds : seconds, err);
     ret->at = QUERY_AT_TIME;
     ret->at_ms = (int64_t)round((negative ? -seconds : seconds) * 1000);
     return TW_OK;
@@ -291,7 +304,7 @@ static enum tw_code parse_at(struct query_parser *parser, struct query_node *nod
 {
     struct query_modifiers at = {0};
     query_parser_advance(parser);
-    enum tw_code code = parse_at_time(parser, &at, err);
+    enum tw_code code = parse_at_time(parser, node, &at, err);
     if (code)
         return code;
     struct query_modifiers *modifiers = modifiers_of(node);

@@ -33,7 +33,7 @@ START_TEST(wrong_patterns_say_why)
     struct tw_regex *regex;
     struct tw_err err;
     unit_assert_code(tw_regex_new(TW_STR("a("), true, &regex, &err), TW_BAD_DATA);
-    unit_assert_contains(err.message, "missing )");
+    unit_assert_contains(err.message, "missing closing )");
     char *large = malloc(TW_REGEX_PATTERN_BYTES_MAX + 1);
     memset(large, 'a', TW_REGEX_PATTERN_BYTES_MAX + 1);
     unit_assert_code(

@@ -81,8 +81,12 @@ START_TEST(errors_have_a_place)
     ck_assert_uint_eq(err.line, 2);
     ck_assert_uint_eq(err.column, 8);
     ck_assert_uint_eq(err.start, 12);
-    unit_assert_code(query_parse(TW_STR("start_timestamp(a)"), 0, &ast, &err), TW_UNSUPPORTED);
-    unit_assert_contains(err.message, "not supported yet");
+    unit_assert_code(query_parse(TW_STR(""), 0, &ast, &err), TW_SYNTAX);
+    unit_assert_contains(err.message, "unknown position: parse error: no expression found");
+    ck_assert_uint_eq(err.line, 1);
+    ck_assert_uint_eq(err.column, 1);
+    unit_assert_code(query_parse(TW_STR("#"), 0, &ast, &err), TW_SYNTAX);
+    unit_assert_contains(err.message, "1:1: parse error: no expression found in input");
     unit_assert_code(query_parse(TW_STR("mad_over_time(a[5m])"), 0, &ast, &err), TW_SYNTAX);
     unit_assert_contains(err.message, "function \"mad_over_time\" is not enabled");
 }
