@@ -46,13 +46,14 @@ static void write_promql(struct tw_json_writer *writer, unsigned features)
     tw_json_member_bool(writer, "per_query_lookback_delta", true);
     tw_json_member_bool(writer, "smoothed", features & QUERY_FEATURE_EXTENDED_RANGES);
     tw_json_member_bool(writer, "subqueries", true);
+    tw_json_member_bool(writer, "type_and_unit_labels", features & QUERY_FEATURE_TYPE_LABELS);
+    tw_json_member_bool(writer, "use_start_timestamps", features & QUERY_FEATURE_START_TIMESTAMPS);
     tw_json_member_bool(writer, "without", true);
     tw_json_end_object(writer);
     begin_category(writer, "promql_functions");
     const struct query_function *function;
     for (size_t i = 0; (function = query_function_at(i)); i++)
-        if (function->kind != QUERY_KIND_LATER)
-            tw_json_member_bool(writer, function->name, !function->experimental || experimental);
+        tw_json_member_bool(writer, function->name, !function->experimental || experimental);
     tw_json_end_object(writer);
 }
 

@@ -183,9 +183,6 @@ static enum tw_code check_call(const struct checker *checker, const struct query
         snprintf(context, sizeof context, "call to function \"%s\"", function->name);
         code = expect(checker, node->call.arguments[i], function->arguments[index], context, err);
     }
-    if (!code && function->kind == QUERY_KIND_LATER)
-        return query_error_at(err, TW_UNSUPPORTED, checker->ast->text, node->start, node->end,
-                              "the function %s is not supported yet", function->name);
     return code;
 }
 

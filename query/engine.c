@@ -158,11 +158,13 @@ unsigned query_features_parse(struct tw_str names)
         const char *name;
         unsigned features;
     } table[] = {
-        {"all-promql", QUERY_FEATURES_ALL},
+        {"all-promql", QUERY_FEATURES_ALL & ~QUERY_FEATURE_TYPE_LABELS},
         {"promql-experimental-functions", QUERY_FEATURE_EXPERIMENTAL_FUNCTIONS},
         {"promql-binop-fill-modifiers", QUERY_FEATURE_FILL},
         {"promql-extended-range-selectors", QUERY_FEATURE_EXTENDED_RANGES},
         {"promql-delayed-name-removal", QUERY_FEATURE_DELAYED_NAME_REMOVAL},
+        {"type-and-unit-labels", QUERY_FEATURE_TYPE_LABELS},
+        {"use-start-timestamps", QUERY_FEATURE_START_TIMESTAMPS},
     };
     unsigned features = 0;
     struct tw_str name;
@@ -476,6 +478,8 @@ static void begin(struct run *run, const struct tw_context *context, int64_t sta
         .end_ms = end_ms,
         .step_ms = step_ms,
         .delays_names = engine->options.features & QUERY_FEATURE_DELAYED_NAME_REMOVAL,
+        .reads_types = engine->options.features & QUERY_FEATURE_TYPE_LABELS,
+        .has_starts = engine->options.features & QUERY_FEATURE_START_TIMESTAMPS,
         .deadline_mono_ns = now_ns + engine->options.timeout_ms * 1000000,
         .lookback_ms = engine->options.lookback_ms,
         .now_ms = tw_clock_wall_ms(context->clock),

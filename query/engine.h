@@ -27,11 +27,15 @@ enum query_feature {
     QUERY_FEATURE_FILL = 2,                   /* promql-binop-fill-modifiers */
     QUERY_FEATURE_EXTENDED_RANGES = 4,        /* promql-extended-range-selectors */
     QUERY_FEATURE_DELAYED_NAME_REMOVAL = 8,   /* promql-delayed-name-removal */
+    QUERY_FEATURE_TYPE_LABELS = 16,           /* type-and-unit-labels */
+    QUERY_FEATURE_START_TIMESTAMPS = 32,      /* use-start-timestamps */
 };
-#define QUERY_FEATURES_ALL 15u
+#define QUERY_FEATURES_ALL 63u
 /* What changes no query that is valid without it. */
-#define QUERY_FEATURES_SYNTAX (QUERY_FEATURES_ALL & ~QUERY_FEATURE_DELAYED_NAME_REMOVAL)
-/* "a,b": the features among the comma-separated names; "all-promql" is all of them. Other names are
+#define QUERY_FEATURES_SYNTAX                                                                      \
+    (QUERY_FEATURE_EXPERIMENTAL_FUNCTIONS | QUERY_FEATURE_FILL | QUERY_FEATURE_EXTENDED_RANGES)
+/* "a,b": the features among the comma-separated names; "all-promql" is all of them but
+ * type-and-unit-labels, which would tell of every counter that comes without a type. Other names are
  * not the query engine's and left to others. */
 unsigned query_features_parse(struct tw_str names);
 

@@ -102,6 +102,7 @@ static const struct query_function functions[] = {
     FUNCTION("sort_desc", SORT, SORT_DESCENDING, V, 1, 0, V),
     FUNCTION("sqrt", MAP, SQRT, V, 1, 0, V),
     EXPERIMENTAL("start", EVALUATION, EVALUATION_START, S, 0, 0, QUERY_TYPE_NONE),
+    EXPERIMENTAL("start_timestamp", START_TIMESTAMP, NONE, V, 1, 0, V),
     FUNCTION("stddev_over_time", RANGE, STDDEV, V, 1, 0, M),
     FUNCTION("stdvar_over_time", RANGE, STDVAR, V, 1, 0, M),
     EXPERIMENTAL("step", EVALUATION, EVALUATION_STEP, S, 0, 0, QUERY_TYPE_NONE),

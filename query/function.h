@@ -33,6 +33,7 @@ enum query_function_kind {
     QUERY_KIND_ABSENT,
     QUERY_KIND_ABSENT_OVER_TIME,
     QUERY_KIND_TIMESTAMP,
+    QUERY_KIND_START_TIMESTAMP, /* when its counter began to count */
     QUERY_KIND_LABEL_REPLACE,
     QUERY_KIND_LABEL_JOIN,
     QUERY_KIND_SORT,
@@ -41,7 +42,6 @@ enum query_function_kind {
     QUERY_KIND_HISTOGRAM_QUANTILES, /* several, told apart by a label */
     QUERY_KIND_HISTOGRAM_FRACTION,
     QUERY_KIND_HISTOGRAM_NATIVE, /* of native histograms; nothing for floats */
-    QUERY_KIND_LATER,            /* known, not supported yet */
 };
 
 enum query_function_id {

@@ -4,6 +4,7 @@
 #include "query/grouping.h"
 
 #include "query/labelset.h"
+#include "wire/labels.h"
 
 struct wire_labels query_group_labels(struct tw_arena *arena, const struct query_node *aggregate,
                                       struct wire_labels labels)
@@ -13,12 +14,26 @@ struct wire_labels query_group_labels(struct tw_arena *arena, const struct query
                                         : query_labels_keep(arena, labels, names);
 }
 
-bool query_grouping_hint(const struct query_op *op, struct tsdb_grouping *ret)
+/* `without` of what a function gives: type and unit went with the name (the store drops that). */
+static void add_reserved(struct tw_arena *arena, struct tsdb_grouping *grouping)
+{
+    struct tw_str *names = TW_ARENA_ARRAY(arena, struct tw_str, grouping->count + 2);
+    for (size_t i = 0; i < grouping->count; i++)
+        names[i] = grouping->names[i];
+    names[grouping->count++] = TW_STR(WIRE_METRIC_TYPE);
+    names[grouping->count++] = TW_STR(WIRE_METRIC_UNIT);
+    grouping->names = names;
+}
+
+bool query_grouping_hint(const struct query_op *op, struct tw_arena *arena,
+                         struct tsdb_grouping *ret)
 {
     if (!op->grouped_by)
         return false;
     const struct query_names *names = &op->grouped_by->aggregate.grouping;
     *ret = (struct tsdb_grouping){names->items, names->count, op->grouped_by->aggregate.without};
+    if (ret->without && op->node->type == QUERY_NODE_CALL)
+        add_reserved(arena, ret);
     return true;
 }
 

@@ -19,7 +19,8 @@ TW_MUST_CHECK enum tw_code query_grouping_init(struct query_grouping *grouping,
                                                const struct query_node *aggregate,
                                                const struct query_op *inner, struct tw_err *err);
 /* What the store is to group by for an operator that is grouped_by; false for others. */
-bool query_grouping_hint(const struct query_op *op, struct tsdb_grouping *ret);
+bool query_grouping_hint(const struct query_op *op, struct tw_arena *arena,
+                         struct tsdb_grouping *ret);
 struct wire_labels query_group_labels(struct tw_arena *arena, const struct query_node *aggregate,
                                       struct wire_labels labels);
 

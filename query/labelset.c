@@ -3,10 +3,13 @@
 
 #include "query/labelset.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "wire/labels.h"
+
+#define DOOM "\xff"
 
 static bool is_among(struct tw_str name, const struct query_names *names)
 {
@@ -22,18 +25,44 @@ static bool is_metric_name(struct tw_str name)
            memcmp(name.data, WIRE_METRIC_NAME, name.size) == 0;
 }
 
+bool query_label_is_reserved(struct tw_str name)
+{
+    static_assert(sizeof WIRE_METRIC_TYPE == sizeof WIRE_METRIC_NAME, "one look at the size");
+    static_assert(sizeof WIRE_METRIC_UNIT == sizeof WIRE_METRIC_NAME, "one look at the size");
+    return name.size == sizeof WIRE_METRIC_NAME - 1 && name.data[0] == '_' &&
+           (memcmp(name.data, WIRE_METRIC_NAME, name.size) == 0 ||
+            memcmp(name.data, WIRE_METRIC_TYPE, name.size) == 0 ||
+            memcmp(name.data, WIRE_METRIC_UNIT, name.size) == 0);
+}
+
+static bool has_reserved(struct wire_labels labels)
+{
+    for (size_t i = 0; i < labels.count; i++)
+        if (query_label_is_reserved(labels.items[i].name))
+            return true;
+    return false;
+}
+
+/* All but the reserved ones and those named. */
+static struct wire_labels drop_reserved(struct tw_arena *arena, struct wire_labels labels,
+                                        const struct query_names *names)
+{
+    struct wire_label *items = TW_ARENA_ARRAY(arena, struct wire_label, labels.count);
+    size_t count = 0;
+    for (size_t i = 0; i < labels.count; i++)
+        if (!query_label_is_reserved(labels.items[i].name) &&
+            !tw_str_is(labels.items[i].name, DOOM) && !is_among(labels.items[i].name, names))
+            items[count++] = labels.items[i];
+    return (struct wire_labels){items, count};
+}
+
 struct wire_labels query_labels_without_name(struct tw_arena *arena, struct wire_labels labels)
 {
     static const struct query_names none = {0};
-    if (labels.count > 0 && is_metric_name(labels.items[0].name))
-        return (struct wire_labels){labels.items + 1, labels.count - 1};
-    for (size_t i = 1; i < labels.count; i++)
-        if (is_metric_name(labels.items[i].name))
-            return query_labels_drop(arena, labels, &none, false);
-    return labels;
+    while (labels.count > 0 && query_label_is_reserved(labels.items[0].name))
+        labels = (struct wire_labels){labels.items + 1, labels.count - 1};
+    return has_reserved(labels) ? drop_reserved(arena, labels, &none) : labels;
 }
-
-#define DOOM "\xff"
 
 bool query_labels_doomed(struct wire_labels labels)
 {
@@ -52,8 +81,8 @@ struct wire_labels query_labels_lose_name(struct query_exec *exec, struct wire_l
 {
     if (!exec->delays_names)
         return query_labels_without_name(exec->arena, labels);
-    bool named = wire_labels_get(labels, TW_STR(WIRE_METRIC_NAME)).size > 0;
-    return named && !query_labels_doomed(labels) ? doom(exec->arena, labels) : labels;
+    return has_reserved(labels) && !query_labels_doomed(labels) ? doom(exec->arena, labels)
+                                                                : labels;
 }
 
 struct wire_labels query_labels_save_name(struct wire_labels labels)
@@ -136,7 +165,7 @@ struct wire_labels query_labels_signature(struct tw_arena *arena, struct wire_la
                                           const struct query_matching *matching)
 {
     return matching->on ? query_labels_keep(arena, labels, &matching->labels)
-                        : query_labels_drop(arena, labels, &matching->labels, false);
+                        : drop_reserved(arena, labels, &matching->labels);
 }
 
 enum tw_code query_label_index_init(struct query_label_index *index, struct query_exec *exec,

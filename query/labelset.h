@@ -8,14 +8,16 @@
 
 #include "query/operator.h"
 
-/* Without __name__. Shares the items when the name is not there or comes first. */
+/* What goes when a metric loses its name: __name__, and __type__ and __unit__ with it. */
+bool query_label_is_reserved(struct tw_str name);
+/* Without them. Shares the items when none is there or they come first. */
 struct wire_labels query_labels_without_name(struct tw_arena *arena, struct wire_labels labels);
 /* ---- delayed removal of names ----
  *
  * Where an operation drops the name, and names are removed at the end of the query only
  * (promql-delayed-name-removal), the set keeps it and is *doomed*: it gets one more label, whose
  * name is no UTF-8, so that it comes last and no series has it. Setting the name saves the set. */
-/* Drops the name, or dooms it. */
+/* Drops the name, type and unit, or dooms them. */
 struct wire_labels query_labels_lose_name(struct query_exec *exec, struct wire_labels labels);
 bool query_labels_doomed(struct wire_labels labels);
 /* With the name it would have lost, as a set that is not doomed. */

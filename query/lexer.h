@@ -106,7 +106,7 @@ struct query_lexer {
     unsigned paren_depth;
     bool brace_open, bracket_open, got_colon;
     bool got_duration; /* within brackets: something stood before the colon */
-    char problem[96]; /* of the newest error token */
+    char problem[96];  /* of the newest error token */
 };
 
 void query_lexer_init(struct query_lexer *lexer, struct tw_str text);

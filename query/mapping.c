@@ -6,6 +6,8 @@
 
 #include "query/operators.h"
 
+#include <string.h>
+
 #include <math.h>
 
 #include "base/assert.h"
@@ -149,6 +151,24 @@ static void apply_timestamp(const struct mapping *mapping, double *values, uint6
     values[s] = (double)query_grid_time(&mapping->op.grid, s) / 1000;
 }
 
+/* The store does not keep when the counter of a sample began; 0 says so, as it does in Prometheus.
+ */
+static void apply_start_timestamp(const struct mapping *mapping, double *values, uint64_t *present,
+                                  size_t steps)
+{
+    (void)mapping;
+    (void)present;
+    memset(values, 0, steps * sizeof *values);
+}
+
+static void apply_nothing(const struct mapping *mapping, double *values, uint64_t *present,
+                          size_t steps)
+{
+    (void)mapping;
+    (void)values;
+    memset(present, 0, query_words(steps) * sizeof *present);
+}
+
 /* ---- the operator ---- */
 static enum tw_code mapping_open(struct query_op *op, struct query_exec *exec,
                                  struct query_grid grid, struct tw_err *err)
@@ -247,6 +267,14 @@ struct query_op *query_timestamp_op(struct tw_arena *arena, const struct query_n
 {
     struct mapping *mapping = new_mapping(arena, node, inner);
     mapping->apply = apply_timestamp;
+    return &mapping->op;
+}
+
+struct query_op *query_start_timestamp_op(struct tw_arena *arena, const struct query_node *node,
+                                          struct query_op *inner, bool known)
+{
+    struct mapping *mapping = new_mapping(arena, node, inner);
+    mapping->apply = known ? apply_start_timestamp : apply_nothing;
     return &mapping->op;
 }
 

@@ -104,6 +104,8 @@ struct query_exec {
     uint64_t fits;       /* models learned, of at most QUERY_FITS_MAX */
     bool instant;
     bool delays_names; /* names are dropped at the end of the query (labelset.h) */
+    bool reads_types;  /* __type__ tells what is a counter, rather than the name's end */
+    bool has_starts;   /* start_timestamp() gives something */
     bool out_of_bytes; /* a smaller slice may do */
 };
 

@@ -45,6 +45,9 @@ struct query_op *query_mapping_op(struct tw_arena *arena, const struct query_nod
 struct query_op *query_negate_op(struct tw_arena *arena, const struct query_node *node,
                                  struct query_op *inner, bool keep_name);
 /* timestamp() of anything but a selector, vector(), scalar(). */
+/* start_timestamp() of samples; nothing where it is not known what they are (known false). */
+struct query_op *query_start_timestamp_op(struct tw_arena *arena, const struct query_node *node,
+                                          struct query_op *inner, bool known);
 struct query_op *query_timestamp_op(struct tw_arena *arena, const struct query_node *node,
                                     struct query_op *inner);
 struct query_op *query_scalar_op(struct tw_arena *arena, const struct query_node *node,

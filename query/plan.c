@@ -4,6 +4,7 @@
 #include "query/plan.h"
 
 #include "base/assert.h"
+#include "query/labelset.h"
 #include "query/operators.h"
 #include "query/parallel.h"
 #include "query/range_kernel.h"
@@ -305,19 +306,28 @@ static struct query_op *build_call(struct builder *builder, const struct query_n
             builder, node,
             query_histogram_function_op(arena, node, build_argument(builder, node, 0, span)),
             false);
-    case QUERY_KIND_LATER:
+    case QUERY_KIND_START_TIMESTAMP:
+        return merge(
+            builder, node,
+            query_start_timestamp_op(builder->arena, node, build_argument(builder, node, 0, span),
+                                     builder->exec->has_starts &&
+                                         query_node_unwrap(node->call.arguments[0])->type ==
+                                             QUERY_NODE_SELECTOR),
+            false);
         break;
     }
-    TW_UNREACHABLE("the checker refuses functions that are not there yet");
+    TW_UNREACHABLE("a kind of function");
 }
 
 /* The store groups by the labels that it has: by the name only where that is not dropped. */
-static bool groups_in_store(const struct query_node *node)
+static bool groups_in_store(const struct builder *builder, const struct query_node *node)
 {
     const struct query_names *names = &node->aggregate.grouping;
     bool named = query_node_unwrap(node->aggregate.inner)->type == QUERY_NODE_SELECTOR;
+    if (!named && builder->exec->reads_types)
+        return false; /* annotations want each series' type */
     for (size_t i = 0; !named && i < names->count; i++)
-        if (tw_str_is(names->items[i], WIRE_METRIC_NAME))
+        if (query_label_is_reserved(names->items[i]))
             return false;
     return true;
 }
@@ -338,14 +348,14 @@ static struct query_op *build_aggregate(struct builder *builder, const struct qu
                    query_ratio_op(builder->arena, node, inner,
                                   build(builder, node->aggregate.parameter, span)));
     case QUERY_TOKEN_QUANTILE:
-        inner->grouped_by = groups_in_store(node) ? node : NULL;
+        inner->grouped_by = groups_in_store(builder, node) ? node : NULL;
         return own(builder, node,
                    query_quantile_op(builder->arena, node, inner,
                                      build(builder, node->aggregate.parameter, span)));
     case QUERY_TOKEN_COUNT_VALUES:
         return own(builder, node, query_count_values_op(builder->arena, node, inner));
     default:
-        inner->grouped_by = groups_in_store(node) ? node : NULL;
+        inner->grouped_by = groups_in_store(builder, node) ? node : NULL;
         return own(builder, node, query_aggregation_op(builder->arena, node, inner));
     }
 }

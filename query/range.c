@@ -88,7 +88,7 @@ static enum tw_code open_input(struct range *range, struct query_exec *exec, siz
     const struct query_node *function = range->op.node;
     struct tsdb_grouping grouping;
     /* Only the metric's name, when it is one, is needed of the labels otherwise. */
-    bool grouped = query_grouping_hint(&range->op, &grouping) &&
+    bool grouped = query_grouping_hint(&range->op, exec->arena, &grouping) &&
                    query_selector_metric(range->matrix->matrix.selector).size > 0;
     const struct tsdb_hints hints = {
         .step_ms = range->op.grid.steps > 1 ? range->op.grid.step_ms : 0,
@@ -243,7 +243,7 @@ static void annotate_counter(const struct range *range, struct query_exec *exec,
     enum query_function_id function = range->op.node->call.function->id;
     if (function != QUERY_FN_RATE && function != QUERY_FN_INCREASE)
         return;
-    struct tw_str name;
+    struct tw_str name, type = {0};
     if (range->op.groups.group_of) {
         name = query_selector_metric(range->matrix->matrix.selector);
     } else {
@@ -251,6 +251,15 @@ static void annotate_counter(const struct range *range, struct query_exec *exec,
                                         ? range->subquery->labels[series]
                                         : tsdb_selection_labels(range->source.selection, series);
         name = wire_labels_get(labels, TW_STR(WIRE_METRIC_NAME));
+        type = wire_labels_get(labels, TW_STR(WIRE_METRIC_TYPE));
+    }
+    if (exec->reads_types) {
+        if (name.size > 0 && !tw_str_is(type, "counter") && !tw_str_is(type, "histogram"))
+            query_annotate(exec->annotations, QUERY_INFO, place_of(range),
+                           "metric might not be a counter, __type__ label is not set to "
+                           "\"counter\" or \"histogram\", got \"%.*s\": \"%.*s\"",
+                           TW_STR_ARG(type), TW_STR_ARG(name));
+        return;
     }
     bool counter = name.size == 0;
     for (size_t i = 0; i < 4; i++)

@@ -44,10 +44,10 @@ static enum tw_code selector_open(struct query_op *op, struct query_exec *exec,
 {
     struct selector *selector = (struct selector *)op;
     struct tsdb_grouping grouping;
-    const struct tsdb_hints hints = {.step_ms = grid.steps > 1 ? grid.step_ms : 0,
-                                     .lookback_ms = exec->lookback_ms,
-                                     .grouping =
-                                         query_grouping_hint(op, &grouping) ? &grouping : NULL};
+    const struct tsdb_hints hints = {
+        .step_ms = grid.steps > 1 ? grid.step_ms : 0,
+        .lookback_ms = exec->lookback_ms,
+        .grouping = query_grouping_hint(op, exec->arena, &grouping) ? &grouping : NULL};
     enum tw_code code = query_source_open(&selector->source, exec, op->node, selector->start_ms,
                                           selector->end_ms, &hints, err);
     if (code)

@@ -53,8 +53,8 @@ EXTRA_DIST += %D%/script/aggregation.test %D%/script/durations.test %D%/script/e
 	%D%/script/extended.test %D%/script/fill.test %D%/script/forecast.test \
 	%D%/script/functions.test %D%/script/histograms.test %D%/script/info.test %D%/script/names.test \
 	%D%/script/operators.test %D%/script/planner.test %D%/script/selectors.test \
-	%D%/script/sliding.test \
-	%D%/script/values.test
+	%D%/script/sliding.test %D%/script/types.test %D%/script/values.test \
+	%D%/script/versions.test
 
 # What fuzzers run instead of libFuzzer.
 FUZZ_REPLAY = %D%/fuzz/replay.c %D%/fuzz/replay.h

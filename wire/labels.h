@@ -21,6 +21,9 @@
 #include "base/str.h"
 
 #define WIRE_METRIC_NAME "__name__"
+/* What a metric is, as Prometheus's type-and-unit-labels say it; they go where its name goes. */
+#define WIRE_METRIC_TYPE "__type__"
+#define WIRE_METRIC_UNIT "__unit__"
 
 /* Limits on one set; what passes them is refused with the reason. */
 #define WIRE_LABELS_COUNT_MAX 128
