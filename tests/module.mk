@@ -78,6 +78,14 @@ TESTS += %D%/fuzz/remote_read.sh
 dist_check_SCRIPTS += %D%/fuzz/remote_read.sh
 EXTRA_DIST += %D%/fuzz/corpus/remote_read
 
+# Regular expressions.
+check_PROGRAMS += %D%/fuzz/regex_fuzz
+TESTS += %D%/fuzz/regex.sh
+%C%_fuzz_regex_fuzz_SOURCES = %D%/fuzz/regex_fuzz.c $(FUZZ_REPLAY)
+%C%_fuzz_regex_fuzz_LDADD = base/libbase.a $(BASE_LIBS)
+dist_check_SCRIPTS += %D%/fuzz/regex.sh
+EXTRA_DIST += %D%/fuzz/corpus/regex
+
 # What the store reads from its files.
 if BUILD_SERVER
 check_PROGRAMS += %D%/fuzz/store_fuzz

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Searches with libFuzzer under AddressSanitizer and UBSan, by hand: tests/fuzz/libfuzzer.sh NOUN SECONDS
-# NOUN is a tests/fuzz/NOUN_fuzz.c: store, body, page, text, remote_read, query_parser.
+# NOUN is a tests/fuzz/NOUN_fuzz.c: store, body, page, text, remote_read, query_parser, regex.
 # Needs clang with its runtime (libclang-rt-14-dev). What it finds is left in build-fuzz/.
 set -eu
 noun=$1 seconds=${2:-60}
