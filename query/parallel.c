@@ -12,8 +12,11 @@
 /* Values of one slot: a share of the caches of one core. */
 #define SLOT_VALUES ((size_t)1 << 15)
 #define SLOT_SERIES_MAX 256
-/* Fewer batches are not worth a second thread. */
-#define BATCHES_MIN 4
+/* So many for each lane at least, so that all end at about the same time. */
+#define BATCHES_PER_LANE 4
+/* A second thread is not worth it for fewer values, unless there are as many series to be read. */
+#define VALUES_MIN 8192
+#define SERIES_MIN 512
 #define SLOTS_PER_LANE 2
 #define SLOTS_MAX (SLOTS_PER_LANE * QUERY_LANES_MAX)
 
@@ -269,13 +272,18 @@ static enum tw_code start_helpers(struct parallel *parallel, struct query_exec *
     return code;
 }
 
-static void plan_batches(struct parallel *parallel)
+/* Whether there is enough for several threads. */
+static bool plan_batches(struct parallel *parallel, size_t lanes)
 {
-    size_t rows = SLOT_VALUES / parallel->op.grid.steps;
-    parallel->rows = rows < 1 ? 1 : rows > SLOT_SERIES_MAX ? SLOT_SERIES_MAX : rows;
-    parallel->batch_count = (parallel->op.series_count + parallel->rows - 1) / parallel->rows;
+    size_t count = parallel->op.series_count, steps = parallel->op.grid.steps;
+    size_t rows = SLOT_VALUES / steps, share = count / (BATCHES_PER_LANE * lanes);
+    rows = rows > SLOT_SERIES_MAX ? SLOT_SERIES_MAX : rows;
+    rows = rows > share ? share : rows;
+    parallel->rows = rows < 1 ? 1 : rows;
+    parallel->batch_count = (count + parallel->rows - 1) / parallel->rows;
     parallel->next_taken = parallel->next_given = 0;
     parallel->has_given = false;
+    return count > 1 && (count >= SERIES_MIN || count * steps >= VALUES_MIN);
 }
 
 static enum tw_code parallel_open(struct query_op *op, struct query_exec *exec,
@@ -293,8 +301,7 @@ static enum tw_code parallel_open(struct query_op *op, struct query_exec *exec,
     op->series_count = first->series_count;
     parallel->tile = first->tile;
     parallel->is_serial = true;
-    plan_batches(parallel);
-    if (parallel->batch_count < BATCHES_MIN)
+    if (!plan_batches(parallel, parallel->helpers->count + 1))
         return TW_OK;
     size_t taken = 0;
     while (taken + 1 < QUERY_LANES_MAX && parallel->lanes[taken + 1].op &&

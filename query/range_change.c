@@ -15,8 +15,6 @@
 #include "query/range_kernel.h"
 #include "query/windows.h"
 
-/* Steps that are worked out at a time. */
-#define BLOCK 64
 /* Series with more resets than this are no counters, or hardly; they go step by step. */
 #define RESETS_MAX 64
 /* Products with which quotients are compared are apart by this factor at least. */
@@ -77,24 +75,43 @@ static void change_slowly(const struct query_range_row *row, bool is_counter, bo
     }
 }
 
-/* Some steps of a series without resets. Returns whether the zero point of any may be near. */
-TW_VECTOR static bool change_block(const struct query_windows *windows, const double *values,
-                                   size_t begin, size_t end, bool is_counter, double *restrict out)
+/* Some steps of a series without resets: from, to = values of the first and last sample of each.
+ * Returns whether the zero point of any may be near. */
+TW_VECTOR static bool change_block(const struct query_windows *windows, const double *from,
+                                   const double *to, size_t begin, size_t end, double *restrict out)
 {
-    const uint32_t *first = windows->first, *last = windows->last;
-    const double *sampled = windows->sampled, *to_start = windows->to_start;
-    const double *factor = windows->factor;
+    const double *sampled = windows->sampled + begin, *to_start = windows->to_start + begin;
+    const double *factor = windows->factor + begin;
     uint64_t doubt = 0;
-    for (size_t s = begin; s < end; s++) {
-        double from = values[first[s]], change = values[last[s]] - from;
+    for (size_t s = 0; s < end - begin; s++) {
+        double change = to[s] - from[s];
         double near = to_start[s] * change;
-        uint64_t is_far = sampled[s] * from > near * MARGIN;
+        uint64_t is_far = sampled[s] * from[s] > near * MARGIN;
         uint64_t is_exact = near >= PRODUCT_MIN;
-        uint64_t matters = (uint64_t)(change > 0) & (uint64_t)(from >= 0);
+        uint64_t matters = (uint64_t)(change > 0) & (uint64_t)(from[s] >= 0);
         doubt |= matters & ~(is_far & is_exact);
         out[s] = change * factor[s];
     }
-    return is_counter && doubt;
+    return doubt;
+}
+
+TW_VECTOR static void gather(const double *values, const uint32_t *positions, size_t count,
+                             double *restrict ret)
+{
+    for (size_t i = 0; i < count; i++)
+        ret[i] = values[positions[i]];
+}
+
+static bool change_steps(const struct query_windows *windows, const double *values, size_t begin,
+                         size_t end, double *out)
+{
+    const uint32_t *first = windows->first + begin, *last = windows->last + begin;
+    double from[QUERY_WINDOWS_BLOCK], to[QUERY_WINDOWS_BLOCK];
+    if (query_bit(windows->adjacent, begin / QUERY_WINDOWS_BLOCK))
+        return change_block(windows, values + first[0], values + last[0], begin, end, out);
+    gather(values, first, end - begin, from);
+    gather(values, last, end - begin, to);
+    return change_block(windows, from, to, begin, end, out);
 }
 
 static void change_over_windows(const struct query_range_row *row, bool is_counter, bool is_rate)
@@ -106,9 +123,11 @@ static void change_over_windows(const struct query_range_row *row, bool is_count
         change_slowly(row, is_counter, is_rate);
         return;
     }
-    for (size_t begin = 0; begin < row->steps; begin += BLOCK) {
-        size_t end = begin + BLOCK < row->steps ? begin + BLOCK : row->steps;
-        if (!change_block(windows, row->values, begin, end, is_counter, row->out))
+    for (size_t begin = 0; begin < row->steps; begin += QUERY_WINDOWS_BLOCK) {
+        size_t end =
+            begin + QUERY_WINDOWS_BLOCK < row->steps ? begin + QUERY_WINDOWS_BLOCK : row->steps;
+        bool doubt = change_steps(windows, row->values, begin, end, row->out + begin);
+        if (!doubt || !is_counter)
             continue;
         for (size_t s = begin; s < end; s++)
             if (query_bit(windows->pair, s))

@@ -218,7 +218,13 @@ void query_kernel_mad(const struct query_range_row *row)
     }
 }
 
-/* ---- minimum and maximum: a queue of candidates, each sample enters and leaves once ---- */
+/* ---- minimum and maximum: a queue of candidates, each sample enters and leaves once; or many
+ * looked through at once ---- */
+
+#define EXTREME_LANES 32
+/* A sample is looked at so many times in less than it takes to enter and leave. */
+#define SCANS_MAX 8
+
 /* Is the value at b at least as good as the one at a, so that a can never be chosen while b is
  * there? NaN is worse than any number. `last` decides between equal ones: keep the earlier one. */
 static inline bool beats(double a, double b, bool max, bool keep_earlier)
@@ -260,14 +266,68 @@ static inline void slide(const struct query_range_row *row, bool max, bool keep_
     }
 }
 
+/* The largest of the numbers, that of the smallest when they are negated by a sign of -1; -infinity
+ * when there is none. */
+TW_VECTOR static double largest(const double *values, size_t count, double sign)
+{
+    double best[EXTREME_LANES];
+    size_t i = 0;
+    for (size_t j = 0; j < EXTREME_LANES; j++)
+        best[j] = -INFINITY;
+    for (; i + EXTREME_LANES <= count; i += EXTREME_LANES)
+        for (size_t j = 0; j < EXTREME_LANES; j++) {
+            double value = values[i + j] * sign;
+            best[j] = value > best[j] ? value : best[j];
+        }
+    for (; i < count; i++)
+        best[0] = values[i] * sign > best[0] ? values[i] * sign : best[0];
+    for (size_t j = 1; j < EXTREME_LANES; j++)
+        best[0] = best[j] > best[0] ? best[j] : best[0];
+    return best[0];
+}
+
+/* Whether windows have so little in common that each is looked through by itself sooner. */
+static bool is_scanned(const struct query_range_row *row)
+{
+    size_t looks = 0;
+    for (size_t s = 0; s < row->steps; s++)
+        looks += row->high[s] > row->low[s] ? row->high[s] - row->low[s] : 0;
+    return looks <= SCANS_MAX * row->count;
+}
+
+/* One of the values as it is: of both zeros the one that comes first. */
+static void scan(const struct query_range_row *row, bool max)
+{
+    for (size_t s = 0; s < row->steps; s++) {
+        if (row->high[s] <= row->low[s])
+            continue;
+        const double *values = row->values + row->low[s];
+        size_t count = row->high[s] - row->low[s], at = 0;
+        double best = largest(values, count, max ? 1 : -1);
+        if (best == 0 || isinf(best))
+            for (size_t i = 1; i < count; i++)
+                at = beats(values[at], values[i], max, true) ? i : at;
+        row->out[s] = best == 0 || isinf(best) ? values[at] : max ? best : -best;
+        query_bit_set(row->present, s);
+    }
+}
+
+static void find_extremes(const struct query_range_row *row, bool max)
+{
+    if (is_scanned(row))
+        scan(row, max);
+    else
+        slide(row, max, true, false);
+}
+
 void query_kernel_min(const struct query_range_row *row)
 {
-    slide(row, false, true, false);
+    find_extremes(row, false);
 }
 
 void query_kernel_max(const struct query_range_row *row)
 {
-    slide(row, true, true, false);
+    find_extremes(row, true);
 }
 
 /* Of equal values the last one's time counts. */

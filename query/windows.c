@@ -20,6 +20,11 @@ static enum tw_code alloc_extrapolation(struct query_windows *windows, struct qu
     if (code)
         return code;
     windows->pair = memory;
+    size_t blocks = (windows->steps + QUERY_WINDOWS_BLOCK - 1) / QUERY_WINDOWS_BLOCK;
+    code = query_exec_alloc(exec, query_words(blocks), sizeof(uint64_t), &memory, err);
+    if (code)
+        return code;
+    windows->adjacent = memory;
     code = query_exec_alloc(exec, windows->steps, 2 * sizeof(uint32_t), &memory, err);
     if (code)
         return code;
@@ -154,6 +159,25 @@ TW_VECTOR static void extrapolate(const struct query_windows *windows, double *r
     }
 }
 
+static bool is_adjacent(const uint32_t *positions, size_t count)
+{
+    uint32_t differences = 0;
+    for (size_t i = 0; i < count; i++)
+        differences |= positions[i] ^ (positions[0] + (uint32_t)i);
+    return differences == 0;
+}
+
+static void find_adjacent(struct query_windows *windows)
+{
+    for (size_t s = 0; s < windows->steps; s += QUERY_WINDOWS_BLOCK) {
+        size_t left = windows->steps - s, block = s / QUERY_WINDOWS_BLOCK;
+        size_t count = left < QUERY_WINDOWS_BLOCK ? left : QUERY_WINDOWS_BLOCK;
+        query_bit_clear(windows->adjacent, block);
+        if (is_adjacent(windows->first + s, count) && is_adjacent(windows->last + s, count))
+            query_bit_set(windows->adjacent, block);
+    }
+}
+
 void query_windows_extrapolate(struct query_windows *windows, bool is_rate)
 {
     TW_ASSERT(windows->fits && windows->count > 0);
@@ -161,6 +185,7 @@ void query_windows_extrapolate(struct query_windows *windows, bool is_rate)
         return;
     windows->extrapolates = true;
     find_ends(windows, windows->first, windows->last);
+    find_adjacent(windows);
     /* Dividing by 1 changes nothing. */
     extrapolate(windows, windows->sampled, windows->to_start, windows->to_end, windows->factor,
                 is_rate ? (double)windows->range_ms / 1000 : 1);

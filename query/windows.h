@@ -12,6 +12,8 @@
  *   to_start      seconds by which the window is stretched to the left of its first sample
  *   to_end        the same to the right of the last
  *   factor        by what the change between first and last sample is stretched
+ *   adjacent      bits of the blocks of steps in which first and last go up by one from step to
+ * step, as they do where the step is the interval of the samples
  *
  * Threads: one at a time.
  */
@@ -24,6 +26,8 @@
 
 #include "query/operator.h"
 
+#define QUERY_WINDOWS_BLOCK 64 /* steps */
+
 struct query_windows {
     /* Set by query_windows_begin. */
     int64_t first_end_ms, end_step_ms; /* end_step 0 = all at one place (@) */
@@ -34,7 +38,7 @@ struct query_windows {
      * and how far away it may be. */
     enum query_extension extension;
     int64_t reach_ms;
-    uint64_t *pair;
+    uint64_t *pair, *adjacent;
     uint32_t *first, *last;
     double *sampled, *to_start, *to_end, *factor;
     /* The times that they belong to. */
