@@ -95,6 +95,26 @@ TW_VECTOR static bool change_block(const struct query_windows *windows, const do
     return doubt;
 }
 
+/* The same where all steps need the same. */
+TW_VECTOR static bool change_uniform(const struct query_windows *windows, const double *from,
+                                     const double *to, size_t begin, size_t end,
+                                     double *restrict out)
+{
+    const double sampled = windows->sampled[begin], to_start = windows->to_start[begin];
+    const double factor = windows->factor[begin];
+    uint64_t doubt = 0;
+    for (size_t s = 0; s < end - begin; s++) {
+        double change = to[s] - from[s];
+        double near = to_start * change;
+        uint64_t is_far = sampled * from[s] > near * MARGIN;
+        uint64_t is_exact = near >= PRODUCT_MIN;
+        uint64_t matters = (uint64_t)(change > 0) & (uint64_t)(from[s] >= 0);
+        doubt |= matters & ~(is_far & is_exact);
+        out[s] = change * factor;
+    }
+    return doubt;
+}
+
 TW_VECTOR static void gather(const double *values, const uint32_t *positions, size_t count,
                              double *restrict ret)
 {
@@ -106,12 +126,16 @@ static bool change_steps(const struct query_windows *windows, const double *valu
                          size_t end, double *out)
 {
     const uint32_t *first = windows->first + begin, *last = windows->last + begin;
-    double from[QUERY_WINDOWS_BLOCK], to[QUERY_WINDOWS_BLOCK];
-    if (query_bit(windows->adjacent, begin / QUERY_WINDOWS_BLOCK))
-        return change_block(windows, values + first[0], values + last[0], begin, end, out);
-    gather(values, first, end - begin, from);
-    gather(values, last, end - begin, to);
-    return change_block(windows, from, to, begin, end, out);
+    const double *from = values + first[0], *to = values + last[0];
+    double gathered[2][QUERY_WINDOWS_BLOCK];
+    if (!query_bit(windows->adjacent, begin / QUERY_WINDOWS_BLOCK)) {
+        gather(values, first, end - begin, gathered[0]);
+        gather(values, last, end - begin, gathered[1]);
+        from = gathered[0];
+        to = gathered[1];
+    }
+    bool is_uniform = query_bit(windows->uniform, begin / QUERY_WINDOWS_BLOCK);
+    return (is_uniform ? change_uniform : change_block)(windows, from, to, begin, end, out);
 }
 
 static void change_over_windows(const struct query_range_row *row, bool is_counter, bool is_rate)

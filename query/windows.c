@@ -21,10 +21,11 @@ static enum tw_code alloc_extrapolation(struct query_windows *windows, struct qu
         return code;
     windows->pair = memory;
     size_t blocks = (windows->steps + QUERY_WINDOWS_BLOCK - 1) / QUERY_WINDOWS_BLOCK;
-    code = query_exec_alloc(exec, query_words(blocks), sizeof(uint64_t), &memory, err);
+    code = query_exec_alloc(exec, query_words(blocks), 2 * sizeof(uint64_t), &memory, err);
     if (code)
         return code;
     windows->adjacent = memory;
+    windows->uniform = windows->adjacent + query_words(blocks);
     code = query_exec_alloc(exec, windows->steps, 2 * sizeof(uint32_t), &memory, err);
     if (code)
         return code;
@@ -167,14 +168,29 @@ static bool is_adjacent(const uint32_t *positions, size_t count)
     return differences == 0;
 }
 
-static void find_adjacent(struct query_windows *windows)
+static bool is_uniform(const double *numbers, size_t count)
+{
+    return memcmp(numbers, numbers + 1, (count - 1) * sizeof *numbers) == 0;
+}
+
+static void set_bit(uint64_t *bits, size_t at, bool is_set)
+{
+    query_bit_clear(bits, at);
+    if (is_set)
+        query_bit_set(bits, at);
+}
+
+static void find_blocks(struct query_windows *windows)
 {
     for (size_t s = 0; s < windows->steps; s += QUERY_WINDOWS_BLOCK) {
         size_t left = windows->steps - s, block = s / QUERY_WINDOWS_BLOCK;
         size_t count = left < QUERY_WINDOWS_BLOCK ? left : QUERY_WINDOWS_BLOCK;
-        query_bit_clear(windows->adjacent, block);
-        if (is_adjacent(windows->first + s, count) && is_adjacent(windows->last + s, count))
-            query_bit_set(windows->adjacent, block);
+        set_bit(windows->adjacent, block,
+                is_adjacent(windows->first + s, count) && is_adjacent(windows->last + s, count));
+        set_bit(windows->uniform, block,
+                is_uniform(windows->sampled + s, count) &&
+                    is_uniform(windows->to_start + s, count) &&
+                    is_uniform(windows->factor + s, count));
     }
 }
 
@@ -185,10 +201,10 @@ void query_windows_extrapolate(struct query_windows *windows, bool is_rate)
         return;
     windows->extrapolates = true;
     find_ends(windows, windows->first, windows->last);
-    find_adjacent(windows);
     /* Dividing by 1 changes nothing. */
     extrapolate(windows, windows->sampled, windows->to_start, windows->to_end, windows->factor,
                 is_rate ? (double)windows->range_ms / 1000 : 1);
+    find_blocks(windows);
     memset(windows->pair, 0, query_words(windows->steps) * sizeof *windows->pair);
     for (size_t s = 0; s < windows->steps; s++)
         windows->pair[s / 64] |= (uint64_t)(windows->high[s] >= windows->low[s] + 2u) << (s % 64);

@@ -13,7 +13,8 @@
  *   to_end        the same to the right of the last
  *   factor        by what the change between first and last sample is stretched
  *   adjacent      bits of the blocks of steps in which first and last go up by one from step to
- * step, as they do where the step is the interval of the samples
+ * step, as they do where the step is the interval of the samples uniform       bits of the blocks
+ * in which what an extrapolation needs is always the same
  *
  * Threads: one at a time.
  */
@@ -38,7 +39,7 @@ struct query_windows {
      * and how far away it may be. */
     enum query_extension extension;
     int64_t reach_ms;
-    uint64_t *pair, *adjacent;
+    uint64_t *pair, *adjacent, *uniform;
     uint32_t *first, *last;
     double *sampled, *to_start, *to_end, *factor;
     /* The times that they belong to. */

@@ -18,6 +18,8 @@
  * reader goes from series to series, few when it jumps. */
 #define VIEWS_MAX 256
 #define VIEWS_MIN 4
+/* Series whose chunks are on their way from memory. */
+#define FETCH_AHEAD 4
 
 struct cursor {
     struct tsdb_cursor base;
@@ -37,7 +39,7 @@ struct cursor {
     struct tsdb_head_view *views;
     unsigned char *rooms; /* TSDB_HEAD_TAIL_BYTES a view */
     size_t view_capacity, view_goal;
-    size_t first_viewed, limit_viewed;
+    size_t first_viewed, limit_viewed, view_count;
     uint32_t *first_views;           /* by series, from first_viewed on */
     const struct tsdb_head_view *at; /* of the first place in a head of the current series */
     /* All the heads have in the range: as columns, when they have it in order and nothing of it is
@@ -158,6 +160,7 @@ static void take_views(struct cursor *cursor, size_t first)
     reserve_views(cursor, view_count + 1);
     cursor->first_viewed = first;
     cursor->limit_viewed = first + count;
+    cursor->view_count = view_count;
     if (!cursor->first_views)
         cursor->first_views = malloc(VIEWS_MAX * sizeof *cursor->first_views);
     TW_ASSERT(cursor->first_views != NULL);
@@ -174,6 +177,27 @@ static void take_views(struct cursor *cursor, size_t first)
     }
     if (view_count > 0)
         tw_lock_release(&selection->db->lock);
+}
+
+/* Chunks lie anywhere in memory, each pointing to the one before: those of the series that come
+ * next are fetched while this one is worked on, another step back each time. */
+static void fetch_ahead(const struct cursor *cursor)
+{
+    const struct tsdb_db_selection *selection = cursor->selection;
+    size_t series = (size_t)(cursor->series - selection->series);
+    for (size_t ahead = 1; ahead <= FETCH_AHEAD && series + ahead < cursor->limit_viewed; ahead++) {
+        size_t at = cursor->first_views[series + ahead - cursor->first_viewed];
+        const struct tsdb_head_view *view = cursor->views + at;
+        if (at == cursor->view_count || !view->newest || view->extent.last_ms < cursor->start_ms)
+            continue;
+        const struct tsdb_head_chunk *chunk = view->newest;
+        for (size_t back = FETCH_AHEAD - ahead; back > 0 && chunk; back--)
+            chunk = chunk->older;
+        if (chunk) {
+            __builtin_prefetch(chunk);
+            __builtin_prefetch(chunk->bytes + 64);
+        }
+    }
 }
 
 /* All that the heads have of the series in the range, if columns can be made of it. */
@@ -300,6 +324,7 @@ void tsdb_db_cursor_seek(struct tsdb_cursor *base, size_t series_index, int64_t 
     cursor->pending.count = 0;
     cursor->is_mixed = false;
     cursor->mixed_out.count = cursor->mixed_out_at = 0;
+    fetch_ahead(cursor);
     cursor->has_columns = gather_columns(cursor);
     if (cursor->has_columns)
         return;
