@@ -16,10 +16,12 @@
 #define CURSOR_MAGIC 0x7e5dc0c0u
 /* Places in heads of which views are taken each time the store's lock is taken: so many when a
  * reader goes from series to series, few when it jumps. */
-#define VIEWS_MAX 256
+#define VIEWS_MAX 64
 #define VIEWS_MIN 4
 /* Series whose chunks are on their way from memory. */
 #define FETCH_AHEAD 4
+/* The same for the rows of those that are viewed. */
+#define VIEW_AHEAD 8
 
 struct cursor {
     struct tsdb_cursor base;
@@ -148,6 +150,29 @@ static void reserve_views(struct cursor *cursor, size_t count)
     cursor->view_capacity = count;
 }
 
+/* The newest place of a series if that is a head, else NULL. */
+static const struct tsdb_part *find_head_part(const struct tsdb_db_selection *selection,
+                                              size_t series_index)
+{
+    const struct tsdb_selected *series = &selection->series[series_index];
+    if (series->part_count == 0)
+        return NULL;
+    const struct tsdb_part *part = &selection->parts[series->first_part + series->part_count - 1];
+    return tsdb_part_is_head(selection, part) ? part : NULL;
+}
+
+/* What the views of the series some way ahead need comes from memory meanwhile. */
+static void fetch_views(const struct tsdb_db_selection *selection, size_t series_index,
+                        size_t limit)
+{
+    if (series_index + 2 * VIEW_AHEAD >= limit)
+        return;
+    const struct tsdb_part *soon = find_head_part(selection, series_index + VIEW_AHEAD);
+    const struct tsdb_part *later = find_head_part(selection, series_index + 2 * VIEW_AHEAD);
+    if (soon && later && soon->source == later->source)
+        tsdb_head_fetch(tsdb_part_head(selection, soon), soon->series, later->series);
+}
+
 /* Takes the views of the series and of those that will probably be sought next. */
 static void take_views(struct cursor *cursor, size_t first)
 {
@@ -170,6 +195,7 @@ static void take_views(struct cursor *cursor, size_t first)
         const struct tsdb_selected *series = &selection->series[first + i];
         const struct tsdb_part *limit = &selection->parts[series->first_part + series->part_count];
         cursor->first_views[i] = (uint32_t)at;
+        fetch_views(selection, first + i, selection->series_count);
         for (const struct tsdb_part *part = limit - count_head_parts(selection, first + i);
              part < limit; part++, at++)
             cursor->views[at] = tsdb_head_view(tsdb_part_head(selection, part), part->series,

@@ -450,6 +450,18 @@ int64_t tsdb_head_last_ms(const struct tsdb_head *head, uint32_t id)
     return series->tail.last_ms > histograms_ms ? series->tail.last_ms : histograms_ms;
 }
 
+void tsdb_head_fetch(const struct tsdb_head *head, uint32_t id, uint32_t later)
+{
+    __builtin_prefetch(tsdb_rows_get(&head->series, later, sizeof(struct series)));
+    const struct series *series = tsdb_rows_get(&head->series, id, sizeof *series);
+    if (!series)
+        return;
+    for (size_t at = 0; at < series->tail.size; at += 64)
+        __builtin_prefetch(series->tail.bytes + at);
+    if (series->newest)
+        __builtin_prefetch(series->newest);
+}
+
 struct tsdb_head_view tsdb_head_view(const struct tsdb_head *head, uint32_t id, void *room)
 {
     TW_CHECK_MAGIC(head, HEAD_MAGIC);

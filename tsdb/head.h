@@ -92,6 +92,8 @@ struct tsdb_head_view {
     int64_t last_ms; /* newest time of a number or histogram; INT64_MIN without samples */
     struct tsdb_histogram_view histograms;
 };
+/* Views of them are taken soon, of `later` after as many again: see tsdb_head_expect. */
+void tsdb_head_fetch(const struct tsdb_head *head, uint32_t series, uint32_t later);
 /* The view's last_ms alone. */
 int64_t tsdb_head_last_ms(const struct tsdb_head *head, uint32_t series);
 /* room: TSDB_HEAD_TAIL_BYTES that live as long as the view. */
