@@ -112,11 +112,27 @@ static void take_sum(const struct intake *in)
     }
 }
 
-/* As the mean of a window (range_statistics.c): the sum, until it would overflow. */
-static void take_avg(const struct intake *in)
+/* Values for as many groups' sums that have some already; false, and nothing done, when one would
+ * overflow. */
+TW_VECTOR static bool average_all(const double *values, double *restrict sums,
+                                  double *restrict compensations, double *restrict counts)
 {
-    QUERY_EACH_STEP(s, in->present, in->steps)
-    {
+    uint64_t overflows = 0;
+    for (size_t s = 0; s < 64; s++)
+        overflows |= !(fabs(sums[s] + values[s]) <= DBL_MAX);
+    if (overflows)
+        return false;
+    add_all(values, sums, compensations, 64);
+    for (size_t s = 0; s < 64; s++)
+        counts[s] += 1;
+    return true;
+}
+
+/* As the mean of a window (range_statistics.c): the sum, until it would overflow. */
+static void average_some(const struct intake *in, size_t first, uint64_t present)
+{
+    for (; present; present &= present - 1) {
+        size_t s = first + (size_t)__builtin_ctzll(present);
         double n = in->count[s] += 1;
         if (n == 1) {
             in->main[s] = in->values[s];
@@ -138,6 +154,18 @@ static void take_avg(const struct intake *in)
         in->mean[s] *= share;
         in->compensation[s] *= share;
         query_kahan_add(in->values[s] / n, &in->mean[s], &in->compensation[s]);
+    }
+}
+
+static void take_avg(const struct intake *in)
+{
+    for (size_t first = 0; first < in->steps; first += 64) {
+        uint64_t present = in->present[first / 64];
+        bool all = present == UINT64_MAX && in->seen[first / 64] == UINT64_MAX &&
+                   in->incremental[first / 64] == 0;
+        if (!all || !average_all(in->values + first, in->main + first, in->compensation + first,
+                                 in->count + first))
+            average_some(in, first, present);
     }
 }
 

@@ -15,12 +15,14 @@
 #include "query/labelset.h"
 #include "query/range_kernel.h"
 #include "query/samples.h"
+#include "query/windows.h"
 
 struct selector {
     struct query_op op;
     struct query_source source;
     int64_t start_ms, end_ms; /* of everything the run will ask for: (start, end] */
     enum query_selected selected;
+    struct query_windows windows; /* the look-backs */
 };
 
 /* First reference time and the distance of the next: 0 when @ fixes it. */
@@ -39,6 +41,15 @@ static void reference_of(const struct query_op *op, const struct query_exec *exe
     *ret_first_ms = first - modifiers->offset_ms;
 }
 
+static enum tw_code begin_windows(struct selector *selector, struct query_exec *exec,
+                                  struct tw_err *err)
+{
+    int64_t first_ms, step_ms;
+    reference_of(&selector->op, exec, &first_ms, &step_ms);
+    return query_windows_begin(&selector->windows, exec, first_ms, step_ms, exec->lookback_ms,
+                               selector->op.grid.steps, false, err);
+}
+
 static enum tw_code selector_open(struct query_op *op, struct query_exec *exec,
                                   struct query_grid grid, struct tw_err *err)
 {
@@ -55,6 +66,8 @@ static enum tw_code selector_open(struct query_op *op, struct query_exec *exec,
     size_t count = tsdb_selection_count(selector->source.selection);
     bool is_grouped = tsdb_selection_groups(selector->source.selection, &op->groups);
     code = query_op_begin(op, exec, count, true, err);
+    if (!code)
+        code = begin_windows(selector, exec, err);
     if (is_grouped)
         return code;
     for (size_t i = 0; !code && i < count; i++)
@@ -64,23 +77,20 @@ static enum tw_code selector_open(struct query_op *op, struct query_exec *exec,
     return code;
 }
 
-static void fill_row(const struct selector *selector, const struct query_exec *exec,
-                     int64_t first_ms, int64_t step_ms, double *values, uint64_t *present)
+static void fill_row(struct selector *selector, double *values, uint64_t *present)
 {
     const struct query_samples *samples = &selector->source.samples;
-    size_t steps = selector->op.grid.steps, at = 0;
+    const struct query_windows *windows = &selector->windows;
     if (samples->count == 0)
         return;
-    for (size_t s = 0; s < steps; s++) {
-        int64_t reference = first_ms + (int64_t)s * step_ms;
-        while (at < samples->count && samples->times_ms[at] <= reference)
-            at++;
-        if (at == 0 || samples->times_ms[at - 1] <= reference - exec->lookback_ms ||
-            tw_double_is_stale(samples->values[at - 1]))
+    query_windows_fit(&selector->windows, samples->times_ms, samples->count, samples->times_id);
+    for (size_t s = 0; s < windows->steps; s++) {
+        size_t high = windows->high[s];
+        if (high == windows->low[s] || tw_double_is_stale(samples->values[high - 1]))
             continue;
         values[s] = selector->selected != QUERY_SELECT_VALUES
-                        ? (double)samples->times_ms[at - 1] / 1000
-                        : samples->values[at - 1];
+                        ? (double)samples->times_ms[high - 1] / 1000
+                        : samples->values[high - 1];
         query_bit_set(present, s);
     }
 }
@@ -223,9 +233,12 @@ static enum tw_code selector_next(struct query_op *op, struct query_exec *exec,
                               first_ms - exec->lookback_ms, last_ms, !smoothed, err);
         if (code)
             return code;
-        (smoothed ? fill_smoothed : fill_row)(selector, exec, first_ms, step_ms,
-                                              ret_tile->values + row * ret_tile->stride,
-                                              ret_tile->present + row * ret_tile->words);
+        double *values = ret_tile->values + row * ret_tile->stride;
+        uint64_t *present = ret_tile->present + row * ret_tile->words;
+        if (smoothed)
+            fill_smoothed(selector, exec, first_ms, step_ms, values, present);
+        else
+            fill_row(selector, values, present);
         if (selector->source.samples.histogram_count == 0)
             continue;
         code = (smoothed ? smooth_histograms : fill_histograms)(selector, exec, first_ms, step_ms,
@@ -240,15 +253,19 @@ static enum tw_code selector_next(struct query_op *op, struct query_exec *exec,
 
 static void selector_close(struct query_op *op)
 {
-    query_source_close(&((struct selector *)op)->source);
+    struct selector *selector = (struct selector *)op;
+    query_source_close(&selector->source);
+    query_windows_fini(&selector->windows);
 }
 
 static enum tw_code selector_share(struct query_op *op, const struct query_op *from,
                                    struct query_exec *exec, struct tw_err *err)
 {
-    (void)exec;
-    return query_source_share(&((struct selector *)op)->source,
-                              &((const struct selector *)from)->source, err);
+    struct selector *selector = (struct selector *)op;
+    enum tw_code code = begin_windows(selector, exec, err);
+    return code ? code
+                : query_source_share(&selector->source, &((const struct selector *)from)->source,
+                                     err);
 }
 
 static const struct query_op_ops selector_ops = {
