@@ -98,8 +98,10 @@ static void take_sum(const struct intake *in)
 {
     for (size_t first = 0; first < in->steps; first += 64) {
         uint64_t present = in->present[first / 64], seen = in->seen[first / 64];
-        if (present == UINT64_MAX && seen == UINT64_MAX) {
-            add_all(in->values + first, in->main + first, in->compensation + first, 64);
+        size_t left = in->steps - first, count = left < 64 ? left : 64;
+        uint64_t every = UINT64_MAX >> (64 - count);
+        if (present == every && seen == every) {
+            add_all(in->values + first, in->main + first, in->compensation + first, count);
             continue;
         }
         for (; present; present &= present - 1) {
