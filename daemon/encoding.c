@@ -67,6 +67,9 @@ bool daemon_encoding_wants_gzip(const struct tw_http_exchange *exchange)
 /* ---- streams ---- */
 
 #define PIECE_BYTES ((size_t)64 << 10)
+/* After so many bytes something must come out: the sender's thread has others to serve, and only by
+ * sending it learns that the client is gone. */
+#define SILENT_BYTES_MAX ((size_t)512 << 10)
 
 /* Stands between the one who produces and the one who sends. */
 struct packer {
@@ -85,6 +88,7 @@ static ssize_t produce_packed(void *user, char *ret_bytes, size_t capacity)
     stream->next_out = (Bytef *)ret_bytes;
     stream->avail_out = (uInt)(capacity < PIECE_BYTES ? capacity : PIECE_BYTES);
     uInt room = stream->avail_out;
+    size_t taken = 0;
     while (stream->avail_out == room && !packer->is_finished) {
         if (stream->avail_in == 0 && !packer->has_ended) {
             ssize_t count = packer->produce(packer->produce_user, packer->piece, PIECE_BYTES);
@@ -93,8 +97,12 @@ static ssize_t produce_packed(void *user, char *ret_bytes, size_t capacity)
             packer->has_ended = count == 0;
             stream->next_in = (Bytef *)packer->piece;
             stream->avail_in = (uInt)count;
+            taken += (size_t)count;
         }
-        int state = deflate(stream, packer->has_ended ? Z_FINISH : Z_NO_FLUSH);
+        int flush = packer->has_ended           ? Z_FINISH
+                    : taken >= SILENT_BYTES_MAX ? Z_SYNC_FLUSH
+                                                : Z_NO_FLUSH;
+        int state = deflate(stream, flush);
         if (state != Z_OK && state != Z_STREAM_END && state != Z_BUF_ERROR)
             return -1;
         packer->is_finished = state == Z_STREAM_END;
