@@ -269,10 +269,7 @@ static void update_model(struct scale_controller *controller, size_t closed)
         return;
     }
     for (size_t i = load->count - closed; controller->model && i < load->count; i++)
-        if (forecast_model_append(controller->model, load->values[i], NULL) != TW_OK) {
-            fit(controller);
-            return;
-        }
+        forecast_model_append(controller->model, load->values[i]);
 }
 
 /* What the load comes to if it goes on rising as in the last minute; 0 when it does not clearly. */

@@ -4,10 +4,13 @@
 #include "forecast/calibration.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "forecast/lanes.h"
+#include "forecast/sort.h"
+
+#define ERROR_FLOOR 0.1f /* of the mean error: the logarithm of less says nothing */
 
 /* Probabilities at which the points stand: denser towards both ends, where decisions are made. */
 static double position(size_t k)
@@ -16,135 +19,152 @@ static double position(size_t k)
     return 0.5 - 0.5 * cos(M_PI * x);
 }
 
-static int compare(const void *a, const void *b)
+/* Sums of products over all rows; the lower triangle of columns' square. */
+static void sum_products(const float *columns, size_t size, const float *weight, size_t count,
+                         double *ret)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    float part[(FORECAST_SIGNS + 1) * (FORECAST_SIGNS + 1)];
+    memset(ret, 0, size * size * sizeof *ret);
+    for (size_t first = 0; first < count; first += FORECAST_LANES_RANGE_MAX) {
+        size_t rows = count - first;
+        if (rows > FORECAST_LANES_RANGE_MAX)
+            rows = FORECAST_LANES_RANGE_MAX;
+        forecast_lanes_gram(columns, count, size, weight, first, rows, part);
+        for (size_t i = 0; i < size; i++)
+            for (size_t j = 0; j <= i; j++)
+                ret[i * size + j] += (double)part[i * size + j];
+    }
 }
 
-void forecast_sort(double *values, size_t count)
+/* Least squares of log|error| on the signs, a little ridge so that idle signs stay idle. columns:
+ * the signs, of which the first is 1, then the logarithm. */
+static void fit_size(struct forecast_calibration *calibration, const float *columns,
+                     const float *weight, size_t count)
 {
-    qsort(values, count, sizeof *values, compare);
+    enum { S = FORECAST_SIGNS, N = FORECAST_SIGNS + 1 };
+    double sums[N * N], a[N][N], mean[N];
+    sum_products(columns, N, weight, count, sums);
+    double total = sums[0];
+    for (size_t i = 0; i < N; i++)
+        mean[i] = sums[i * N] / total;
+    for (size_t i = 1; i < N; i++)
+        for (size_t j = 1; j <= i; j++)
+            a[i][j] = a[j][i] = sums[i * N + j] / total - mean[i] * mean[j];
+    /* Gauss with the ridge on the diagonal: symmetric and positive definite, no pivoting needed. */
+    for (size_t i = 1; i < S; i++)
+        a[i][i] = fmax(a[i][i], 0) * 1.02 + 0.01;
+    for (size_t i = 1; i < S; i++)
+        for (size_t j = i + 1; j < S; j++) {
+            double f = a[j][i] / a[i][i];
+            for (size_t k = i; k <= S; k++)
+                a[j][k] -= f * a[i][k];
+        }
+    double level = mean[S];
+    for (size_t i = S - 1; i >= 1; i--) {
+        double sum = a[i][S];
+        for (size_t k = i + 1; k < S; k++)
+            sum -= a[i][k] * (double)calibration->size[k];
+        calibration->size[i] = (float)(sum / a[i][i]);
+        level -= sum / a[i][i] * mean[i];
+    }
+    calibration->size[0] = (float)level;
 }
 
-struct pair {
-    double value, weight;
-};
-
-static int compare_pairs(const void *a, const void *b)
+float forecast_calibration_size(const struct forecast_calibration *calibration, const float *signs)
 {
-    return compare(&((const struct pair *)a)->value, &((const struct pair *)b)->value);
+    float sum = calibration->size[0];
+    for (size_t i = 1; i < FORECAST_SIGNS; i++)
+        sum += calibration->size[i] *
+               fminf(fmaxf(signs[i], calibration->low[i]), calibration->high[i]);
+    return forecast_exp(sum);
 }
 
-/* Least squares of log|error| on the signs, a little ridge so that idle signs stay idle. */
-static void fit_size(struct forecast_calibration *calibration, const double *error,
-                     const double *signs, const double *weight, size_t count)
+void forecast_calibration_sizes(const struct forecast_calibration *calibration, const float *signs,
+                                size_t count, float *ret)
 {
+    for (size_t r = 0; r < count; r++)
+        ret[r] = calibration->size[0];
+    for (size_t i = 1; i < FORECAST_SIGNS; i++)
+        forecast_lanes_add_clamped(signs + i * count, calibration->low[i], calibration->high[i],
+                                   calibration->size[i], count, ret);
+    forecast_lanes_exp(ret, count, ret);
+}
+
+static void find_limits(struct forecast_calibration *calibration,
+                        const struct forecast_errors *errors)
+{
+    for (size_t i = 0; i < FORECAST_SIGNS; i++) {
+        const float *sign = errors->signs + i * errors->count;
+        float low = INFINITY, high = -INFINITY;
+        for (size_t r = 0; r < errors->count; r++) {
+            low = sign[r] < low ? sign[r] : low;
+            high = sign[r] > high ? sign[r] : high;
+        }
+        calibration->low[i] = low;
+        calibration->high[i] = high;
+    }
+}
+
+/* The next error is one more of n + 1: a probability q is read off at q (n + 1) / n, n being what
+ * the weighted rows are worth (conformal prediction's correction). */
+static void lay_points(struct forecast_calibration *calibration, const float *scaled,
+                       const float *weight, const uint32_t *order, size_t count)
+{
+    double total = 0, square = 0, sum = 0, below = 0;
+    for (size_t r = 0; r < count; r++) {
+        total += (double)weight[r];
+        square += (double)(weight[r] * weight[r]);
+        sum += (double)(weight[r] * scaled[r]);
+    }
+    calibration->mean = (float)(sum / total);
+    double worth = total * total / square;
+    size_t r = 0, last = count - 1;
+    while (last > 0 && weight[order[last]] <= 0)
+        last--;
+    while (r < last && weight[order[r]] <= 0)
+        r++;
+    for (size_t k = 0; k < FORECAST_CALIBRATION_POINTS; k++) {
+        double want = (0.5 + (position(k) - 0.5) * (worth + 1) / worth) * total;
+        while (r < last && below + (double)weight[order[r]] <= want)
+            below += (double)weight[order[r++]];
+        calibration->points[k] = scaled[order[r]];
+    }
+}
+
+void forecast_calibration_fit(struct forecast_calibration *calibration,
+                              const struct forecast_errors *errors, float *work)
+{
+    size_t count = errors->count;
+    TW_ASSERT(count > 0 && count % FORECAST_LANES == 0 && count <= FORECAST_ROWS_MAX);
     double mean = 0, total = 0;
     for (size_t r = 0; r < count; r++) {
-        mean += weight[r] * fabs(error[r]);
-        total += weight[r];
+        mean += (double)(errors->weight[r] * fabsf(errors->error[r]));
+        total += (double)errors->weight[r];
     }
+    TW_ASSERT(total > 0);
     mean /= total;
     memset(calibration->size, 0, sizeof calibration->size);
-    if (mean <= 0)
-        return;
-    double centre[FORECAST_SIGNS] = {0}, a[FORECAST_SIGNS][FORECAST_SIGNS] = {{0}};
-    double b[FORECAST_SIGNS] = {0}, level = 0;
-    for (size_t r = 0; r < count; r++) {
-        level += weight[r] / total * log(fabs(error[r]) + 0.1 * mean);
-        for (size_t i = 1; i < FORECAST_SIGNS; i++)
-            centre[i] += weight[r] / total * signs[r * FORECAST_SIGNS + i];
+    find_limits(calibration, errors);
+    float *scaled = work, *sizes = work + count;
+    if (mean > 0) {
+        float *target = errors->signs + FORECAST_SIGNS * count;
+        forecast_lanes_log(errors->error, ERROR_FLOOR * (float)mean, count, target);
+        fit_size(calibration, errors->signs, errors->weight, count);
     }
-    for (size_t r = 0; r < count; r++) {
-        double w = weight[r] / total;
-        double target = log(fabs(error[r]) + 0.1 * mean) - level;
-        for (size_t i = 1; i < FORECAST_SIGNS; i++) {
-            double di = signs[r * FORECAST_SIGNS + i] - centre[i];
-            for (size_t j = 1; j < FORECAST_SIGNS; j++)
-                a[i][j] += w * di * (signs[r * FORECAST_SIGNS + j] - centre[j]);
-            b[i] += w * di * target;
-        }
-    }
-    /* Gauss with the ridge on the diagonal: symmetric and positive definite, no pivoting needed. */
-    for (size_t i = 1; i < FORECAST_SIGNS; i++)
-        a[i][i] = a[i][i] * 1.02 + 0.01;
-    for (size_t i = 1; i < FORECAST_SIGNS; i++)
-        for (size_t j = i + 1; j < FORECAST_SIGNS; j++) {
-            double f = a[j][i] / a[i][i];
-            for (size_t k = i; k < FORECAST_SIGNS; k++)
-                a[j][k] -= f * a[i][k];
-            b[j] -= f * b[i];
-        }
-    calibration->size[0] = level;
-    for (size_t i = FORECAST_SIGNS - 1; i >= 1; i--) {
-        double sum = b[i];
-        for (size_t k = i + 1; k < FORECAST_SIGNS; k++)
-            sum -= a[i][k] * calibration->size[k];
-        calibration->size[i] = sum / a[i][i];
-    }
-    for (size_t i = 1; i < FORECAST_SIGNS; i++)
-        calibration->size[0] -= calibration->size[i] * centre[i];
+    forecast_calibration_sizes(calibration, errors->signs, count, sizes);
+    for (size_t r = 0; r < count; r++)
+        scaled[r] = errors->error[r] / sizes[r];
+    uint32_t order[FORECAST_ROWS_MAX], spare[FORECAST_ROWS_MAX];
+    forecast_order(scaled, count, order, spare);
+    lay_points(calibration, scaled, errors->weight, order, count);
 }
 
-double forecast_calibration_size(const struct forecast_calibration *calibration,
-                                 const double *signs)
-{
-    double sum = calibration->size[0];
-    for (size_t i = 1; i < FORECAST_SIGNS; i++)
-        sum +=
-            calibration->size[i] * fmin(fmax(signs[i], calibration->low[i]), calibration->high[i]);
-    return exp(sum);
-}
-
-void forecast_calibration_fit(struct forecast_calibration *calibration, const double *error,
-                              const double *signs, const double *weight, size_t count)
-{
-    TW_ASSERT(count > 0);
-    for (size_t i = 0; i < FORECAST_SIGNS; i++) {
-        calibration->low[i] = INFINITY;
-        calibration->high[i] = -INFINITY;
-        for (size_t r = 0; r < count; r++) {
-            calibration->low[i] = fmin(calibration->low[i], signs[r * FORECAST_SIGNS + i]);
-            calibration->high[i] = fmax(calibration->high[i], signs[r * FORECAST_SIGNS + i]);
-        }
-    }
-    fit_size(calibration, error, signs, weight, count);
-    struct pair *pairs = calloc(count, sizeof *pairs);
-    TW_ASSERT(pairs != NULL);
-    double total = 0, square = 0;
-    calibration->mean = 0;
-    for (size_t r = 0; r < count; r++) {
-        double size = forecast_calibration_size(calibration, signs + r * FORECAST_SIGNS);
-        pairs[r] = (struct pair){error[r] / size, weight[r]};
-        total += weight[r];
-        square += weight[r] * weight[r];
-        calibration->mean += weight[r] * pairs[r].value;
-    }
-    calibration->mean /= total;
-    qsort(pairs, count, sizeof *pairs, compare_pairs);
-    /* The next error is one more of n + 1: a probability q is read off at q (n + 1) / n, n being
-     * what the weighted rows are worth (conformal prediction's correction). */
-    double worth = total * total / square;
-    double below = 0;
-    size_t r = 0;
-    for (size_t k = 0; k < FORECAST_CALIBRATION_POINTS; k++) {
-        double p = position(k);
-        double want = (0.5 + (p - 0.5) * (worth + 1) / worth) * total;
-        while (r + 1 < count && below + pairs[r].weight <= want)
-            below += pairs[r++].weight;
-        calibration->points[k] = pairs[r].value;
-    }
-    free(pairs);
-}
-
-double forecast_calibration_point(const struct forecast_calibration *calibration,
-                                  double probability)
+float forecast_calibration_point(const struct forecast_calibration *calibration, double probability)
 {
     double x = acos(1.0 - 2.0 * probability) / M_PI * (FORECAST_CALIBRATION_POINTS - 1);
     size_t k = (size_t)x;
     if (k >= FORECAST_CALIBRATION_POINTS - 1)
         return calibration->points[FORECAST_CALIBRATION_POINTS - 1];
-    double f = x - (double)k;
+    float f = (float)(x - (double)k);
     return calibration->points[k] * (1 - f) + calibration->points[k + 1] * f;
 }

@@ -9,31 +9,42 @@
 #define TW_FORECAST_CALIBRATION_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "forecast/column.h"
 
 /* Points at which the distribution of scaled errors is kept. */
-#define FORECAST_CALIBRATION_POINTS 101
+#define FORECAST_CALIBRATION_POINTS 41
 
 struct forecast_calibration {
-    double size[FORECAST_SIGNS]; /* log size of the error = size . signs */
-    double low[FORECAST_SIGNS],
-        high[FORECAST_SIGNS];                   /* signs seen; beyond them nothing is assumed */
-    double points[FORECAST_CALIBRATION_POINTS]; /* of the scaled errors, ascending */
-    double mean;
+    float size[FORECAST_SIGNS]; /* log size of the error = size . signs */
+    float low[FORECAST_SIGNS],
+        high[FORECAST_SIGNS];                  /* signs seen; beyond them nothing is assumed */
+    float points[FORECAST_CALIBRATION_POINTS]; /* of the scaled errors, ascending */
+    float mean;
 };
 
-/* error, weight: count of each; signs: [count][FORECAST_SIGNS]. Reorders nothing. */
-void forecast_calibration_fit(struct forecast_calibration *calibration, const double *error,
-                              const double *signs, const double *weight, size_t count);
-/* How large an error is usual, given the signs. */
-double forecast_calibration_size(const struct forecast_calibration *calibration,
-                                 const double *signs);
-/* Scaled error that is not exceeded with this probability. */
-double forecast_calibration_point(const struct forecast_calibration *calibration,
-                                  double probability);
+/* Rows that a fit takes at most. */
+#define FORECAST_ROWS_MAX 1536
 
-/* Ascending; finite values. */
-void forecast_sort(double *values, size_t count);
+/* Errors and what they were made under: columns of `count` floats, a multiple of FORECAST_LANES;
+ * rows of weight 0 say nothing. */
+struct forecast_errors {
+    const float *error, *weight;
+    float *signs; /* [FORECAST_SIGNS + 1][count]; the last column is work space */
+    size_t count;
+};
+
+/* work: 2 * count floats. */
+void forecast_calibration_fit(struct forecast_calibration *calibration,
+                              const struct forecast_errors *errors, float *work);
+/* How large an error is usual, given the signs. */
+float forecast_calibration_size(const struct forecast_calibration *calibration, const float *signs);
+/* The same for all rows of signs. */
+void forecast_calibration_sizes(const struct forecast_calibration *calibration, const float *signs,
+                                size_t count, float *ret);
+/* Scaled error that is not exceeded with this probability. */
+float forecast_calibration_point(const struct forecast_calibration *calibration,
+                                 double probability);
 
 #endif

@@ -8,259 +8,36 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "forecast/calibration.h"
-#include "forecast/column.h"
-#include "forecast/season.h"
-#include "forecast/series.h"
-#include "forecast/stack.h"
+#include "forecast/model_int.h"
+#include "forecast/sort.h"
 
-#define MODEL_MAGIC 0x66636d31u
-#define ROWS_MAX 1200 /* moments of the past that a mixture is fitted on */
-#define ROWS_MIN 16   /* fewer do not make a regression */
-#define NODES_MAX 48  /* leads with a mixture of their own; between them it is interpolated */
-#define MEMORY_MS (6 * (int64_t)86400000) /* age at which a row counts 1/e, */
-#define MEMORY_STEPS 500.0                /* or this many steps, whichever is longer */
 #define STEP_MS_MAX (7 * (int64_t)86400000)
 #define RECALLED_PERIODS 3    /* that have to agree, by their median, on what comes at this phase */
 #define STRENGTH_RECALLED 0.3 /* of a season that is worth recalling */
-#define PEAK_COLUMNS_MAX (8 + FORECAST_SEASONS_MAX)
-
-/* A lead that has been fitted. */
-struct node {
-    size_t lead;
-    struct forecast_stack stack;
-    struct forecast_calibration calibration;
-};
-
-struct forecast_model {
-    unsigned magic;
-    struct forecast_options options;
-    struct forecast_series series;
-    double constant; /* what the series is, when it is only one number */
-    struct forecast_period periods[FORECAST_SEASONS_MAX];
-    size_t period_count;
-    struct node *nodes;
-    size_t node_count; /* 0: too little is known for any mixture */
-    struct node peak;
-    bool peak_fitted;
-    double widen; /* intervals are stretched by this while little is known */
-};
-
-/* ---- fit ---- */
-
-/* Moments of the past, the same for all leads, so that a peak over leads can be made up from them.
- */
-struct sample {
-    size_t *at;
-    double *weight;
-    uint8_t *block;
-    size_t count;
-    float *x, *y;
-    double *held_out; /* [node][count] */
-    double *error, *signs;
-};
-
-static size_t choose_nodes(size_t horizon, size_t *ret_leads)
-{
-    size_t count = 0;
-    if (horizon <= NODES_MAX && horizon <= 48) {
-        bool all = horizon <= 12 || horizon > 24;
-        if (all) {
-            for (size_t h = 1; h <= horizon; h++)
-                ret_leads[count++] = h;
-            return count;
-        }
-    }
-    double lead = 1;
-    while ((size_t)lead < horizon && count + 1 < NODES_MAX) {
-        ret_leads[count++] = (size_t)lead;
-        lead = fmax(lead + 1, lead * 1.45);
-    }
-    ret_leads[count++] = horizon;
-    return count;
-}
-
-static void choose_rows(const struct forecast_model *model, size_t horizon, struct sample *sample)
-{
-    const struct forecast_series *series = &model->series;
-    size_t first = forecast_column_first(series, horizon), last = series->count - 1;
-    if (first < 4)
-        first = 4;
-    sample->count = 0;
-    if (last < first + horizon + ROWS_MIN)
-        return;
-    size_t limit = last - horizon + 1; /* the newest t whose whole horizon is known */
-    size_t span = limit - first;
-    size_t stride = (span + ROWS_MAX - 1) / ROWS_MAX;
-    double memory = fmax((double)MEMORY_MS / (double)series->step_ms, MEMORY_STEPS);
-    size_t count = (span + stride - 1) / stride;
-    sample->at = calloc(count, sizeof *sample->at);
-    sample->weight = calloc(count, sizeof *sample->weight);
-    sample->block = calloc(count, sizeof *sample->block);
-    TW_ASSERT(sample->at && sample->weight && sample->block);
-    for (size_t t = limit - 1 - (count - 1) * stride; t < limit; t += stride) {
-        size_t r = sample->count++;
-        sample->at[r] = t;
-        sample->weight[r] = exp(-(double)(limit - 1 - t) / memory);
-        sample->block[r] = (uint8_t)(r * FORECAST_STACK_BLOCKS / count);
-    }
-}
-
-/* A row whose outcome is not known (or that stands on a hole) says nothing. */
-static double row_weight(const struct forecast_series *series, const struct sample *sample,
-                         size_t r, size_t lead)
-{
-    size_t t = sample->at[r];
-    return series->known[t + lead] && series->known[t] ? sample->weight[r] : 0;
-}
-
-/* Fits what follows rows -> forecasts -> errors for one set of columns. Returns false when too few
- * rows count. */
-static bool fit_node(struct node *node, const struct forecast_series *series, struct sample *sample,
-                     size_t columns, double *weight, double *held_out, size_t signs_lead)
-{
-    size_t useful = 0;
-    for (size_t r = 0; r < sample->count; r++)
-        useful += weight[r] > 0;
-    if (useful < ROWS_MIN)
-        return false;
-    struct forecast_rows rows = {.x = sample->x,
-                                 .y = sample->y,
-                                 .weight = weight,
-                                 .block = sample->block,
-                                 .count = sample->count,
-                                 .columns = columns};
-    forecast_stack_fit(&node->stack, &rows, held_out);
-    for (size_t r = 0; r < sample->count; r++) {
-        sample->error[r] = (double)sample->y[r] - held_out[r];
-        forecast_column_signs(series, sample->at[r], signs_lead, held_out[r],
-                              sample->signs + r * FORECAST_SIGNS);
-    }
-    forecast_calibration_fit(&node->calibration, sample->error, sample->signs, weight,
-                             sample->count);
-    return true;
-}
-
-static size_t fit_leads(struct forecast_model *model, struct sample *sample, const size_t *leads,
-                        size_t lead_count)
-{
-    const struct forecast_series *series = &model->series;
-    size_t columns = forecast_column_count(series), fitted = 0;
-    double *weight = calloc(sample->count, sizeof *weight);
-    TW_ASSERT(weight != NULL);
-    for (size_t k = 0; k < lead_count; k++) {
-        struct node *node = &model->nodes[fitted];
-        node->lead = leads[k];
-        for (size_t r = 0; r < sample->count; r++) {
-            forecast_column_row(series, sample->at[r], leads[k], sample->x + r * columns);
-            sample->y[r] = series->z[sample->at[r] + leads[k]];
-            weight[r] = row_weight(series, sample, r, leads[k]);
-        }
-        fitted += fit_node(node, series, sample, columns, weight,
-                           sample->held_out + fitted * sample->count, leads[k]);
-    }
-    free(weight);
-    return fitted;
-}
-
-static float highest(const struct forecast_series *series, size_t first, size_t count)
-{
-    float high = series->z[first];
-    for (size_t i = first + 1; i < first + count; i++)
-        high = series->z[i] > high ? series->z[i] : high;
-    return high;
-}
-
-/* Simple forecasts of the highest value in the next `span` steps. path: the highest forecast. */
-static size_t peak_row(const struct forecast_series *series, size_t t, size_t span, double path,
-                       float *ret_row)
-{
-    size_t c = 0, back = span < t + 1 ? span : t + 1;
-    float recent = highest(series, t + 1 - back, back);
-    ret_row[c++] = (float)path;
-    ret_row[c++] = recent;
-    ret_row[c++] = series->z[t] > (float)path ? series->z[t] : (float)path;
-    ret_row[c++] = (float)path + series->swing_short[t];
-    ret_row[c++] = (float)path + series->swing_long[t];
-    for (size_t s = 0; s < series->season_count; s++) {
-        size_t period = series->seasons[s].period;
-        size_t lag = (span + period - 1) / period * period;
-        ret_row[c++] = highest(series, t + 1 - lag, span) + series->average[1][t] -
-                       series->average[1][t - lag];
-    }
-    return c;
-}
-
-static void fit_peak(struct forecast_model *model, struct sample *sample)
-{
-    const struct forecast_series *series = &model->series;
-    size_t span = model->options.peak_horizon, columns = 0;
-    double *weight = calloc(2 * sample->count, sizeof *weight);
-    TW_ASSERT(weight != NULL);
-    double *held_out = weight + sample->count;
-    for (size_t r = 0; r < sample->count; r++) {
-        size_t t = sample->at[r];
-        double path = -INFINITY;
-        for (size_t k = 0; k < model->node_count && model->nodes[k].lead <= span; k++)
-            path = fmax(path, sample->held_out[k * sample->count + r]);
-        weight[r] = sample->weight[r];
-        for (size_t h = 0; h <= span; h++)
-            if (!series->known[t + h])
-                weight[r] = 0;
-        columns = peak_row(series, t, span, path, sample->x + r * PEAK_COLUMNS_MAX);
-        sample->y[r] = highest(series, t + 1, span);
-    }
-    for (size_t r = 1; r < sample->count; r++)
-        memmove(sample->x + r * columns, sample->x + r * PEAK_COLUMNS_MAX, columns * sizeof(float));
-    model->peak.lead = span;
-    model->peak_fitted = fit_node(&model->peak, series, sample, columns, weight, held_out, span);
-    free(weight);
-}
-
-static void fit(struct forecast_model *model)
-{
-    struct forecast_series *series = &model->series;
-    size_t horizon = model->options.horizon;
-    model->period_count = forecast_season_find(series, horizon, model->periods);
-    for (size_t k = 0; k < model->period_count; k++)
-        forecast_series_add_season(series, model->periods[k].period, model->periods[k].weekly);
-    size_t leads[NODES_MAX], lead_count = choose_nodes(horizon, leads);
-    /* With little history the far leads have no rows yet: the near ones stand in for them. */
-    struct sample sample = {0};
-    size_t usable = horizon;
-    for (choose_rows(model, usable, &sample); sample.count == 0 && lead_count > 1;
-         choose_rows(model, usable, &sample))
-        usable = leads[--lead_count - 1];
-    model->widen = 1;
-    if (sample.count == 0)
-        return;
-    size_t columns = forecast_column_count(series);
-    if (columns < PEAK_COLUMNS_MAX)
-        columns = PEAK_COLUMNS_MAX;
-    sample.x = calloc(sample.count * columns, sizeof *sample.x);
-    sample.y = calloc(sample.count, sizeof *sample.y);
-    sample.held_out = calloc(sample.count * lead_count, sizeof *sample.held_out);
-    sample.error = calloc(sample.count, sizeof *sample.error);
-    sample.signs = calloc(sample.count * FORECAST_SIGNS, sizeof *sample.signs);
-    model->nodes = calloc(lead_count, sizeof *model->nodes);
-    TW_ASSERT(sample.x && sample.y && sample.held_out && sample.error && sample.signs &&
-              model->nodes);
-    model->node_count = fit_leads(model, &sample, leads, lead_count);
-    model->widen = 1.0 + 4.0 / (double)sample.count;
-    if (model->node_count &&
-        model->nodes[model->node_count - 1].lead >= model->options.peak_horizon)
-        fit_peak(model, &sample);
-    free(sample.at);
-    free(sample.weight);
-    free(sample.block);
-    free(sample.x);
-    free(sample.y);
-    free(sample.held_out);
-    free(sample.error);
-    free(sample.signs);
-}
+#define STRENGTH_NAMED 0.1    /* of one that is told */
+#define DRIFT_SPAN 200.0
+#define DRIFT_RATIO 1.5 /* recent loss above the fitted one that asks for a new fit */
+#define BAND_SHARE 0.999
 
 /* ---- life ---- */
+
+size_t forecast_model_memory(const struct forecast_state *shape, size_t node_count)
+{
+    return sizeof(struct forecast_model) + node_count * sizeof(struct forecast_node) +
+           forecast_state_halves(shape) * sizeof(uint16_t);
+}
+
+struct forecast_model *forecast_model_create(const struct forecast_state *shape, size_t node_count)
+{
+    struct forecast_model *model = calloc(1, forecast_model_memory(shape, node_count));
+    TW_ASSERT(model != NULL);
+    model->magic = FORECAST_MODEL_MAGIC;
+    model->node_count = node_count;
+    model->nodes = (struct forecast_node *)(model + 1);
+    model->state = *shape;
+    forecast_state_place(&model->state, (uint16_t *)(model->nodes + node_count));
+    return model;
+}
 
 static enum tw_code check_options(const struct forecast_options *options, struct tw_err *err)
 {
@@ -278,7 +55,73 @@ static enum tw_code check_options(const struct forecast_options *options, struct
                           options->peak_horizon, options->horizon);
     if (options->lower_bound != options->lower_bound || options->lower_bound == INFINITY)
         return tw_err_set(err, TW_BAD_DATA, "the lower bound has to be a number or -Inf");
+    if (options->has_upper_bound && !(options->upper_bound > options->lower_bound))
+        return tw_err_set(err, TW_BAD_DATA, "the upper bound %g has to be above the lower bound %g",
+                          options->upper_bound, options->lower_bound);
     return TW_OK;
+}
+
+/* Lays the seasons whose past a model has room for; the longest go first when there is too little.
+ * ret_ring: values that are kept. */
+static void lay_seasons(struct forecast_series *series, const struct forecast_options *options,
+                        const struct forecast_period *periods, size_t count, size_t *ret_ring)
+{
+    size_t leads[FORECAST_NODES_MAX], nodes = forecast_fit_leads(options->horizon, leads);
+    for (size_t used = count;; used--) {
+        struct forecast_series shaped = {
+            .step_ms = series->step_ms, .smooth_half = series->smooth_half, .season_count = used};
+        for (size_t k = 0; k < used; k++) {
+            struct forecast_season *season = &shaped.seasons[k];
+            season->period = periods[k].period;
+            season->weekly = periods[k].weekly;
+            season->cell_size = forecast_cell_size(series->step_ms, season->period);
+            season->cells = season->period / season->cell_size;
+        }
+        struct forecast_state shape;
+        forecast_state_shape(&shape, &shaped, forecast_state_reach(&shaped, options->horizon));
+        size_t bytes = forecast_model_memory(&shape, nodes);
+        if (used && bytes > FORECAST_MODEL_BYTES_MAX)
+            continue;
+        for (size_t k = 0; k < used; k++)
+            forecast_series_add_season(series, periods[k].period, periods[k].weekly);
+        /* What is left over holds some periods more, for those who recall them. */
+        size_t more = bytes < FORECAST_MODEL_BYTES_MAX ? FORECAST_MODEL_BYTES_MAX - bytes : 0;
+        size_t wish = used ? RECALLED_PERIODS * periods[used - 1].period + options->horizon + 3 : 0;
+        *ret_ring = shape.ring_size + more / sizeof(uint16_t);
+        if (*ret_ring > wish)
+            *ret_ring = wish > shape.ring_size ? wish : shape.ring_size;
+        return;
+    }
+}
+
+static struct forecast_model *fit(struct forecast_series *series,
+                                  const struct forecast_options *options)
+{
+    struct forecast_period periods[FORECAST_SEASONS_MAX];
+    size_t ring, period_count = forecast_season_find(series, options->horizon, periods);
+    lay_seasons(series, options, periods, period_count, &ring);
+    struct forecast_fit *fit = malloc(sizeof *fit);
+    TW_ASSERT(fit != NULL);
+    forecast_fit(series, options->horizon,
+                 options->peak_horizon ? options->peak_horizon : options->horizon, fit);
+    struct forecast_state shape;
+    forecast_state_shape(&shape, series, ring);
+    struct forecast_model *model = forecast_model_create(&shape, fit->node_count);
+    forecast_state_load(&model->state, series);
+    memcpy(model->nodes, fit->nodes, fit->node_count * sizeof *model->nodes);
+    memcpy(model->periods, periods, sizeof periods);
+    model->period_count = period_count;
+    model->has_peak = fit->has_peak;
+    model->widen = fit->widen;
+    if (fit->has_peak)
+        model->peak = fit->peak;
+    model->fitted_loss = fit->loss;
+    model->fitted_count = series->count;
+    model->options = *options;
+    if (!model->options.peak_horizon)
+        model->options.peak_horizon = options->horizon;
+    free(fit);
+    return model;
 }
 
 enum tw_code forecast_model_new(const double *values, size_t count,
@@ -293,20 +136,13 @@ enum tw_code forecast_model_new(const double *values, size_t count,
             err, TW_LIMIT,
             "%zu values are given, at most %d are taken: use a longer step or less history", count,
             FORECAST_VALUES_MAX);
-    struct forecast_model *model = calloc(1, sizeof *model);
-    TW_ASSERT(model != NULL);
-    if (!forecast_series_init(&model->series, values, count, options->step_ms)) {
-        free(model);
+    struct forecast_series series;
+    if (!forecast_series_init(&series, values, count, options->step_ms))
         return tw_err_set(err, TW_BAD_DATA,
                           "there is no number among the %zu values: nothing to forecast from",
                           count);
-    }
-    model->magic = MODEL_MAGIC;
-    model->options = *options;
-    if (!model->options.peak_horizon)
-        model->options.peak_horizon = options->horizon;
-    fit(model);
-    *ret_model = model;
+    *ret_model = fit(&series, options);
+    forecast_series_fini(&series);
     return TW_OK;
 }
 
@@ -314,214 +150,158 @@ struct forecast_model *forecast_model_free(struct forecast_model *model)
 {
     if (!model)
         return NULL;
-    TW_CHECK_MAGIC(model, MODEL_MAGIC);
+    TW_CHECK_MAGIC(model, FORECAST_MODEL_MAGIC);
     model->magic = 0;
-    forecast_series_fini(&model->series);
-    free(model->nodes);
     free(model);
     return NULL;
 }
 
-enum tw_code forecast_model_append(struct forecast_model *model, double value, struct tw_err *err)
-{
-    TW_CHECK_MAGIC(model, MODEL_MAGIC);
-    /* One place is kept free for a look-ahead. */
-    if (model->series.count + 1 >= model->series.capacity)
-        return tw_err_set(err, TW_LIMIT, "the model holds %zu values and is full: fit it anew",
-                          model->series.count);
-    forecast_series_append(&model->series, value);
-    return TW_OK;
-}
-
 size_t forecast_model_seasons(const struct forecast_model *model, size_t *ret_periods)
 {
-    TW_CHECK_MAGIC(model, MODEL_MAGIC);
+    TW_CHECK_MAGIC(model, FORECAST_MODEL_MAGIC);
     size_t count = 0;
     for (size_t k = 0; k < model->period_count; k++)
-        if (model->periods[k].strength >= 0.1)
+        if (model->periods[k].strength >= STRENGTH_NAMED)
             ret_periods[count++] = model->periods[k].period;
     return count;
 }
 
-size_t forecast_model_count(const struct forecast_model *model)
+uint64_t forecast_model_count(const struct forecast_model *model)
 {
-    TW_CHECK_MAGIC(model, MODEL_MAGIC);
-    return model->series.count;
+    TW_CHECK_MAGIC(model, FORECAST_MODEL_MAGIC);
+    return model->state.count;
 }
 
-/* ---- predict ---- */
-
-/* The distribution at one lead, in the series' own unit. */
-struct outlook {
-    double middle, size;
-    const struct forecast_calibration *calibration;
-};
-
-static struct outlook look(const struct forecast_model *model, const struct node *node, size_t lead)
+bool forecast_model_fits(const struct forecast_model *model, const struct forecast_options *options)
 {
-    const struct forecast_series *series = &model->series;
-    float row[FORECAST_COLUMNS_MAX];
-    double signs[FORECAST_SIGNS];
-    size_t t = series->count - 1;
-    forecast_column_row(series, t, lead, row);
-    struct outlook outlook = {.calibration = &node->calibration};
-    outlook.middle = forecast_stack_predict(&node->stack, row);
-    forecast_column_signs(series, t, lead, outlook.middle, signs);
-    outlook.size = forecast_calibration_size(&node->calibration, signs) * model->widen;
-    if (lead > node->lead) /* beyond what was fitted, a walk */
-        outlook.size *= sqrt((double)lead / (double)node->lead);
-    return outlook;
+    TW_CHECK_MAGIC(model, FORECAST_MODEL_MAGIC);
+    const struct forecast_options *own = &model->options;
+    size_t peak = options->peak_horizon ? options->peak_horizon : options->horizon;
+    return own->step_ms == options->step_ms && own->horizon == options->horizon &&
+           own->peak_horizon == peak && own->lower_bound == options->lower_bound &&
+           own->has_upper_bound == options->has_upper_bound &&
+           (!own->has_upper_bound || own->upper_bound == options->upper_bound);
 }
 
-/* A random walk with two-sided exponential steps: all that can be said of a few values. */
-static double walk_point(const struct forecast_model *model, size_t lead, double probability)
+/* ---- go on ---- */
+
+/* The outlook for the next step, if there is a mixture for it. */
+static bool look_next(const struct forecast_model *model, struct forecast_outlook *ret)
 {
-    const struct forecast_series *series = &model->series;
-    size_t count = series->count;
-    double last = series->z[count - 1];
-    double swing = 0;
-    for (size_t i = 1; i < count; i++)
-        swing += fabs((double)series->z[i] - (double)series->z[i - 1]) / (double)(count - 1);
-    double size = swing * sqrt((double)lead) * (1.0 + 6.0 / (double)count);
-    double tail = probability < 0.5 ? 2 * probability : 2 * (1 - probability);
-    double offset = -log(tail) * size;
-    return probability < 0.5 ? last - offset : last + offset;
+    if (!model->node_count)
+        return false;
+    struct forecast_column_reach reach = {0};
+    *ret = forecast_outlook_at(model, &model->nodes[0], 1, &reach);
+    return true;
 }
 
-/* Equal points may come out of the arithmetic an ulp apart (I1). */
-static void keep_order(double *quantiles, size_t count)
+static void take_loss(struct forecast_model *model, double value)
 {
-    for (size_t q = 1; q < count; q++)
-        quantiles[q] = fmax(quantiles[q], quantiles[q - 1]);
-}
-
-static double in_unit(const struct forecast_model *model, double z)
-{
-    double value = model->series.centre + model->series.scale * z;
-    return fmax(value, model->options.lower_bound);
-}
-
-static double read_outlook(const struct outlook *outlook, double probability)
-{
-    double point = probability < 0 ? outlook->calibration->mean
-                                   : forecast_calibration_point(outlook->calibration, probability);
-    return outlook->middle + outlook->size * point;
-}
-
-static void predict_lead(const struct forecast_model *model, size_t lead,
-                         const double *probabilities, size_t count, double *ret_mean, double *ret)
-{
-    if (!model->node_count) {
-        for (size_t q = 0; q < count; q++)
-            ret[q] = in_unit(model, walk_point(model, lead, probabilities[q]));
-        if (ret_mean)
-            *ret_mean = in_unit(model, model->series.z[model->series.count - 1]);
+    struct forecast_outlook outlook;
+    const struct forecast_state *state = &model->state;
+    if (!forecast_usable(value) || state->scale <= 0 || !look_next(model, &outlook))
         return;
+    double z = (value - state->centre) / state->scale;
+    double middle = outlook.middle, size = outlook.size;
+    double q50 = middle + size * (double)forecast_calibration_point(outlook.calibration, 0.5);
+    double q95 = middle + size * (double)forecast_calibration_point(outlook.calibration, 0.95);
+    double rate = forecast_rate(DRIFT_SPAN, ++model->recent_count);
+    model->recent_loss += rate * (forecast_fit_loss(z, q50, q95) - model->recent_loss);
+    model->recent_below += rate * ((z <= q95) - model->recent_below);
+}
+
+void forecast_model_append(struct forecast_model *model, double value)
+{
+    TW_CHECK_MAGIC(model, FORECAST_MODEL_MAGIC);
+    take_loss(model, value);
+    forecast_state_append(&model->state, value);
+}
+
+void forecast_model_drift(const struct forecast_model *model, struct forecast_drift *ret)
+{
+    TW_CHECK_MAGIC(model, FORECAST_MODEL_MAGIC);
+    bool told = model->recent_count >= FORECAST_DRIFT_VALUES;
+    double scale = model->state.scale;
+    ret->appended = model->state.count - model->fitted_count;
+    ret->fitted_loss = model->fitted_loss * scale;
+    ret->recent_loss = told ? model->recent_loss * scale : NAN;
+    ret->coverage95 = told ? model->recent_below : NAN;
+    bool old = ret->appended > model->fitted_count / 4 + FORECAST_DRIFT_VALUES;
+    /* A constant that moved, or a start that grew out of its first values, is old at once. */
+    bool grown = !model->node_count && ret->appended >= FORECAST_DRIFT_VALUES;
+    ret->refit = old || grown || (told && ret->recent_loss > DRIFT_RATIO * ret->fitted_loss);
+}
+
+/* Probability that a scaled error is below, and at or below, the given one. */
+static void place_error(const struct forecast_calibration *calibration, double scaled,
+                        double *ret_below, double *ret_upto)
+{
+    const float *points = calibration->points;
+    size_t last = FORECAST_CALIBRATION_POINTS - 1, low = 0, high = last;
+    while (low < last && (double)points[low + 1] < scaled)
+        low++;
+    while (high > 0 && (double)points[high - 1] > scaled)
+        high--;
+    double from = (double)low, to = (double)high;
+    if (low < last && (double)points[low] < scaled)
+        from += (scaled - (double)points[low]) / (double)(points[low + 1] - points[low]);
+    if (high > 0 && (double)points[high] > scaled)
+        to -= ((double)points[high] - scaled) / (double)(points[high] - points[high - 1]);
+    *ret_below = 0.5 - 0.5 * cos(M_PI * fmin(from, (double)last) / (double)last);
+    *ret_upto = 0.5 - 0.5 * cos(M_PI * fmax(to, 0) / (double)last);
+}
+
+double forecast_model_score(const struct forecast_model *model, double value)
+{
+    TW_CHECK_MAGIC(model, FORECAST_MODEL_MAGIC);
+    const struct forecast_state *state = &model->state;
+    struct forecast_outlook outlook;
+    double below, upto;
+    if (isnan(value))
+        return NAN;
+    if (!forecast_usable(value))
+        return 1;
+    if (state->scale <= 0) /* a constant: it is that, or it is not */
+        return fabs(value - state->centre) <= 1e-9 * fabs(state->centre) ? 0 : 1;
+    double z = (value - state->centre) / state->scale;
+    if (look_next(model, &outlook)) {
+        place_error(outlook.calibration, (z - (double)outlook.middle) / (double)outlook.size,
+                    &below, &upto);
+    } else { /* as in the walk of outlook.c */
+        double size = (double)state->walk * (1.0 + 6.0 / (double)state->count);
+        double away = fabs(z - (double)state->last);
+        below = upto = size > 0 ? 1 - 0.5 * exp(-away / size) : away > 0 ? 1 : 0.5;
     }
-    size_t k = 0;
-    while (k + 1 < model->node_count && model->nodes[k].lead < lead)
-        k++;
-    const struct node *above = &model->nodes[k];
-    const struct node *below = k && above->lead > lead ? &model->nodes[k - 1] : above;
-    struct outlook a = look(model, below, lead), b = below == above ? a : look(model, above, lead);
-    double f =
-        below == above ? 1.0 : (double)(lead - below->lead) / (double)(above->lead - below->lead);
-    if (below != above) /* no walk: this lead lies between two that were fitted */
-        a.size /= sqrt((double)lead / (double)below->lead);
-    for (size_t q = 0; q < count; q++)
-        ret[q] = in_unit(model, (1 - f) * read_outlook(&a, probabilities[q]) +
-                                    f * read_outlook(&b, probabilities[q]));
-    keep_order(ret, count);
-    if (ret_mean)
-        *ret_mean = in_unit(model, (1 - f) * read_outlook(&a, -1) + f * read_outlook(&b, -1));
+    if (below <= 0.5 && upto >= 0.5)
+        return 0;
+    double share = below > 0.5 ? 2 * below - 1 : 1 - 2 * upto;
+    return fmin(share / BAND_SHARE, 1);
 }
 
-static double path_peak(const struct forecast_model *model, size_t span)
-{
-    double path = -INFINITY;
-    for (size_t k = 0; k < model->node_count && model->nodes[k].lead <= span; k++)
-        path = fmax(path, look(model, &model->nodes[k], model->nodes[k].lead).middle);
-    return path;
-}
-
-static void predict_peak(const struct forecast_model *model, const double *probabilities,
-                         size_t count, struct forecast_band *band)
-{
-    const struct forecast_series *series = &model->series;
-    size_t span = model->options.peak_horizon, t = series->count - 1;
-    if (!model->peak_fitted) { /* the highest of each quantile's path: never too low by much */
-        double mean, *row = calloc(count, sizeof *row);
-        TW_ASSERT(row != NULL);
-        band->peak_mean = -INFINITY;
-        for (size_t q = 0; q < count; q++)
-            band->peak[q] = -INFINITY;
-        for (size_t lead = 1; lead <= span; lead++) {
-            predict_lead(model, lead, probabilities, count, &mean, row);
-            band->peak_mean = fmax(band->peak_mean, mean);
-            for (size_t q = 0; q < count; q++)
-                band->peak[q] = fmax(band->peak[q], row[q]);
-        }
-        free(row);
-        return;
-    }
-    float row[PEAK_COLUMNS_MAX];
-    double signs[FORECAST_SIGNS];
-    peak_row(series, t, span, path_peak(model, span), row);
-    struct outlook outlook = {.calibration = &model->peak.calibration};
-    outlook.middle = forecast_stack_predict(&model->peak.stack, row);
-    forecast_column_signs(series, t, span, outlook.middle, signs);
-    outlook.size = forecast_calibration_size(&model->peak.calibration, signs) * model->widen;
-    band->peak_mean = in_unit(model, read_outlook(&outlook, -1));
-    for (size_t q = 0; q < count; q++)
-        band->peak[q] = in_unit(model, read_outlook(&outlook, probabilities[q]));
-    keep_order(band->peak, count);
-}
-
-enum tw_code forecast_model_predict(struct forecast_model *model, size_t horizon,
-                                    const double *probabilities, size_t quantile_count,
-                                    struct forecast_band *ret_band, struct tw_err *err)
-{
-    TW_CHECK_MAGIC(model, MODEL_MAGIC);
-    if (horizon < 1 || horizon > model->options.horizon)
-        return tw_err_set(err, TW_BAD_DATA,
-                          "a horizon of %zu steps is asked for, the model was fitted for 1 to %zu",
-                          horizon, model->options.horizon);
-    if (quantile_count < 1 || quantile_count > FORECAST_QUANTILES_MAX)
-        return tw_err_set(err, TW_BAD_DATA,
-                          "%zu quantiles are asked for; it has to be from 1 to %d", quantile_count,
-                          FORECAST_QUANTILES_MAX);
-    for (size_t q = 0; q < quantile_count; q++)
-        if (!(probabilities[q] > 0 && probabilities[q] < 1) ||
-            (q && probabilities[q] < probabilities[q - 1]))
-            return tw_err_set(err, TW_BAD_DATA,
-                              "quantile %g: quantiles have to lie between 0 and 1 and to ascend",
-                              probabilities[q]);
-    for (size_t lead = 1; lead <= horizon; lead++)
-        predict_lead(model, lead, probabilities, quantile_count,
-                     ret_band->mean ? &ret_band->mean[lead - 1] : NULL,
-                     ret_band->quantiles + (lead - 1) * quantile_count);
-    if (ret_band->peak)
-        predict_peak(model, probabilities, quantile_count, ret_band);
-    return TW_OK;
-}
+/* ---- recall ---- */
 
 /* Highest of the window around the same phase `lag` steps ago, moved to today's level. */
-static double recalled(const struct forecast_series *series, size_t lag, size_t span)
+static double recalled(const struct forecast_state *state, uint64_t lag, size_t span)
 {
-    size_t t = series->count - 1, first = t - lag, count = span + 3;
+    uint64_t t = state->count - 1, first = t - lag, count = span + 3;
     if (first + count > t + 1)
         count = t + 1 - first;
-    return (double)highest(series, first, count) + (double)series->average[1][t] -
-           (double)series->average[1][t - lag];
+    return (double)forecast_state_highest(state, first, (size_t)count) + (double)state->average[1] -
+           (double)forecast_state_average(state, 1, t - lag);
 }
 
-static double recall_season(const struct forecast_series *series, size_t period, size_t span)
+static bool is_kept(const struct forecast_state *state, uint64_t lag)
+{
+    return lag < state->count && lag < state->ring_size;
+}
+
+static double recall_season(const struct forecast_state *state, size_t period, size_t span)
 {
     double seen[RECALLED_PERIODS];
-    size_t count = 0, t = series->count - 1;
-    size_t lag = (span + 2 + period - 1) / period * period;
-    for (; count < RECALLED_PERIODS && lag <= t; lag += period)
-        seen[count++] = recalled(series, lag, span);
+    size_t count = 0;
+    uint64_t lag = (span + 2 + period - 1) / period * period;
+    for (; count < RECALLED_PERIODS && is_kept(state, lag); lag += period)
+        seen[count++] = recalled(state, lag, span);
     if (count < 2)
         return NAN;
     forecast_sort(seen, count);
@@ -530,32 +310,22 @@ static double recall_season(const struct forecast_series *series, size_t period,
 
 double forecast_model_recall(const struct forecast_model *model, size_t span)
 {
-    TW_CHECK_MAGIC(model, MODEL_MAGIC);
-    const struct forecast_series *series = &model->series;
+    TW_CHECK_MAGIC(model, FORECAST_MODEL_MAGIC);
+    const struct forecast_state *state = &model->state;
     double recall = NAN;
     for (size_t k = 0; k < model->period_count; k++) {
         const struct forecast_period *period = &model->periods[k];
         if (period->strength < STRENGTH_RECALLED)
             continue;
         if (!period->weekly) {
-            recall = fmax(recall, recall_season(series, period->period, span));
-        } else if (series->count > period->period &&
+            recall = fmax(recall, recall_season(state, period->period, span));
+        } else if (is_kept(state, period->period) &&
                    period->strength > model->periods[0].strength) {
             /* The week knows better which days are alike. */
-            recall = fmin(recall, recalled(series, period->period, span));
+            recall = fmin(recall, recalled(state, period->period, span));
         }
     }
-    return isnan(recall) ? NAN : in_unit(model, recall);
-}
-
-enum tw_code forecast_model_peek(struct forecast_model *model, double value, size_t horizon,
-                                 const double *probabilities, size_t quantile_count,
-                                 struct forecast_band *ret_band, struct tw_err *err)
-{
-    TW_CHECK_MAGIC(model, MODEL_MAGIC);
-    forecast_series_append(&model->series, value);
-    enum tw_code code =
-        forecast_model_predict(model, horizon, probabilities, quantile_count, ret_band, err);
-    forecast_series_drop_last(&model->series);
-    return code;
+    if (isnan(recall))
+        return NAN;
+    return fmax(state->centre + state->scale * recall, model->options.lower_bound);
 }

@@ -4,10 +4,17 @@ noinst_LIBRARIES += %D%/libforecast.a
 %C%_libforecast_a_SOURCES = \
 	%D%/calibration.c %D%/calibration.h \
 	%D%/column.c %D%/column.h \
-	%D%/model.c %D%/model.h \
+	%D%/fit.c %D%/fit.h \
+	%D%/half.h \
+	%D%/lanes.c %D%/lanes.h \
+	%D%/model.c %D%/model.h %D%/model_int.h \
+	%D%/model_bytes.c \
+	%D%/outlook.c \
 	%D%/season.c %D%/season.h \
 	%D%/series.c %D%/series.h \
-	%D%/stack.c %D%/stack.h
+	%D%/sort.c %D%/sort.h \
+	%D%/stack.c %D%/stack.h \
+	%D%/state.c %D%/state.h
 
 # Run by hand; prints what a fit, an update and a prediction cost.
 EXTRA_PROGRAMS += tests/bench/forecast_bench

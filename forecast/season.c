@@ -3,7 +3,6 @@
 
 #include "forecast/season.h"
 
-#include <complex.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -11,14 +10,18 @@
 
 #define DAY_MS 86400000
 #define WEEK_MS (7 * (int64_t)DAY_MS)
-#define LOOK_BACK 8192     /* newest values that the autocorrelation is taken from */
+#define LOOK_BACK 4096     /* newest values that the autocorrelation is taken from */
 #define PERIOD_MIN 6       /* steps: below this a short average does as well */
 #define STRENGTH_MIN 0.35  /* autocorrelation of a period that counts */
 #define STRENGTH_SHOWN 0.1 /* of the day or week, to be named as a season */
 #define CYCLES_MIN 4       /* times that an unknown period must have been seen */
 
-/* In place, size a power of two. */
-static void transform(double complex *x, size_t size)
+struct point {
+    float re, im;
+};
+
+/* In place, size a power of two; turns: size / 2 powers of the first root of unity. */
+static void transform(struct point *x, size_t size, const struct point *turns)
 {
     for (size_t i = 1, j = 0; i < size; i++) {
         size_t bit = size >> 1;
@@ -26,41 +29,48 @@ static void transform(double complex *x, size_t size)
             j ^= bit;
         j |= bit;
         if (i < j) {
-            double complex swap = x[i];
+            struct point swap = x[i];
             x[i] = x[j];
             x[j] = swap;
         }
     }
-    for (size_t length = 2; length <= size; length <<= 1) {
-        double complex root = cexp(-2.0 * M_PI * I / (double)length);
-        for (size_t i = 0; i < size; i += length) {
-            double complex w = 1;
-            for (size_t j = 0; j < length / 2; j++, w *= root) {
-                double complex u = x[i + j], v = x[i + j + length / 2] * w;
-                x[i + j] = u + v;
-                x[i + j + length / 2] = u - v;
+    for (size_t length = 2; length <= size; length <<= 1)
+        for (size_t i = 0, half = length / 2; i < size; i += length)
+            for (size_t j = 0; j < half; j++) {
+                struct point w = turns[j * (size / length)];
+                struct point *low = &x[i + j], *high = &x[i + j + half];
+                float re = high->re * w.re - high->im * w.im;
+                float im = high->re * w.im + high->im * w.re;
+                *high = (struct point){low->re - re, low->im - im};
+                *low = (struct point){low->re + re, low->im + im};
             }
-        }
-    }
 }
 
-/* Autocorrelation at lags 0 .. count - 1 of values without their slow average. */
-static void correlate(const double *values, size_t count, double *ret)
+/* Autocorrelation at lags 0 .. count - 1 of values without their mean. */
+static void correlate(const float *values, size_t count, float *ret)
 {
-    size_t size = 1;
+    size_t size = 2;
     while (size < 2 * count)
         size <<= 1;
-    double complex *x = calloc(size, sizeof *x);
+    struct point *x = calloc(size + size / 2, sizeof *x), *turns = x + size;
     TW_ASSERT(x != NULL);
+    double angle = -2 * M_PI / (double)size, re = 1, im = 0;
+    double step_re = cos(angle), step_im = sin(angle);
+    for (size_t i = 0; i < size / 2; i++) {
+        turns[i] = (struct point){(float)re, (float)im};
+        double next = re * step_re - im * step_im;
+        im = re * step_im + im * step_re;
+        re = next;
+    }
     for (size_t i = 0; i < count; i++)
-        x[i] = values[i];
-    transform(x, size);
+        x[i].re = values[i];
+    transform(x, size, turns);
     for (size_t i = 0; i < size; i++)
-        x[i] = creal(x[i]) * creal(x[i]) + cimag(x[i]) * cimag(x[i]);
-    transform(x, size);
-    double power = creal(x[0]);
+        x[i] = (struct point){x[i].re * x[i].re + x[i].im * x[i].im, 0};
+    transform(x, size, turns);
+    float power = x[0].re;
     for (size_t lag = 0; lag < count; lag++) /* unbiased: fewer pairs at longer lags */
-        ret[lag] = power > 0 ? creal(x[lag]) / power * (double)count / (double)(count - lag) : 0;
+        ret[lag] = power > 0 ? x[lag].re / power * (float)count / (float)(count - lag) : 0;
     free(x);
 }
 
@@ -86,31 +96,32 @@ static size_t find_unknown(const struct forecast_series *series, size_t leads, s
     size_t count = series->count < LOOK_BACK ? series->count : LOOK_BACK;
     if (count < PERIOD_MIN * CYCLES_MIN)
         return 0;
-    double *values = calloc(2 * count, sizeof *values), *correlation = values + count;
+    float *values = calloc(2 * count, sizeof *values), *correlation = values + count;
     TW_ASSERT(values != NULL);
     size_t first = series->count - count;
     double mean = 0;
     for (size_t i = 0; i < count; i++)
         mean += fmin(fmax((double)series->z[first + i], -8), 8) / (double)count;
     for (size_t i = 0; i < count; i++)
-        values[i] = fmin(fmax((double)series->z[first + i], -8), 8) - mean;
+        values[i] = (float)(fmin(fmax((double)series->z[first + i], -8), 8) - mean);
     correlate(values, count, correlation);
     size_t best = 0, limit = count / CYCLES_MIN < below ? count / CYCLES_MIN : below;
     double lowest = 1;
     for (size_t lag = 2; lag + 1 < limit; lag++) {
-        lowest = fmin(lowest, correlation[lag]);
-        double here = correlation[lag];
-        bool peak = here >= correlation[lag - 1] && here > correlation[lag + 1];
-        if (lag < PERIOD_MIN || !peak || here < STRENGTH_MIN || here - lowest < 0.25 ||
-            correlation[2 * lag] < 0.5 * here)
+        lowest = fmin(lowest, (double)correlation[lag]);
+        double here = (double)correlation[lag];
+        bool peak =
+            correlation[lag] >= correlation[lag - 1] && correlation[lag] > correlation[lag + 1];
+        if (lag < PERIOD_MIN || lag <= series->smooth_half || !peak || here < STRENGTH_MIN ||
+            here - lowest < 0.25 || (double)correlation[2 * lag] < 0.5 * here)
             continue;
         /* A multiple of a period correlates as well as the period: only clearly better counts. */
-        if (!best || here > correlation[best] + 0.1)
+        if (!best || here > (double)correlation[best] + 0.1)
             best = lag;
     }
     (void)leads;
     if (best)
-        *ret_strength = correlation[best];
+        *ret_strength = (double)correlation[best];
     free(values);
     return best;
 }

@@ -8,25 +8,32 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "forecast/calibration.h"
+#include "forecast/sort.h"
 
 const double forecast_spans[FORECAST_SPANS] = {3, 10, 30, 100};
 const double forecast_residual_spans[FORECAST_RESIDUAL_SPANS] = {3, 10, 100};
 
 #define SMOOTH_HALF_MS (7 * 60000 + 30000) /* a quarter of an hour in all */
-#define RESTLESS_HALF_MS (30 * 60000)
-#define PROFILE_RATE 0.25 /* how fast a profile follows: about a week of days */
-#define SWING_SPAN_SHORT 10.0
-#define SWING_SPAN_LONG 100.0
+#define SMOOTH_HALF_MAX 15
+#define CELL_MS (15 * 60000)
+#define DAY_MS 86400000
 
-static double rate(double span)
+double forecast_rate(double span, uint64_t nth)
 {
-    return 2.0 / (span + 1.0);
+    return fmax(2.0 / (span + 1.0), 1.0 / (double)nth);
 }
 
-static bool usable(double value)
+bool forecast_usable(double value)
 {
     return isfinite(value) && fabs(value) <= FORECAST_VALUE_MAX;
+}
+
+size_t forecast_cell_size(int64_t step_ms, size_t period)
+{
+    size_t size = (size_t)(CELL_MS / step_ms);
+    if (size > period / 8)
+        size = period / 8;
+    return size ? size : 1;
 }
 
 static float *floats(size_t count)
@@ -39,148 +46,92 @@ static float *floats(size_t count)
 /* Median and mean distance from it; the latter is never 0 unless all values are equal. */
 static void measure(struct forecast_series *series, const double *values, size_t count)
 {
-    double *sorted = calloc(count, sizeof *sorted);
-    TW_ASSERT(sorted != NULL);
+    float *offset = floats(count);
     size_t known = 0;
+    double first = 0, low = INFINITY, high = -INFINITY;
     for (size_t i = 0; i < count; i++)
-        if (usable(values[i]))
-            sorted[known++] = values[i];
+        if (forecast_usable(values[i])) {
+            first = known++ ? first : values[i];
+            low = fmin(low, values[i]);
+            high = fmax(high, values[i]);
+        }
     TW_ASSERT(known > 0);
-    forecast_sort(sorted, known);
-    series->centre = sorted[known / 2];
-    double sum = 0;
+    /* Floats tell values apart by their distance from one of them, whatever their size. */
+    double unit = high - low;
+    known = 0;
+    for (size_t i = 0; i < count; i++)
+        if (forecast_usable(values[i]))
+            offset[known++] = unit > 0 ? (float)((values[i] - first) / unit) : 0;
+    double median = forecast_select(offset, known, known / 2), sum = 0;
     for (size_t i = 0; i < known; i++)
-        sum += fabs(sorted[i] - series->centre) / (double)known;
+        sum += fabs((double)offset[i] - median);
+    series->centre = first + unit * median;
+    series->scale = unit * (sum / (double)known);
     /* What is left when equal numbers are subtracted is rounding, not movement. */
-    series->scale = sum > 1e-12 * fabs(series->centre) ? sum : 0;
-    free(sorted);
+    if (!(series->scale > 1e-12 * fabs(series->centre)))
+        series->scale = 0;
+    free(offset);
 }
 
-static void append_season(struct forecast_series *series, struct forecast_season *season, size_t i);
-
-/* Everything that stands beside z[i], from z[0..i] and the arrays before i. */
-static void derive(struct forecast_series *series, size_t i)
-{
-    double z = series->z[i];
-    double expected = i ? series->average[0][i - 1] : z;
-    double swing = fabs(z - expected);
-    for (size_t k = 0; k < FORECAST_SPANS; k++) {
-        /* A plain mean until the span is full, so that the start has no special weight. */
-        double a = fmax(rate(forecast_spans[k]), 1.0 / (double)(i + 1));
-        double before = i ? series->average[k][i - 1] : 0;
-        series->average[k][i] = (float)(before + a * (z - before));
-    }
-    double short_before = i ? series->swing_short[i - 1] : 0;
-    double long_before = i ? series->swing_long[i - 1] : 0;
-    double a_short = fmax(rate(SWING_SPAN_SHORT), 1.0 / (double)(i + 1));
-    double a_long = fmax(rate(SWING_SPAN_LONG), 1.0 / (double)(i + 1));
-    series->swing_short[i] = (float)(short_before + a_short * (swing - short_before));
-    series->swing_long[i] = (float)(long_before + a_long * (swing - long_before));
-
-    size_t half = series->smooth_half;
-    series->smooth[i] = (float)z;
-    if (i >= half) {
-        size_t middle = i - half, first = middle >= half ? middle - half : 0;
-        double sum = 0;
-        for (size_t j = first; j <= i; j++)
-            sum += series->z[j];
-        series->smooth[middle] = (float)(sum / (double)(i - first + 1));
-    }
-    for (size_t s = 0; s < series->season_count; s++)
-        append_season(series, &series->seasons[s], i);
-}
-
-static double next_profile(const struct forecast_series *series,
-                           const struct forecast_season *season, size_t i)
-{
-    size_t before = i - season->period;
-    double seen = series->smooth[before];
-    if (before < season->period)
-        return seen;
-    double cycle = (double)(before / season->period);
-    double a = fmax(PROFILE_RATE, 1.0 / (cycle + 1.0));
-    return season->profile[before] + a * (seen - season->profile[before]);
-}
-
-double forecast_series_profile(const struct forecast_series *series,
-                               const struct forecast_season *season, size_t i)
-{
-    TW_ASSERT(i >= season->period && i - season->period < series->count);
-    return i < series->count ? (double)season->profile[i] : next_profile(series, season, i);
-}
-
-/* Mean of |z - profile| around the same phase a period ago, averaged over periods. */
-static double next_restless(const struct forecast_series *series,
-                            const struct forecast_season *season, size_t i)
-{
-    size_t before = i - season->period;
-    if (before < season->period)
-        return 1.0; /* not known yet: of the size of the series' own scale */
-    size_t half = (size_t)(RESTLESS_HALF_MS / series->step_ms);
-    half = half < 1 ? 1 : half > 30 ? 30 : half;
-    size_t last = before + half < series->count ? before + half : series->count - 1;
-    size_t first = before >= season->period + half ? before - half : season->period;
-    double sum = 0;
-    size_t used = 0;
-    for (size_t j = first; j <= last && j < i; j++, used++)
-        sum += fabs((double)series->z[j] - (double)season->profile[j]);
-    double seen = used ? sum / (double)used : 1.0;
-    if (before < 2 * season->period)
-        return seen;
-    return season->restless[before] + PROFILE_RATE * (seen - season->restless[before]);
-}
-
-double forecast_series_restless(const struct forecast_series *series,
-                                const struct forecast_season *season, size_t i)
-{
-    TW_ASSERT(i >= season->period && i - season->period < series->count);
-    return i < series->count ? (double)season->restless[i] : next_restless(series, season, i);
-}
-
-static void append_season(struct forecast_series *series, struct forecast_season *season, size_t i)
-{
-    if (season->weekly)
-        return;
-    if (i < season->period) {
-        season->profile[i] = series->z[i];
-        season->restless[i] = 1.0f;
-        return;
-    }
-    season->profile[i] = (float)next_profile(series, season, i);
-    season->restless[i] = (float)next_restless(series, season, i);
-    double residual = (double)series->z[i] - (double)season->profile[i];
-    for (size_t k = 0; k < FORECAST_RESIDUAL_SPANS; k++) {
-        double before = season->residual[k][i - 1];
-        double a = fmax(rate(forecast_residual_spans[k]), 1.0 / (double)(i - season->period + 1));
-        season->residual[k][i] = (float)(before + a * (residual - before));
-    }
-}
-
-/* A hole takes the value of a period ago at the recent level, or the recent level alone. */
-static double fill_in(const struct forecast_series *series, size_t i)
+/* A hole takes the value of a day ago at the recent level, or the recent level alone. */
+static float fill_in(const struct forecast_series *series, size_t i)
 {
     if (i == 0)
         return 0;
-    double level = series->average[1][i - 1];
-    size_t day = (size_t)(86400000 / series->step_ms);
+    float level = series->average[1][i - 1];
+    size_t day = (size_t)(DAY_MS / series->step_ms);
     if (day >= 4 && i >= day + 1)
         return series->z[i - day] + level - series->average[1][i - 1 - day];
     return level;
 }
 
-static void take_value(struct forecast_series *series, double value)
+static float scaled(const struct forecast_series *series, double value)
 {
-    size_t i = series->count;
-    TW_ASSERT(i < series->capacity);
-    series->known[i] = usable(value);
-    if (!series->known[i])
-        series->z[i] = (float)fill_in(series, i);
-    else if (series->scale > 0)
-        series->z[i] = (float)((value - series->centre) / series->scale);
-    else
-        series->z[i] = 0;
-    series->count = i + 1;
-    derive(series, i);
+    return series->scale > 0 ? (float)((value - series->centre) / series->scale) : 0;
+}
+
+/* The values and their averages; one pass, since a hole is filled from the averages before it. */
+static void take_values(struct forecast_series *series, const double *values)
+{
+    double average[FORECAST_SPANS] = {0}, fixed[FORECAST_SPANS], swings[2] = {0};
+    const double fixed_short = forecast_rate(FORECAST_SWING_SPAN_SHORT, UINT64_MAX);
+    const double fixed_long = forecast_rate(FORECAST_SWING_SPAN_LONG, UINT64_MAX);
+    for (size_t k = 0; k < FORECAST_SPANS; k++)
+        fixed[k] = forecast_rate(forecast_spans[k], UINT64_MAX);
+    for (size_t i = 0; i < series->count; i++) {
+        series->known[i] = forecast_usable(values[i]);
+        series->z[i] = series->known[i] ? scaled(series, values[i]) : fill_in(series, i);
+        double z = series->z[i], swing = i ? fabs(z - average[0]) : 0;
+        double start = i < 200 ? 1.0 / (double)(i + 1) : 0; /* no span is longer */
+        for (size_t k = 0; k < FORECAST_SPANS; k++) {
+            average[k] += (start > fixed[k] ? start : fixed[k]) * (z - average[k]);
+            series->average[k][i] = (float)average[k];
+        }
+        swings[0] += (start > fixed_short ? start : fixed_short) * (swing - swings[0]);
+        swings[1] += (start > fixed_long ? start : fixed_long) * (swing - swings[1]);
+        series->swing_short[i] = (float)swings[0];
+        series->swing_long[i] = (float)swings[1];
+        if (i)
+            series->walk += fabs(z - (double)series->z[i - 1]);
+    }
+    series->walk /= series->count > 1 ? (double)(series->count - 1) : 1;
+}
+
+/* Means over the window around; near the end, where the window is cut, the value alone. */
+static void smooth_values(struct forecast_series *series)
+{
+    size_t half = series->smooth_half, count = series->count;
+    for (size_t i = 0; i < count; i++) {
+        if (i + half >= count) {
+            series->smooth[i] = series->z[i];
+            continue;
+        }
+        size_t first = i >= half ? i - half : 0;
+        float sum = 0;
+        for (size_t j = first; j <= i + half; j++)
+            sum += series->z[j];
+        series->smooth[i] = sum / (float)(i + half - first + 1);
+    }
 }
 
 bool forecast_series_init(struct forecast_series *series, const double *values, size_t count,
@@ -188,26 +139,26 @@ bool forecast_series_init(struct forecast_series *series, const double *values, 
 {
     memset(series, 0, sizeof *series);
     size_t first = 0;
-    while (first < count && !usable(values[first]))
+    while (first < count && !forecast_usable(values[first]))
         first++;
     if (first == count)
         return false;
     series->step_ms = step_ms;
-    series->capacity = count - first + FORECAST_APPEND_MAX + 1;
+    series->count = count - first;
     series->smooth_half = (size_t)(SMOOTH_HALF_MS / step_ms);
-    if (series->smooth_half > 15)
-        series->smooth_half = 15;
-    series->z = floats(series->capacity);
-    series->smooth = floats(series->capacity);
-    series->swing_short = floats(series->capacity);
-    series->swing_long = floats(series->capacity);
+    if (series->smooth_half > SMOOTH_HALF_MAX)
+        series->smooth_half = SMOOTH_HALF_MAX;
+    series->z = floats(series->count);
+    series->smooth = floats(series->count);
+    series->swing_short = floats(series->count);
+    series->swing_long = floats(series->count);
     for (size_t k = 0; k < FORECAST_SPANS; k++)
-        series->average[k] = floats(series->capacity);
-    series->known = calloc(series->capacity, sizeof *series->known);
+        series->average[k] = floats(series->count);
+    series->known = calloc(series->count, sizeof *series->known);
     TW_ASSERT(series->known != NULL);
-    measure(series, values + first, count - first);
-    for (size_t i = first; i < count; i++)
-        take_value(series, values[i]);
+    measure(series, values + first, series->count);
+    take_values(series, values + first);
+    smooth_values(series);
     return true;
 }
 
@@ -230,31 +181,88 @@ void forecast_series_fini(struct forecast_series *series)
     memset(series, 0, sizeof *series);
 }
 
+/* ---- seasons ---- */
+
+static void lay_profile(const struct forecast_series *series, struct forecast_season *season)
+{
+    size_t period = season->period, known = series->count - series->smooth_half;
+    memcpy(season->profile, series->z, (period < series->count ? period : series->count) * 4);
+    for (size_t first = 0, cycle = 0; first < known; first += period, cycle++) {
+        size_t end = first + period < known ? first + period : known;
+        float rate = (float)fmax(FORECAST_PROFILE_RATE, 1.0 / ((double)cycle + 1.0));
+        for (size_t i = first; i < end; i++)
+            season->profile[i + period] =
+                cycle ? season->profile[i] + rate * (series->smooth[i] - season->profile[i])
+                      : series->smooth[i];
+    }
+}
+
+static void lay_residuals(const struct forecast_series *series, struct forecast_season *season)
+{
+    double residual[FORECAST_RESIDUAL_SPANS] = {0}, fixed[FORECAST_RESIDUAL_SPANS];
+    for (size_t k = 0; k < FORECAST_RESIDUAL_SPANS; k++)
+        fixed[k] = forecast_rate(forecast_residual_spans[k], UINT64_MAX);
+    for (size_t i = season->period; i < series->count; i++) {
+        double here = (double)series->z[i] - (double)season->profile[i];
+        double start = 1.0 / (double)(i - season->period + 1);
+        for (size_t k = 0; k < FORECAST_RESIDUAL_SPANS; k++) {
+            residual[k] += (start > fixed[k] ? start : fixed[k]) * (here - residual[k]);
+            season->residual[k][i] = (float)residual[k];
+        }
+    }
+}
+
+/* Row n + 1 is what is known of each cell once it has been passed for the nth time. The first pass
+ * has no profile to be compared with: it says nothing. */
+static void lay_restless(const struct forecast_series *series, struct forecast_season *season)
+{
+    size_t passes = series->count / season->period + 1, cells = season->cells;
+    season->restless = floats((passes + 1) * cells);
+    for (size_t c = 0; c < cells; c++)
+        season->restless[c] = season->restless[cells + c] = 1.0f; /* the series' own scale */
+    for (size_t n = 1; n < passes; n++)
+        for (size_t c = 0; c < cells; c++) {
+            size_t first = n * season->period + c * season->cell_size;
+            size_t end = c + 1 < cells ? first + season->cell_size : (n + 1) * season->period;
+            float *row = season->restless + n * cells + c, sum = 0;
+            if (end > series->count)
+                break;
+            for (size_t i = first; i < end; i++)
+                sum += fabsf(series->z[i] - season->profile[i]);
+            sum /= (float)(end - first);
+            row[cells] = n == 1 ? sum : *row + (float)FORECAST_PROFILE_RATE * (sum - *row);
+        }
+}
+
+float forecast_series_restless(const struct forecast_season *season, size_t t, size_t i)
+{
+    size_t cells = season->cells, cell = i % season->period / season->cell_size;
+    float sum = 0;
+    if (cell >= cells)
+        cell = cells - 1;
+    for (size_t k = 0; k <= 2 * FORECAST_CELLS_AROUND; k++) {
+        size_t c = (cell + cells + k - FORECAST_CELLS_AROUND) % cells;
+        size_t end = c + 1 < cells ? (c + 1) * season->cell_size : season->period;
+        size_t passed = t + 1 >= end ? (t + 1 - end) / season->period + 1 : 0;
+        sum += season->restless[passed * cells + c];
+    }
+    return sum / (2 * FORECAST_CELLS_AROUND + 1);
+}
+
 void forecast_series_add_season(struct forecast_series *series, size_t period, bool weekly)
 {
-    TW_ASSERT(series->season_count < FORECAST_SEASONS_MAX);
+    TW_ASSERT(series->season_count < FORECAST_SEASONS_MAX && period < series->count);
     struct forecast_season *season = &series->seasons[series->season_count++];
     season->period = period;
     season->weekly = weekly;
     if (weekly)
         return;
-    season->profile = floats(series->capacity);
-    season->restless = floats(series->capacity);
+    season->profile = floats(series->count + period);
     for (size_t k = 0; k < FORECAST_RESIDUAL_SPANS; k++)
-        season->residual[k] = floats(series->capacity);
-    for (size_t i = 0; i < series->count; i++)
-        append_season(series, season, i);
-}
-
-void forecast_series_append(struct forecast_series *series, double value)
-{
-    take_value(series, value);
-}
-
-void forecast_series_drop_last(struct forecast_series *series)
-{
-    TW_ASSERT(series->count > 1);
-    series->count--;
-    /* The smoothed values that saw the dropped one are computed anew when the next one comes; until
-     * then nobody reads them (I1). */
+        season->residual[k] = floats(series->count);
+    season->cell_size = forecast_cell_size(series->step_ms, period);
+    season->cells = period / season->cell_size;
+    lay_profile(series, season);
+    lay_residuals(series, season);
+    lay_restless(series, season);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * series: the values in a form in which the method can use them: centred and scaled, so that all
- * later constants are pure numbers; holes filled, and known as filled; exponential averages and
- * seasonal profiles kept beside each value, so that any past moment can be looked at as it was.
+ * series: the history that a model is fitted to, in a form in which the method can use it: centred
+ * and scaled, so that all later constants are pure numbers; holes filled, and known as filled;
+ * exponential averages and seasonal profiles kept beside each value, so that any past moment can be
+ * looked at as it was. It lives only as long as the fit; what goes on from its end is a `state`.
  *
  * I1  What stands at index i was computed from values [0, i] alone, but for `smooth`, which at i
  *     sees up to i + smooth_half: whoever reads it at time t reads at most t - smooth_half.
@@ -20,24 +21,30 @@ enum { FORECAST_SPANS = 4 };                        /* exponential averages of t
 extern const double forecast_spans[FORECAST_SPANS]; /* 3, 10, 30, 100 steps */
 enum { FORECAST_RESIDUAL_SPANS = 3 };               /* and of the deviation from the profile: */
 extern const double forecast_residual_spans[FORECAST_RESIDUAL_SPANS]; /* 3, 10, 100 */
+#define FORECAST_SWING_SPAN_SHORT 10.0
+#define FORECAST_SWING_SPAN_LONG 100.0
+#define FORECAST_PROFILE_RATE 0.25 /* how fast a profile follows: about a week of days */
 
-/* What is kept for one season. profile[i] is the value expected at i from earlier periods; both
- * profiles are defined up to index count + period - 1 - half (see forecast_series_profile). */
+/* What is kept for one season. */
 struct forecast_season {
     size_t period;
-    bool weekly; /* a longer season that gets lags but no profile of its own */
-    float *profile;
+    bool weekly;    /* a longer season that gets lags but no profile of its own */
+    float *profile; /* [count + period]: the value expected at i from earlier periods */
     float *residual[FORECAST_RESIDUAL_SPANS];
-    float *restless; /* usual deviation from the profile at this phase */
+    /* How far values usually are from the profile, by part of the period; [passes][cells], the
+     * first row standing for what is known before the first pass. */
+    size_t cell_size, cells;
+    float *restless;
 };
 
 struct forecast_series {
     int64_t step_ms;
     double centre, scale; /* value = centre + scale * z */
-    size_t count, capacity;
+    size_t count;
     size_t smooth_half; /* half window of smooth */
+    double walk;        /* mean |z[i] - z[i - 1]| */
     float *z;
-    bool *known; /* not filled in */
+    uint8_t *known; /* not filled in */
     float *average[FORECAST_SPANS];
     float *smooth;
     float *swing_short, *swing_long; /* averages of |z - what was expected a step before| */
@@ -51,14 +58,16 @@ bool forecast_series_init(struct forecast_series *series, const double *values, 
 void forecast_series_fini(struct forecast_series *series);
 /* Lays the arrays of a season beside what is there. */
 void forecast_series_add_season(struct forecast_series *series, size_t period, bool weekly);
-/* The next value, in the caller's unit; there must be room. */
-void forecast_series_append(struct forecast_series *series, double value);
-/* Forgets the last value (after a look-ahead with a provisional one). */
-void forecast_series_drop_last(struct forecast_series *series);
-/* Expected value at index i, which may lie up to a period beyond the last one. */
-double forecast_series_profile(const struct forecast_series *series,
-                               const struct forecast_season *season, size_t i);
-double forecast_series_restless(const struct forecast_series *series,
-                                const struct forecast_season *season, size_t i);
+/* How restless index i is, by what was known at t < i. */
+float forecast_series_restless(const struct forecast_season *season, size_t t, size_t i);
+
+/* Weight of the newest value in an average over a span, when it is the nth (from 1): a plain mean
+ * until the span is full, so that the start has no special weight. */
+double forecast_rate(double span, uint64_t nth);
+bool forecast_usable(double value);
+/* Parts into which a period is cut for forecast_season.restless. */
+size_t forecast_cell_size(int64_t step_ms, size_t period);
+/* The usual value of five cells around, given a reader of single ones. */
+#define FORECAST_CELLS_AROUND 2
 
 #endif

@@ -4,227 +4,208 @@
 #include "forecast/stack.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
-#include "forecast/calibration.h"
+#include "forecast/sort.h"
 
-enum { SIZE_MAX_ = FORECAST_STACK_COLUMNS_MAX + 1 }; /* columns and the intercept */
+enum { SIZE_MAX_ = FORECAST_STACK_COLUMNS_MAX + 2 }; /* columns, the intercept, the target */
 #define LOSS_POWER 4.0  /* prior weight = loss^-4: the good ones share, the bad ones vanish */
 #define HUBER_SHARE 0.4 /* errors beyond this many median errors count linearly */
 #define ROBUST_ROUNDS 4
-static const double ridge_candidates[] = {0.001, 0.01, 0.1, 1.0};
+#define ROBUST_RIDGE 0.01
+static const double ridge_candidates[] = {1.0, 0.1, 0.01, 0.001};
 enum { RIDGE_COUNT = sizeof ridge_candidates / sizeof *ridge_candidates };
 
-struct gram {
-    double a[SIZE_MAX_][SIZE_MAX_]; /* lower triangle */
-    double b[SIZE_MAX_];
-};
-
-static double prior_of(const struct forecast_stack *prior, const float *row)
-{
-    double sum = 0;
-    for (size_t c = 0; c < prior->columns; c++)
-        sum += prior->weights[c] * (double)row[c];
-    return sum;
-}
-
-static void find_prior(struct forecast_stack *prior, const struct forecast_rows *rows)
-{
-    double loss[FORECAST_STACK_COLUMNS_MAX] = {0}, least = INFINITY, sum = 0;
-    for (size_t r = 0; r < rows->count; r++)
-        for (size_t c = 0; c < rows->columns; c++)
-            loss[c] +=
-                rows->weight[r] * fabs((double)rows->y[r] - (double)rows->x[r * rows->columns + c]);
-    for (size_t c = 0; c < rows->columns; c++)
-        least = fmin(least, loss[c]);
-    for (size_t c = 0; c < rows->columns; c++) {
-        prior->weights[c] = least > 0 ? pow(loss[c] / least, -LOSS_POWER) : loss[c] <= 0;
-        sum += prior->weights[c];
-    }
-    prior->columns = rows->columns;
-    for (size_t c = 0; c < rows->columns; c++)
-        prior->weights[c] /= sum;
-}
-
-/* Adds a row to a block's sums: deviations of the columns from the prior, and 1 for the intercept.
- */
-static void add_row(struct gram *gram, const double *deviation, size_t size, double target,
-                    double weight)
-{
-    for (size_t i = 0; i < size; i++) {
-        double wd = weight * deviation[i];
-        for (size_t j = 0; j <= i; j++)
-            gram->a[i][j] += wd * deviation[j];
-        gram->b[i] += wd * target;
-    }
-}
-
-/* Cholesky; the ridge makes the matrix positive definite. size <= SIZE_MAX_. */
-static void solve(struct gram *gram, size_t size, double ridge, double *ret)
-{
-    double trace = 0;
-    for (size_t i = 0; i + 1 < size; i++)
-        trace += gram->a[i][i];
-    double add = ridge * trace / (double)(size - 1) + 1e-9 * (gram->a[size - 1][size - 1] + 1e-30);
-    for (size_t i = 0; i < size; i++)
-        gram->a[i][i] += add;
-    for (size_t i = 0; i < size; i++) {
-        for (size_t j = 0; j <= i; j++) {
-            double sum = gram->a[i][j];
-            for (size_t k = 0; k < j; k++)
-                sum -= gram->a[i][k] * gram->a[j][k];
-            gram->a[i][j] = i == j ? sqrt(fmax(sum, 1e-30)) : sum / gram->a[j][j];
-        }
-    }
-    for (size_t i = 0; i < size; i++) {
-        double sum = gram->b[i];
-        for (size_t k = 0; k < i; k++)
-            sum -= gram->a[i][k] * ret[k];
-        ret[i] = sum / gram->a[i][i];
-    }
-    for (size_t i = size; i-- > 0;) {
-        double sum = ret[i];
-        for (size_t k = i + 1; k < size; k++)
-            sum -= gram->a[k][i] * ret[k];
-        ret[i] = sum / gram->a[i][i];
-    }
-}
-
+/* Sums of products of the deviations from the prior; rows of `size` floats, lower triangle. The
+ * columns are those of the rows, then 1 for the intercept, then the target. */
 struct fit {
     const struct forecast_rows *rows;
-    size_t size;       /* columns and intercept */
-    double *deviation; /* [rows][size] */
-    double *target;    /* y - prior */
-    double *weight;    /* importance, tamed where the error was large */
-    struct gram *blocks, *sum, *work;
+    size_t size; /* all columns */
+    float *deviation, *weight, *error, *trial;
+    float blocks[FORECAST_STACK_BLOCKS][SIZE_MAX_ * SIZE_MAX_];
+    float sum[SIZE_MAX_ * SIZE_MAX_];
 };
+
+size_t forecast_stack_work(size_t stride, size_t columns)
+{
+    return stride * (columns + 5);
+}
+
+static void find_prior(float *prior, const struct forecast_rows *rows)
+{
+    double loss[FORECAST_STACK_COLUMNS_MAX], least = INFINITY, sum = 0;
+    for (size_t c = 0; c < rows->columns; c++) {
+        loss[c] = forecast_lanes_distance(rows->y, rows->x + c * rows->stride, rows->weight,
+                                          rows->stride);
+        least = fmin(least, loss[c]);
+    }
+    for (size_t c = 0; c < rows->columns; c++) {
+        double weight = least > 0 ? pow(loss[c] / least, -LOSS_POWER) : loss[c] <= 0;
+        prior[c] = (float)weight;
+        sum += weight;
+    }
+    for (size_t c = 0; c < rows->columns; c++)
+        prior[c] = (float)((double)prior[c] / sum);
+}
 
 static void gather(struct fit *fit)
 {
-    memset(fit->blocks, 0, FORECAST_STACK_BLOCKS * sizeof *fit->blocks);
-    memset(fit->sum, 0, sizeof *fit->sum);
-    for (size_t r = 0; r < fit->rows->count; r++)
-        add_row(&fit->blocks[fit->rows->block[r]], fit->deviation + r * fit->size, fit->size,
-                fit->target[r], fit->weight[r]);
-    for (size_t k = 0; k < FORECAST_STACK_BLOCKS; k++)
-        for (size_t i = 0; i < fit->size; i++) {
+    size_t cells = fit->size * fit->size;
+    memset(fit->sum, 0, cells * sizeof *fit->sum);
+    for (size_t k = 0; k < FORECAST_STACK_BLOCKS; k++) {
+        size_t first = fit->rows->first[k];
+        forecast_lanes_gram(fit->deviation, fit->rows->stride, fit->size, fit->weight, first,
+                            fit->rows->first[k + 1] - first, fit->blocks[k]);
+        for (size_t i = 0; i < fit->size; i++)
             for (size_t j = 0; j <= i; j++)
-                fit->sum->a[i][j] += fit->blocks[k].a[i][j];
-            fit->sum->b[i] += fit->blocks[k].b[i];
-        }
+                fit->sum[i * fit->size + j] += fit->blocks[k][i * fit->size + j];
+    }
 }
 
-/* The mixture that all blocks but one want; without = FORECAST_STACK_BLOCKS leaves none out. */
-static void solve_without(struct fit *fit, size_t without, double ridge, double *ret)
+/* The mixture that all blocks but one want (without = FORECAST_STACK_BLOCKS: that all want), by
+ * Cholesky; the ridge makes the matrix positive definite. */
+static void solve(const struct fit *fit, size_t without, double ridge, float *ret)
 {
-    *fit->work = *fit->sum;
-    if (without < FORECAST_STACK_BLOCKS)
-        for (size_t i = 0; i < fit->size; i++) {
-            for (size_t j = 0; j <= i; j++)
-                fit->work->a[i][j] -= fit->blocks[without].a[i][j];
-            fit->work->b[i] -= fit->blocks[without].b[i];
+    double a[SIZE_MAX_][SIZE_MAX_], x[SIZE_MAX_], inverse[SIZE_MAX_], trace = 0;
+    size_t unknowns = fit->size - 1;
+    for (size_t i = 0; i <= unknowns; i++)
+        for (size_t j = 0; j <= i; j++) {
+            double all = fit->sum[i * fit->size + j];
+            a[i][j] = without < FORECAST_STACK_BLOCKS
+                          ? all - (double)fit->blocks[without][i * fit->size + j]
+                          : all;
         }
-    solve(fit->work, fit->size, ridge, ret);
+    for (size_t i = 0; i + 1 < unknowns; i++)
+        trace += a[i][i];
+    double ones = a[unknowns - 1][unknowns - 1];
+    double add = ridge * trace / (double)(unknowns - 1) + 1e-9 * (ones + 1e-30);
+    for (size_t i = 0; i < unknowns; i++)
+        a[i][i] += add;
+    /* The last row is the right side: reducing it with the others solves the lower half. */
+    for (size_t i = 0; i <= unknowns; i++) {
+        for (size_t j = 0; j < i; j++) {
+            double sum = a[i][j];
+            for (size_t k = 0; k < j; k++)
+                sum -= a[i][k] * a[j][k];
+            a[i][j] = sum * inverse[j];
+        }
+        if (i == unknowns)
+            break;
+        double sum = a[i][i];
+        for (size_t k = 0; k < i; k++)
+            sum -= a[i][k] * a[i][k];
+        inverse[i] = 1 / sqrt(fmax(sum, 1e-30));
+    }
+    for (size_t i = unknowns; i-- > 0;) {
+        double sum = a[unknowns][i];
+        for (size_t k = i + 1; k < unknowns; k++)
+            sum -= a[k][i] * x[k];
+        x[i] = sum * inverse[i];
+        ret[i] = (float)x[i];
+    }
 }
 
-static double dot(const double *a, const double *b, size_t count)
+static const float *target_of(const struct fit *fit)
 {
-    double sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += a[i] * b[i];
-    return sum;
+    return fit->deviation + (fit->size - 1) * fit->rows->stride;
 }
 
 /* Errors above the usual one count linearly from now on (iteratively reweighted least squares). */
 static void tame(struct fit *fit, double ridge)
 {
-    double delta[SIZE_MAX_];
-    solve_without(fit, FORECAST_STACK_BLOCKS, ridge, delta);
-    size_t count = fit->rows->count;
-    double *error = calloc(2 * count, sizeof *error), *sorted = error + count;
-    TW_ASSERT(error != NULL);
-    for (size_t r = 0; r < count; r++) {
-        error[r] = fabs(fit->target[r] - dot(delta, fit->deviation + r * fit->size, fit->size));
-        sorted[r] = error[r];
-    }
-    forecast_sort(sorted, count);
+    float delta[SIZE_MAX_];
+    size_t stride = fit->rows->stride, count = 0;
+    solve(fit, FORECAST_STACK_BLOCKS, ridge, delta);
+    forecast_lanes_mix(fit->deviation, stride, fit->size - 1, delta, 0, stride, fit->trial);
+    forecast_lanes_apart(target_of(fit), fit->trial, stride, fit->error);
     double mean = 0;
-    for (size_t r = 0; r < count; r++)
-        mean += sorted[r] / (double)count;
-    double usual = fmax(HUBER_SHARE * sorted[count / 2], 0.05 * mean);
-    for (size_t r = 0; r < count; r++)
-        fit->weight[r] = fit->rows->weight[r] * (error[r] > usual ? usual / error[r] : 1.0);
-    free(error);
+    for (size_t r = 0; r < stride; r++)
+        if (fit->rows->weight[r] > 0) {
+            mean += (double)fit->error[r];
+            fit->trial[count++] = fit->error[r];
+        }
+    mean /= (double)count;
+    double median = forecast_select(fit->trial, count, count / 2);
+    forecast_lanes_tame(fit->error, fit->rows->weight,
+                        (float)fmax(HUBER_SHARE * median, 0.05 * mean), stride, fit->weight);
 }
 
-/* Forecasts each row without its block; returns the weighted mean error. */
-static double hold_out(struct fit *fit, double ridge, double *ret)
+/* Forecasts each row without its block, as deviation from the prior; returns the weighted sum of
+ * errors. */
+static double hold_out(struct fit *fit, double ridge, float *ret)
 {
-    double delta[FORECAST_STACK_BLOCKS][SIZE_MAX_], loss = 0;
-    for (size_t k = 0; k < FORECAST_STACK_BLOCKS; k++)
-        solve_without(fit, k, ridge, delta[k]);
-    for (size_t r = 0; r < fit->rows->count; r++) {
-        double add = dot(delta[fit->rows->block[r]], fit->deviation + r * fit->size, fit->size);
-        ret[r] = (double)fit->rows->y[r] - fit->target[r] + add;
-        loss += fit->rows->weight[r] * fabs(fit->target[r] - add);
+    size_t stride = fit->rows->stride;
+    for (size_t k = 0; k < FORECAST_STACK_BLOCKS; k++) {
+        float delta[SIZE_MAX_];
+        size_t first = fit->rows->first[k];
+        solve(fit, k, ridge, delta);
+        forecast_lanes_mix(fit->deviation, stride, fit->size - 1, delta, first,
+                           fit->rows->first[k + 1] - first, ret);
     }
-    return loss;
+    return forecast_lanes_distance(target_of(fit), ret, fit->rows->weight, stride);
 }
 
-void forecast_stack_fit(struct forecast_stack *stack, const struct forecast_rows *rows,
-                        double *ret_held_out)
+static void lay_deviations(struct fit *fit, const float *prior)
 {
-    TW_ASSERT(rows->count > 0 && rows->columns > 0 && rows->columns <= FORECAST_STACK_COLUMNS_MAX);
-    struct forecast_stack prior = {0};
-    find_prior(&prior, rows);
-    size_t size = rows->columns + 1, count = rows->count;
-    struct fit fit = {.rows = rows, .size = size};
-    fit.deviation = calloc(count * (size + 3), sizeof(double));
-    fit.blocks = calloc(FORECAST_STACK_BLOCKS + 2, sizeof *fit.blocks);
-    TW_ASSERT(fit.deviation != NULL && fit.blocks != NULL);
-    fit.target = fit.deviation + count * size;
-    fit.weight = fit.target + count;
-    double *trial = fit.weight + count;
-    fit.sum = fit.blocks + FORECAST_STACK_BLOCKS;
-    fit.work = fit.sum + 1;
-    for (size_t r = 0; r < count; r++) {
-        const float *row = rows->x + r * rows->columns;
-        double base = prior_of(&prior, row);
-        for (size_t c = 0; c < rows->columns; c++)
-            fit.deviation[r * size + c] = (double)row[c] - base;
-        fit.deviation[r * size + rows->columns] = 1.0;
-        fit.target[r] = (double)rows->y[r] - base;
-        fit.weight[r] = rows->weight[r];
-    }
+    const struct forecast_rows *rows = fit->rows;
+    size_t stride = rows->stride;
+    float *base = fit->error, *target = fit->deviation + (fit->size - 1) * stride;
+    forecast_lanes_mix(rows->x, stride, rows->columns, prior, 0, stride, base);
+    for (size_t c = 0; c < rows->columns; c++)
+        forecast_lanes_minus(rows->x + c * stride, base, stride, fit->deviation + c * stride);
+    for (size_t r = 0; r < stride; r++)
+        fit->deviation[rows->columns * stride + r] = 1;
+    forecast_lanes_minus(rows->y, base, stride, target);
+    memcpy(fit->weight, rows->weight, stride * sizeof *fit->weight);
+}
+
+void forecast_stack_fit(struct forecast_stack *stack, const struct forecast_rows *rows, float *work,
+                        float *ret_held_out)
+{
+    TW_ASSERT(rows->columns > 0 && rows->columns <= FORECAST_STACK_COLUMNS_MAX);
+    size_t stride = rows->stride;
+    float prior[FORECAST_STACK_COLUMNS_MAX], delta[SIZE_MAX_], total = 0;
+    struct fit fit;
+    fit.rows = rows;
+    fit.size = rows->columns + 2;
+    fit.deviation = work;
+    fit.weight = work + fit.size * stride;
+    fit.error = fit.weight + stride;
+    fit.trial = fit.error + stride;
+    find_prior(prior, rows);
+    lay_deviations(&fit, prior);
     gather(&fit);
     for (int round = 0; round < ROBUST_ROUNDS; round++) {
-        tame(&fit, 0.01);
+        tame(&fit, ROBUST_RIDGE);
         gather(&fit);
     }
-    double least = INFINITY, ridge = ridge_candidates[RIDGE_COUNT - 1];
-    for (size_t k = RIDGE_COUNT; k-- > 0;) {
-        double loss = hold_out(&fit, ridge_candidates[k], trial);
-        if (loss < least * 0.999) {
+    double least = INFINITY, ridge = ridge_candidates[0];
+    for (size_t k = 0; k < RIDGE_COUNT; k++) {
+        double loss = hold_out(&fit, ridge_candidates[k], fit.trial);
+        if (loss < least * 0.999 || k == 0) {
             least = loss;
             ridge = ridge_candidates[k];
-            memcpy(ret_held_out, trial, count * sizeof *trial);
+            memcpy(ret_held_out, fit.trial, stride * sizeof *ret_held_out);
         }
     }
-    double delta[SIZE_MAX_], total = 0;
-    solve_without(&fit, FORECAST_STACK_BLOCKS, ridge, delta);
+    /* Held out so far: the deviation from the prior, which is y - target. */
+    const float *target = target_of(&fit);
+    for (size_t r = 0; r < stride; r++)
+        ret_held_out[r] += rows->y[r] - target[r];
+    solve(&fit, FORECAST_STACK_BLOCKS, ridge, delta);
     for (size_t c = 0; c < rows->columns; c++)
         total += delta[c];
     stack->columns = rows->columns;
     for (size_t c = 0; c < rows->columns; c++)
-        stack->weights[c] = prior.weights[c] * (1.0 - total) + delta[c];
+        stack->weights[c] = prior[c] * (1 - total) + delta[c];
     stack->intercept = delta[rows->columns];
-    free(fit.deviation);
-    free(fit.blocks);
 }
 
-double forecast_stack_predict(const struct forecast_stack *stack, const float *row)
+float forecast_stack_predict(const struct forecast_stack *stack, const float *row)
 {
-    return prior_of(stack, row) + stack->intercept;
+    float sum = stack->intercept;
+    for (size_t c = 0; c < stack->columns; c++)
+        sum += stack->weights[c] * row[c];
+    return sum;
 }

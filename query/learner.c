@@ -227,7 +227,6 @@ static double score_of(const struct query_learned *learned, size_t lead, double 
 static bool tell(struct query_learner *learner, size_t newest, int64_t basis_ms)
 {
     struct query_learned *learned = &learner->learned;
-    struct tw_err err;
     while (learner->at <= newest) {
         int64_t bucket = bucket_of(learner, learner->times_ms[learner->at]);
         int64_t end_ms = learned->epoch_ms + bucket * learned->step_ms;
@@ -239,9 +238,7 @@ static bool tell(struct query_learner *learner, size_t newest, int64_t basis_ms)
         if (learner->scores)
             learned->score = score_of(learned, (size_t)(bucket - learned->held), mean);
         for (; learned->held < bucket; learned->held++)
-            if (forecast_model_append(learned->model, learned->held + 1 < bucket ? NAN : mean,
-                                      &err) != TW_OK)
-                return false;
+            forecast_model_append(learned->model, learned->held + 1 < bucket ? NAN : mean);
     }
     return true;
 }

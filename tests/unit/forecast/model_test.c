@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/crc32c.h"
 #include "tests/lib/unit.h"
 
 #define MINUTE_MS 60000
@@ -37,7 +38,10 @@ struct result {
 
 static struct forecast_model *fitted(const double *values, size_t count, double lower_bound)
 {
-    struct forecast_options options = {5 * MINUTE_MS, HORIZON, 6, lower_bound};
+    struct forecast_options options = {.step_ms = 5 * MINUTE_MS,
+                                       .horizon = HORIZON,
+                                       .peak_horizon = 6,
+                                       .lower_bound = lower_bound};
     struct forecast_model *model = NULL;
     struct tw_err err = {0};
     unit_assert_ok(forecast_model_new(values, count, &options, &model, &err), &err);
@@ -186,7 +190,8 @@ END_TEST
 START_TEST(nothing_is_an_error)
 {
     double values[3] = {NAN, INFINITY, -INFINITY};
-    struct forecast_options options = {MINUTE_MS, 10, 0, -INFINITY};
+    struct forecast_options options = {
+        .step_ms = MINUTE_MS, .horizon = 10, .lower_bound = -INFINITY};
     struct forecast_model *model = NULL;
     struct tw_err err = {0};
     unit_assert_code(forecast_model_new(values, 0, &options, &model, &err), TW_BAD_DATA);
@@ -202,8 +207,14 @@ START_TEST(absurd_options_are_refused)
     struct forecast_model *model = NULL;
     struct tw_err err = {0};
     const struct forecast_options bad[] = {
-        {0, 1, 0, -INFINITY}, {-5, 1, 0, -INFINITY},      {MINUTE_MS, 0, 0, -INFINITY},
-        {MINUTE_MS, 5, 6, 0}, {MINUTE_MS, 1000000, 0, 0}, {MINUTE_MS, 1, 0, NAN},
+        {.step_ms = 0, .horizon = 1},
+        {.step_ms = -5, .horizon = 1},
+        {.step_ms = MINUTE_MS, .horizon = 0},
+        {.step_ms = MINUTE_MS, .horizon = 5, .peak_horizon = 6},
+        {.step_ms = MINUTE_MS, .horizon = 1000000},
+        {.step_ms = MINUTE_MS, .horizon = 1, .lower_bound = NAN},
+        {.step_ms = MINUTE_MS, .horizon = 1, .has_upper_bound = true, .upper_bound = -1},
+        {.step_ms = MINUTE_MS, .horizon = 1, .has_upper_bound = true, .upper_bound = NAN},
     };
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++)
         unit_assert_code(forecast_model_new(&value, 1, &bad[k], &model, &err), TW_BAD_DATA);
@@ -288,7 +299,7 @@ START_TEST(append_and_peek_agree) /* I3 */
         unit_assert_ok(
             forecast_model_peek(model, values[i], HORIZON, probabilities, QUANTILES, &band, &err),
             &err);
-        unit_assert_ok(forecast_model_append(model, values[i], &err), &err);
+        forecast_model_append(model, values[i]);
         predict(model, &appended);
         ck_assert_mem_eq(peeked.quantiles, appended.quantiles, sizeof peeked.quantiles);
         ck_assert_mem_eq(peeked.peak, appended.peak, sizeof peeked.peak);
@@ -297,11 +308,11 @@ START_TEST(append_and_peek_agree) /* I3 */
     struct forecast_band band = band_of(&peeked);
     unit_assert_ok(forecast_model_peek(model, 1e6, HORIZON, probabilities, QUANTILES, &band, &err),
                    &err);
-    unit_assert_ok(forecast_model_append(model, values[count + more], &err), &err);
+    forecast_model_append(model, values[count + more]);
     predict(model, &appended);
     struct forecast_model *other = fitted(values, count, -INFINITY);
     for (size_t i = count; i <= count + more; i++)
-        unit_assert_ok(forecast_model_append(other, values[i], &err), &err);
+        forecast_model_append(other, values[i]);
     predict(other, &again);
     ck_assert_mem_eq(again.quantiles, appended.quantiles, sizeof again.quantiles);
     ck_assert_uint_eq(forecast_model_count(other), count + more + 1);
@@ -311,20 +322,194 @@ START_TEST(append_and_peek_agree) /* I3 */
 }
 END_TEST
 
-START_TEST(a_full_model_says_so)
+START_TEST(any_number_of_values_can_follow)
 {
-    double value = 1;
-    struct forecast_model *model = fitted(&value, 1, -INFINITY);
-    struct tw_err err = {0};
-    enum tw_code code = TW_OK;
-    size_t taken = 0;
-    for (; code == TW_OK; taken++)
-        code = forecast_model_append(model, (double)taken, &err);
-    ck_assert_int_eq(code, TW_LIMIT);
-    ck_assert_uint_ge(taken, FORECAST_APPEND_MAX);
+    size_t count = 3 * DAY_STEPS;
+    double *values = daily(20 * DAY_STEPS, 5);
+    struct forecast_model *model = fitted(values, count, -INFINITY);
+    size_t size = forecast_model_size(model);
+    for (size_t i = count; i < 20 * DAY_STEPS; i++)
+        forecast_model_append(model, values[i]);
     struct result result;
     predict(model, &result);
     check_sane(&result);
+    for (size_t h = 1; h <= HORIZON; h++) {
+        double truth = 100 + 50 * sin(2 * M_PI * (double)(20 * DAY_STEPS - 1 + h) / DAY_STEPS);
+        ck_assert_double_eq_tol(result.quantiles[(h - 1) * QUANTILES + 1], truth, 5);
+    }
+    ck_assert_uint_eq(forecast_model_count(model), 20 * DAY_STEPS);
+    ck_assert_uint_le(forecast_model_size(model), size + 2 * 600);
+    forecast_model_free(model);
+    free(values);
+}
+END_TEST
+
+/* What goes on from the state is what a fit over the longer history would have looked at. */
+START_TEST(state_goes_on_as_the_history_would)
+{
+    size_t count = 9 * DAY_STEPS, more = 1000;
+    double *values = daily(count + more, 5);
+    struct forecast_model *model = fitted(values, count, -INFINITY);
+    for (size_t i = count; i < count + more; i++)
+        forecast_model_append(model, i % 97 ? values[i] : NAN);
+    struct forecast_model *whole = fitted(values, count + more, -INFINITY);
+    struct result gone_on, anew;
+    predict(model, &gone_on);
+    predict(whole, &anew);
+    for (size_t k = 0; k < HORIZON * QUANTILES; k++)
+        ck_assert_double_eq_tol(gone_on.quantiles[k], anew.quantiles[k], 3);
+    forecast_model_free(model);
+    forecast_model_free(whole);
+    free(values);
+}
+END_TEST
+
+START_TEST(stored_models_go_on_alike) /* I5 */
+{
+    static const size_t counts[] = {1, 10, 100, 700, 2 * DAY_STEPS, 9 * DAY_STEPS, 20 * DAY_STEPS};
+    size_t count = counts[_i], more = 300;
+    double *values = daily(count + more, 5);
+    struct forecast_model *model = fitted(values, count, -INFINITY), *other = NULL;
+    struct tw_err err = {0};
+    forecast_model_append(model, values[0]);
+    size_t size = forecast_model_size(model);
+    ck_assert_uint_le(size, FORECAST_MODEL_BYTES_MAX);
+    uint8_t *bytes = calloc(2 * size, 1), *again = bytes + size;
+    forecast_model_write(model, bytes);
+    unit_assert_ok(forecast_model_read(bytes, size, &other, &err), &err);
+    ck_assert_uint_eq(forecast_model_size(other), size);
+    forecast_model_write(other, again);
+    ck_assert_mem_eq(bytes, again, size);
+    struct result a, b;
+    struct forecast_drift drift_a, drift_b;
+    for (size_t i = 0; i < more; i++) {
+        ck_assert(forecast_model_score(model, values[count + i]) ==
+                  forecast_model_score(other, values[count + i]));
+        forecast_model_append(model, values[count + i]);
+        forecast_model_append(other, values[count + i]);
+    }
+    predict(model, &a);
+    predict(other, &b);
+    ck_assert_mem_eq(&a, &b, sizeof a);
+    forecast_model_drift(model, &drift_a);
+    forecast_model_drift(other, &drift_b);
+    ck_assert(drift_a.recent_loss == drift_b.recent_loss || isnan(drift_a.recent_loss));
+    ck_assert_uint_eq(drift_a.appended, drift_b.appended);
+    forecast_model_free(model);
+    forecast_model_free(other);
+    free(bytes);
+    free(values);
+}
+END_TEST
+
+START_TEST(damaged_bytes_are_refused)
+{
+    double *values = daily(4 * DAY_STEPS, 5);
+    struct forecast_model *model = fitted(values, 4 * DAY_STEPS, -INFINITY), *other = NULL;
+    struct tw_err err = {0};
+    size_t size = forecast_model_size(model);
+    uint8_t *bytes = calloc(size, 1);
+    forecast_model_write(model, bytes);
+    for (size_t at = 0; at < size; at += at < 400 ? 1 : 97) {
+        bytes[at] ^= 0x41;
+        unit_assert_code(forecast_model_read(bytes, size, &other, &err), TW_BAD_DATA);
+        bytes[at] ^= 0x41;
+        unit_assert_code(forecast_model_read(bytes, at, &other, &err), TW_BAD_DATA);
+    }
+    /* Sizes that lie, under a checksum that is right. */
+    uint64_t seed = 9;
+    for (int round = 0; round < 3000; round++) {
+        forecast_model_write(model, bytes);
+        for (int k = 0; k < 3; k++) {
+            size_t at = 8 + (size_t)((noise(&seed) + 1) / 2 * 392);
+            bytes[at] = (uint8_t)(256 * (noise(&seed) + 1) / 2);
+        }
+        uint32_t crc = tw_crc32c(0, bytes, size - 4);
+        for (int i = 0; i < 4; i++)
+            bytes[size - 4 + (size_t)i] = (uint8_t)(crc >> (8 * i));
+        if (forecast_model_read(bytes, size, &other, &err) == TW_OK)
+            other = forecast_model_free(other);
+    }
+    ck_assert_ptr_null(other);
+    forecast_model_free(model);
+    free(bytes);
+    free(values);
+}
+END_TEST
+
+START_TEST(strange_values_score_high)
+{
+    size_t count = 8 * DAY_STEPS;
+    double *values = daily(count + 400, 5), sum = 0;
+    struct forecast_model *model = fitted(values, count, -INFINITY);
+    size_t high = 0;
+    for (size_t i = count; i < count + 400; i++) {
+        double score = forecast_model_score(model, values[i]);
+        ck_assert(score >= 0 && score <= 1);
+        sum += score / 400;
+        high += score > 0.95;
+        ck_assert_double_eq(forecast_model_score(model, values[i] + 200), 1);
+        ck_assert_double_eq(forecast_model_score(model, values[i] - 200), 1);
+        forecast_model_append(model, values[i]);
+    }
+    /* The score of what is usual is as often low as high. */
+    ck_assert_double_eq_tol(sum, 0.5, 0.08);
+    ck_assert_uint_le(high, 40);
+    ck_assert(isnan(forecast_model_score(model, NAN)));
+    ck_assert_double_eq(forecast_model_score(model, INFINITY), 1);
+    forecast_model_free(model);
+    double constant[30];
+    for (size_t i = 0; i < 30; i++)
+        constant[i] = 7;
+    model = fitted(constant, 30, -INFINITY);
+    ck_assert_double_eq(forecast_model_score(model, 7), 0);
+    ck_assert_double_eq(forecast_model_score(model, 7.5), 1);
+    forecast_model_free(model);
+    free(values);
+}
+END_TEST
+
+START_TEST(drift_asks_for_a_new_fit)
+{
+    size_t count = 8 * DAY_STEPS;
+    double *values = daily(count + 600, 5);
+    struct forecast_model *model = fitted(values, count, -INFINITY);
+    struct forecast_drift drift;
+    forecast_model_drift(model, &drift);
+    ck_assert(!drift.refit && isnan(drift.recent_loss) && isfinite(drift.fitted_loss));
+    for (size_t i = count; i < count + 300; i++)
+        forecast_model_append(model, values[i]);
+    forecast_model_drift(model, &drift);
+    ck_assert_uint_eq(drift.appended, 300);
+    ck_assert(!drift.refit);
+    ck_assert_double_eq_tol(drift.recent_loss / drift.fitted_loss, 1, 0.3);
+    ck_assert_double_eq_tol(drift.coverage95, 0.95, 0.05);
+    uint64_t seed = 3;
+    for (size_t i = count + 300; i < count + 500; i++)
+        forecast_model_append(model, values[i] + 60 * noise(&seed));
+    forecast_model_drift(model, &drift);
+    ck_assert(drift.refit && drift.recent_loss > 1.5 * drift.fitted_loss);
+    forecast_model_free(model);
+    free(values);
+}
+END_TEST
+
+START_TEST(a_constant_may_begin_to_move)
+{
+    double constant[100];
+    for (size_t i = 0; i < 100; i++)
+        constant[i] = 10;
+    struct forecast_model *model = fitted(constant, 100, -INFINITY);
+    struct result result;
+    struct forecast_drift drift;
+    for (size_t i = 0; i < 100; i++)
+        forecast_model_append(model, i % 2 ? 20 : 30);
+    predict(model, &result);
+    check_sane(&result);
+    ck_assert_double_gt(result.quantiles[4], 20);
+    ck_assert_double_eq_tol(result.quantiles[1], 20, 10);
+    forecast_model_drift(model, &drift);
+    ck_assert(drift.refit);
     forecast_model_free(model);
 }
 END_TEST
@@ -351,7 +536,8 @@ START_TEST(a_sharp_edge_is_recalled)
     size_t count = 5 * 1440 + 540 - 3; /* three minutes before nine */
     double *values = calloc(count, sizeof *values);
     uint64_t seed = 5;
-    struct forecast_options options = {MINUTE_MS, 10, 4, -INFINITY};
+    struct forecast_options options = {
+        .step_ms = MINUTE_MS, .horizon = 10, .peak_horizon = 4, .lower_bound = -INFINITY};
     struct forecast_model *model = NULL;
     struct tw_err err = {0};
     for (size_t i = 0; i < count; i++)
@@ -374,7 +560,8 @@ START_TEST(periods_are_found)
     size_t count = 3 * 1440, periods[FORECAST_SEASONS_MAX];
     double *values = calloc(count, sizeof *values);
     uint64_t seed = 5;
-    struct forecast_options options = {MINUTE_MS, 10, 0, -INFINITY};
+    struct forecast_options options = {
+        .step_ms = MINUTE_MS, .horizon = 10, .lower_bound = -INFINITY};
     struct forecast_model *model = NULL;
     struct tw_err err = {0};
     for (size_t i = 0; i < count; i++) /* a batch of ten minutes every hour */
@@ -409,7 +596,13 @@ int main(void)
         UNIT_CASE(a_spike_is_not_learned),
         UNIT_CASE(large_numbers_stay_finite),
         UNIT_CASE(append_and_peek_agree),
-        UNIT_CASE(a_full_model_says_so),
+        UNIT_CASE(any_number_of_values_can_follow),
+        UNIT_CASE(state_goes_on_as_the_history_would),
+        UNIT_LOOP(stored_models_go_on_alike, 0, 7),
+        UNIT_CASE(damaged_bytes_are_refused),
+        UNIT_CASE(strange_values_score_high),
+        UNIT_CASE(drift_asks_for_a_new_fit),
+        UNIT_CASE(a_constant_may_begin_to_move),
         UNIT_CASE(lower_bound_holds),
         UNIT_CASE(a_sharp_edge_is_recalled),
         UNIT_CASE(periods_are_found),

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "forecast/lanes.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+#if !TW_SANITIZED && defined __x86_64__ && defined __GNUC__ && !defined __clang__
+#define CLONES                                                                                     \
+    __attribute__((target_clones("arch=x86-64-v3", "default"),                                     \
+                   optimize("O3", "no-math-errno", "no-trapping-math", "no-signed-zeros",          \
+                            "associative-math")))
+#else
+#define CLONES
+#endif
+
+typedef float lanes __attribute__((vector_size(FORECAST_LANES * sizeof(float))));
+
+/* May lie anywhere and be any floats: what a load is made of. */
+typedef float loose_lanes
+    __attribute__((vector_size(FORECAST_LANES * sizeof(float)), aligned(4), may_alias));
+
+#define LOAD(from) (*(const loose_lanes *)(from))
+#define SUM(v) (((v)[0] + (v)[4]) + ((v)[1] + (v)[5]) + (((v)[2] + (v)[6]) + ((v)[3] + (v)[7])))
+
+CLONES void forecast_lanes_gram(const float *columns, size_t stride, size_t size,
+                                const float *weight, size_t first, size_t count, float *ret_sums)
+{
+    TW_ASSERT(count <= FORECAST_LANES_RANGE_MAX && count % FORECAST_LANES == 0);
+    lanes weighted[FORECAST_LANES_RANGE_MAX / FORECAST_LANES];
+    for (size_t i = 0; i < size; i++) {
+        const float *a = columns + i * stride + first;
+        for (size_t r = 0; r < count; r += FORECAST_LANES)
+            weighted[r / FORECAST_LANES] = LOAD(a + r) * LOAD(weight + first + r);
+        size_t j = 0;
+        for (; j + 4 <= i + 1; j += 4) {
+            const float *b = columns + j * stride + first;
+            lanes s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+            for (size_t r = 0; r < count; r += FORECAST_LANES) {
+                lanes w = weighted[r / FORECAST_LANES];
+                s0 += w * LOAD(b + r);
+                s1 += w * LOAD(b + stride + r);
+                s2 += w * LOAD(b + 2 * stride + r);
+                s3 += w * LOAD(b + 3 * stride + r);
+            }
+            ret_sums[i * size + j] = SUM(s0);
+            ret_sums[i * size + j + 1] = SUM(s1);
+            ret_sums[i * size + j + 2] = SUM(s2);
+            ret_sums[i * size + j + 3] = SUM(s3);
+        }
+        for (; j <= i; j++) {
+            const float *b = columns + j * stride + first;
+            lanes s = {0};
+            for (size_t r = 0; r < count; r += FORECAST_LANES)
+                s += weighted[r / FORECAST_LANES] * LOAD(b + r);
+            ret_sums[i * size + j] = SUM(s);
+        }
+    }
+}
+
+CLONES void forecast_lanes_mix(const float *columns, size_t stride, size_t size,
+                               const float *factors, size_t first, size_t count, float *ret)
+{
+    for (size_t r = first; r < first + count; r++)
+        ret[r] = factors[0] * columns[r];
+    for (size_t c = 1; c < size; c++) {
+        const float *column = columns + c * stride;
+        float factor = factors[c];
+        for (size_t r = first; r < first + count; r++)
+            ret[r] += factor * column[r];
+    }
+}
+
+CLONES double forecast_lanes_distance(const float *a, const float *b, const float *weight,
+                                      size_t count)
+{
+    float sum = 0;
+    for (size_t r = 0; r < count; r++)
+        sum += weight[r] * fabsf(a[r] - b[r]);
+    return sum;
+}
+
+CLONES void forecast_lanes_apart(const float *a, const float *b, size_t count, float *ret)
+{
+    for (size_t r = 0; r < count; r++)
+        ret[r] = fabsf(a[r] - b[r]);
+}
+
+CLONES void forecast_lanes_minus(const float *a, const float *b, size_t count, float *ret)
+{
+    for (size_t r = 0; r < count; r++)
+        ret[r] = a[r] - b[r];
+}
+
+CLONES void forecast_lanes_tame(const float *error, const float *importance, float usual,
+                                size_t count, float *ret_weight)
+{
+    for (size_t r = 0; r < count; r++) {
+        float above = error[r] > usual ? error[r] : usual;
+        ret_weight[r] = above > 0 ? importance[r] * (usual / above) : importance[r];
+    }
+}
+
+/* log of the mantissa in [sqrt(1/2), sqrt(2)) by the series of atanh, and the exponent's share. */
+static inline __attribute__((always_inline)) float log_of(float a)
+{
+    uint32_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    uint32_t moved = bits - 0x3f3504f3u; /* sqrt(1/2) */
+    int32_t exponent = (int32_t)moved >> 23;
+    bits = (moved & 0x7fffffu) + 0x3f3504f3u;
+    float m;
+    memcpy(&m, &bits, sizeof m);
+    float s = (m - 1) / (m + 1), s2 = s * s;
+    float series = s * (2.0f + s2 * (0.666666667f + s2 * (0.4f + s2 * 0.285714286f)));
+    return (float)exponent * 0.693147181f + series;
+}
+
+/* 2^n by the exponent's bits, e^rest by its series. */
+static inline __attribute__((always_inline)) float exp_of(float a)
+{
+    a = a < -80 ? -80 : a > 80 ? 80 : a;
+    float scaled = a * 1.44269504f;
+    int32_t n = (int32_t)(scaled + (scaled < 0 ? -0.5f : 0.5f));
+    float r = a - (float)n * 0.693147181f;
+    float series =
+        1 + r * (1 + r * (0.5f + r * (0.166666667f + r * (0.0416666667f + r * 0.00833333333f))));
+    uint32_t bits = (uint32_t)(n + 127) << 23;
+    float power;
+    memcpy(&power, &bits, sizeof power);
+    return series * power;
+}
+
+float forecast_log(float a)
+{
+    return log_of(a);
+}
+
+float forecast_exp(float a)
+{
+    return exp_of(a);
+}
+
+CLONES void forecast_lanes_log(const float *a, float floor, size_t count, float *ret)
+{
+    for (size_t r = 0; r < count; r++)
+        ret[r] = log_of(fabsf(a[r]) + floor);
+}
+
+CLONES void forecast_lanes_exp(const float *a, size_t count, float *ret)
+{
+    for (size_t r = 0; r < count; r++)
+        ret[r] = exp_of(a[r]);
+}
+
+CLONES void forecast_lanes_add_clamped(const float *a, float low, float high, float factor,
+                                       size_t count, float *ret)
+{
+    for (size_t r = 0; r < count; r++) {
+        float value = a[r] < low ? low : a[r];
+        ret[r] += factor * (value > high ? high : value);
+    }
+}
