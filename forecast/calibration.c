@@ -4,6 +4,7 @@
 #include "forecast/calibration.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -12,11 +13,14 @@
 
 #define ERROR_FLOOR 0.1f /* of the mean error: the logarithm of less says nothing */
 
-/* Probabilities at which the points stand: denser towards both ends, where decisions are made. */
-static double position(size_t k)
+static const float positions[FORECAST_CALIBRATION_POINTS / 2 + 1] = {
+    0,     0.0005f, 0.001f, 0.0025f, 0.005f, 0.0075f, 0.01f, 0.015f, 0.02f, 0.025f, 0.03f, 0.04f,
+    0.05f, 0.06f,   0.075f, 0.1f,    0.125f, 0.15f,   0.2f,  0.25f,  0.3f,  0.35f,  0.4f,  0.5f};
+
+double forecast_calibration_position(size_t point)
 {
-    double x = (double)k / (FORECAST_CALIBRATION_POINTS - 1);
-    return 0.5 - 0.5 * cos(M_PI * x);
+    size_t mirror = FORECAST_CALIBRATION_POINTS - 1 - point;
+    return point < mirror ? (double)positions[point] : 1 - (double)positions[mirror];
 }
 
 /* Sums of products over all rows; the lower triangle of columns' square. */
@@ -124,7 +128,8 @@ static void lay_points(struct forecast_calibration *calibration, const float *sc
     while (r < last && weight[order[r]] <= 0)
         r++;
     for (size_t k = 0; k < FORECAST_CALIBRATION_POINTS; k++) {
-        double want = (0.5 + (position(k) - 0.5) * (worth + 1) / worth) * total;
+        double want =
+            (0.5 + (forecast_calibration_position(k) - 0.5) * (worth + 1) / worth) * total;
         while (r < last && below + (double)weight[order[r]] <= want)
             below += (double)weight[order[r++]];
         calibration->points[k] = scaled[order[r]];
@@ -161,10 +166,14 @@ void forecast_calibration_fit(struct forecast_calibration *calibration,
 
 float forecast_calibration_point(const struct forecast_calibration *calibration, double probability)
 {
-    double x = acos(1.0 - 2.0 * probability) / M_PI * (FORECAST_CALIBRATION_POINTS - 1);
-    size_t k = (size_t)x;
-    if (k >= FORECAST_CALIBRATION_POINTS - 1)
-        return calibration->points[FORECAST_CALIBRATION_POINTS - 1];
-    float f = (float)(x - (double)k);
-    return calibration->points[k] * (1 - f) + calibration->points[k + 1] * f;
+    bool high = probability > 0.5;
+    float tail = (float)(high ? 1 - probability : probability);
+    size_t k = 0, last = FORECAST_CALIBRATION_POINTS - 1;
+    while (k + 1 < last / 2 && positions[k + 1] <= tail)
+        k++;
+    float f = (tail - positions[k]) / (positions[k + 1] - positions[k]);
+    f = f < 1e-4f ? 0 : f > 1 ? 1 : f;
+    const float *points = calibration->points;
+    return high ? points[last - k] * (1 - f) + points[last - k - 1] * f
+                : points[k] * (1 - f) + points[k + 1] * f;
 }

@@ -142,7 +142,10 @@ void forecast_sign_fill(const struct forecast_series *series,
     }
     forecast_lanes_log(ret + stride, SIGN_FLOOR, 3 * stride, ret + stride);
     forecast_lanes_log(ret + 4 * stride, 10 * SIGN_FLOOR, stride, ret + 4 * stride);
-    memcpy(ret + 5 * stride, prediction, stride * sizeof *ret);
+    /* The height, by its order of magnitude: a level never seen must not be met by e^level. */
+    forecast_lanes_log(prediction, 1, stride, ret + 5 * stride);
+    for (size_t r = 0; r < stride; r++)
+        ret[5 * stride + r] = copysignf(ret[5 * stride + r], prediction[r]);
 }
 
 void forecast_sign_row(const struct forecast_state *state, size_t lead, float prediction,
@@ -158,7 +161,7 @@ void forecast_sign_row(const struct forecast_state *state, size_t lead, float pr
     ret_signs[2] = forecast_log(state->swing_long + SIGN_FLOOR);
     ret_signs[3] = forecast_log(restless + SIGN_FLOOR);
     ret_signs[4] = forecast_log(fabsf(prediction - state->last) + 10 * SIGN_FLOOR);
-    ret_signs[5] = prediction;
+    ret_signs[5] = copysignf(forecast_log(fabsf(prediction) + 1), prediction);
 }
 
 /* ---- peak ---- */

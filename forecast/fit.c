@@ -9,12 +9,12 @@
 
 #include "base/assert.h"
 
-#define ROWS_USED 1200 /* moments of the past that a mixture is fitted on */
-#define ROWS_MIN 16    /* fewer do not make a regression */
-#define LEADS_ALL 12   /* horizons up to this, and from LEADS_MANY to the most, fit each lead */
+#define ROWS_USED 768 /* moments of the past that a mixture is fitted on */
+#define ROWS_MIN 16   /* fewer do not make a regression */
+#define LEADS_ALL 12  /* horizons up to this, and from LEADS_MANY to the most, fit each lead */
 #define LEADS_MANY 24
 #define LEADS_GROWTH 1.45                 /* otherwise leads grow by this */
-#define MEMORY_MS (3 * (int64_t)86400000) /* age at which a row counts 1/e, */
+#define MEMORY_MS (2 * (int64_t)86400000) /* age at which a row counts 1/e, */
 #define MEMORY_STEPS 500.0                /* or this many steps, whichever is longer */
 
 /* Moments of the past, the same for all leads, so that a peak over leads can be made up from them;

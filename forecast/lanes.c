@@ -75,6 +75,30 @@ CLONES void forecast_lanes_mix(const float *columns, size_t stride, size_t size,
     }
 }
 
+CLONES void forecast_lanes_confine(const float *columns, size_t stride, size_t size, float slack,
+                                   float *ret)
+{
+    enum { CHUNK = 64 };
+    float low[CHUNK], high[CHUNK];
+    for (size_t first = 0; first < stride; first += CHUNK) {
+        size_t rows = stride - first < CHUNK ? stride - first : CHUNK;
+        memcpy(low, columns + first, rows * sizeof *low);
+        memcpy(high, columns + first, rows * sizeof *high);
+        for (size_t c = 1; c < size; c++) {
+            const float *column = columns + c * stride + first;
+            for (size_t r = 0; r < rows; r++) {
+                low[r] = column[r] < low[r] ? column[r] : low[r];
+                high[r] = column[r] > high[r] ? column[r] : high[r];
+            }
+        }
+        for (size_t r = 0; r < rows; r++) {
+            float more = slack * (high[r] - low[r]), value = ret[first + r];
+            value = value < low[r] - more ? low[r] - more : value;
+            ret[first + r] = value > high[r] + more ? high[r] + more : value;
+        }
+    }
+}
+
 CLONES double forecast_lanes_distance(const float *a, const float *b, const float *weight,
                                       size_t count)
 {
@@ -163,5 +187,69 @@ CLONES void forecast_lanes_add_clamped(const float *a, float low, float high, fl
     for (size_t r = 0; r < count; r++) {
         float value = a[r] < low ? low : a[r];
         ret[r] += factor * (value > high ? high : value);
+    }
+}
+
+CLONES void forecast_lanes_without(const float *sums, const float *parts, size_t part_count,
+                                   size_t size, struct forecast_lanes_systems *ret)
+{
+    TW_ASSERT(size > 2 && size <= FORECAST_LANES_SIZE_MAX && part_count <= FORECAST_LANES_SYSTEMS);
+    ret->size = size;
+    size_t cell = 0, apart = FORECAST_LANES_SIZE_MAX * FORECAST_LANES_SIZE_MAX;
+    for (size_t i = 0; i < size; i++)
+        for (size_t j = 0; j <= i; j++, cell++) {
+            const float *part = parts + i * size + j;
+            for (size_t k = 0; k < FORECAST_LANES_SYSTEMS; k++)
+                ret->cells[cell][k] = sums[i * size + j];
+            for (size_t k = 0; k < part_count; k++)
+                ret->cells[cell][k] -= part[k * apart];
+        }
+}
+
+enum { HALF = FORECAST_LANES_SYSTEMS / 2 };
+typedef double systems __attribute__((vector_size(HALF * sizeof(double))));
+
+#define ROW(i) ((i) * ((i) + 1) / 2)
+
+CLONES void forecast_lanes_solve(const struct forecast_lanes_systems *given, size_t half,
+                                 double ridge,
+                                 float ret[FORECAST_LANES_SYSTEMS][FORECAST_LANES_SIZE_MAX])
+{
+    size_t size = given->size, unknowns = size - 1;
+    systems a[ROW(FORECAST_LANES_SIZE_MAX)], inverse[FORECAST_LANES_SIZE_MAX], add = {0};
+    const systems *from = (const systems *)given->cells + half; /* every other one */
+    for (size_t i = 0; i + 1 < unknowns; i++)
+        add += from[2 * (ROW(i) + i)];
+    add = add * (ridge / (double)(unknowns - 1)) + from[2 * (ROW(unknowns) - 1)] * 1e-9 + 1e-39;
+    /* The last row is the right side: reducing it with the others solves the lower half. */
+    for (size_t i = 0; i <= unknowns; i++) {
+        systems *row = a + ROW(i);
+        for (size_t j = 0; j < i; j++) {
+            const systems *other = a + ROW(j);
+            systems sum = from[2 * (ROW(i) + j)], more = {0};
+            size_t k = 0;
+            for (; k + 2 <= j; k += 2) {
+                sum -= row[k] * other[k];
+                more += row[k + 1] * other[k + 1];
+            }
+            if (k < j)
+                sum -= row[k] * other[k];
+            row[j] = (sum - more) * inverse[j];
+        }
+        if (i == unknowns)
+            break;
+        systems sum = from[2 * (ROW(i) + i)] + add;
+        for (size_t k = 0; k < i; k++)
+            sum -= row[k] * row[k];
+        for (size_t s = 0; s < HALF; s++)
+            inverse[i][s] = 1 / sqrt(sum[s] > 1e-30 ? sum[s] : 1e-30);
+    }
+    systems *x = a + ROW(unknowns);
+    for (size_t i = unknowns; i-- > 0;) {
+        x[i] *= inverse[i];
+        for (size_t k = 0; k < i; k++)
+            x[k] -= a[ROW(i) + k] * x[i];
+        for (size_t s = 0; s < HALF; s++)
+            ret[half * HALF + s][i] = (float)x[i][s];
     }
 }

@@ -22,6 +22,10 @@ void forecast_lanes_gram(const float *columns, size_t stride, size_t size, const
 /* ret[row] = sum over columns of factor * column. */
 void forecast_lanes_mix(const float *columns, size_t stride, size_t size, const float *factors,
                         size_t first, size_t count, float *ret);
+/* Keeps ret[row] within the columns of the row, or beyond them by at most slack times their spread.
+ */
+void forecast_lanes_confine(const float *columns, size_t stride, size_t size, float slack,
+                            float *ret);
 /* Sum of weight * |a - b|. */
 double forecast_lanes_distance(const float *a, const float *b, const float *weight, size_t count);
 /* ret = |a - b| */
@@ -39,5 +43,24 @@ float forecast_exp(float a);
 /* ret = min(max(a, low), high) * factor + ret */
 void forecast_lanes_add_clamped(const float *a, float low, float high, float factor, size_t count,
                                 float *ret);
+
+/* Some systems of equations at once, side by side, given the sums of forecast_lanes_gram whose last
+ * column is the right side. */
+#define FORECAST_LANES_SIZE_MAX 32
+#define FORECAST_LANES_SYSTEMS 8
+struct forecast_lanes_systems {
+    size_t size; /* of the sums; there is one unknown less */
+    double cells[FORECAST_LANES_SIZE_MAX * (FORECAST_LANES_SIZE_MAX + 1) / 2]
+                [FORECAST_LANES_SYSTEMS] __attribute__((aligned(64)));
+};
+/* System k is `sums` without part k, and without nothing from part_count on; parts lie
+ * FORECAST_LANES_SIZE_MAX^2 floats apart. */
+void forecast_lanes_without(const float *sums, const float *parts, size_t part_count, size_t size,
+                            struct forecast_lanes_systems *ret);
+/* Cholesky; `ridge` times the mean of the diagonal (without the last unknown's, which is that of
+ * the intercept) makes the matrices positive definite. half: 0 the first four systems, 1 the last
+ * four. ret[system][unknown]. */
+void forecast_lanes_solve(const struct forecast_lanes_systems *systems, size_t half, double ridge,
+                          float ret[FORECAST_LANES_SYSTEMS][FORECAST_LANES_SIZE_MAX]);
 
 #endif

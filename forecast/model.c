@@ -242,13 +242,14 @@ static void place_error(const struct forecast_calibration *calibration, double s
         low++;
     while (high > 0 && (double)points[high - 1] > scaled)
         high--;
-    double from = (double)low, to = (double)high;
+    *ret_below = forecast_calibration_position(low);
+    *ret_upto = forecast_calibration_position(high);
     if (low < last && (double)points[low] < scaled)
-        from += (scaled - (double)points[low]) / (double)(points[low + 1] - points[low]);
+        *ret_below += (scaled - (double)points[low]) / (double)(points[low + 1] - points[low]) *
+                      (forecast_calibration_position(low + 1) - *ret_below);
     if (high > 0 && (double)points[high] > scaled)
-        to -= ((double)points[high] - scaled) / (double)(points[high] - points[high - 1]);
-    *ret_below = 0.5 - 0.5 * cos(M_PI * fmin(from, (double)last) / (double)last);
-    *ret_upto = 0.5 - 0.5 * cos(M_PI * fmax(to, 0) / (double)last);
+        *ret_upto -= ((double)points[high] - scaled) / (double)(points[high] - points[high - 1]) *
+                     (*ret_upto - forecast_calibration_position(high - 1));
 }
 
 double forecast_model_score(const struct forecast_model *model, double value)

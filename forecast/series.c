@@ -236,15 +236,18 @@ static void lay_restless(const struct forecast_series *series, struct forecast_s
 
 float forecast_series_restless(const struct forecast_season *season, size_t t, size_t i)
 {
-    size_t cells = season->cells, cell = i % season->period / season->cell_size;
+    uint32_t period = (uint32_t)season->period, size = (uint32_t)season->cell_size;
+    uint32_t cells = (uint32_t)season->cells, cell = (uint32_t)i % period / size;
+    uint32_t cycles = (uint32_t)(t + 1) / period, phase = (uint32_t)(t + 1) % period;
     float sum = 0;
     if (cell >= cells)
         cell = cells - 1;
-    for (size_t k = 0; k <= 2 * FORECAST_CELLS_AROUND; k++) {
-        size_t c = (cell + cells + k - FORECAST_CELLS_AROUND) % cells;
-        size_t end = c + 1 < cells ? (c + 1) * season->cell_size : season->period;
-        size_t passed = t + 1 >= end ? (t + 1 - end) / season->period + 1 : 0;
-        sum += season->restless[passed * cells + c];
+    for (uint32_t k = 0; k <= 2 * FORECAST_CELLS_AROUND; k++) {
+        uint32_t c = cell + k + (cell + k < FORECAST_CELLS_AROUND ? cells : 0);
+        c -= FORECAST_CELLS_AROUND;
+        c -= c >= cells ? cells : 0;
+        uint32_t end = c + 1 < cells ? (c + 1) * size : period;
+        sum += season->restless[(cycles + (phase >= end)) * cells + c];
     }
     return sum / (2 * FORECAST_CELLS_AROUND + 1);
 }

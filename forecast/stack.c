@@ -9,11 +9,20 @@
 #include "base/assert.h"
 #include "forecast/sort.h"
 
-enum { SIZE_MAX_ = FORECAST_STACK_COLUMNS_MAX + 2 }; /* columns, the intercept, the target */
+enum { SIZE_MAX_ = FORECAST_LANES_SIZE_MAX }; /* columns, the intercept, the target */
+_Static_assert(FORECAST_STACK_COLUMNS_MAX + 2 <= SIZE_MAX_, "room for all columns");
+enum { ALL = FORECAST_STACK_BLOCKS }; /* the system that leaves no block out */
 #define LOSS_POWER 4.0  /* prior weight = loss^-4: the good ones share, the bad ones vanish */
 #define HUBER_SHARE 0.4 /* errors beyond this many median errors count linearly */
+#ifndef CONFINE_SLACK
+#define CONFINE_SLACK 0.0f /* of the columns' spread: how far a mixture may lie outside them all   \
+                            */
+#endif
+#ifndef ROBUST_ROUNDS
 #define ROBUST_ROUNDS 4
+#endif
 #define ROBUST_RIDGE 0.01
+#define MEDIAN_STEP 3 /* the usual error is told from every third */
 static const double ridge_candidates[] = {1.0, 0.1, 0.01, 0.001};
 enum { RIDGE_COUNT = sizeof ridge_candidates / sizeof *ridge_candidates };
 
@@ -25,6 +34,9 @@ struct fit {
     float *deviation, *weight, *error, *trial;
     float blocks[FORECAST_STACK_BLOCKS][SIZE_MAX_ * SIZE_MAX_];
     float sum[SIZE_MAX_ * SIZE_MAX_];
+    /* System k, and its solution, is the mixture that all blocks but k want. */
+    struct forecast_lanes_systems systems;
+    float delta[FORECAST_LANES_SYSTEMS][SIZE_MAX_];
 };
 
 size_t forecast_stack_work(size_t stride, size_t columns)
@@ -61,49 +73,8 @@ static void gather(struct fit *fit)
             for (size_t j = 0; j <= i; j++)
                 fit->sum[i * fit->size + j] += fit->blocks[k][i * fit->size + j];
     }
-}
-
-/* The mixture that all blocks but one want (without = FORECAST_STACK_BLOCKS: that all want), by
- * Cholesky; the ridge makes the matrix positive definite. */
-static void solve(const struct fit *fit, size_t without, double ridge, float *ret)
-{
-    double a[SIZE_MAX_][SIZE_MAX_], x[SIZE_MAX_], inverse[SIZE_MAX_], trace = 0;
-    size_t unknowns = fit->size - 1;
-    for (size_t i = 0; i <= unknowns; i++)
-        for (size_t j = 0; j <= i; j++) {
-            double all = fit->sum[i * fit->size + j];
-            a[i][j] = without < FORECAST_STACK_BLOCKS
-                          ? all - (double)fit->blocks[without][i * fit->size + j]
-                          : all;
-        }
-    for (size_t i = 0; i + 1 < unknowns; i++)
-        trace += a[i][i];
-    double ones = a[unknowns - 1][unknowns - 1];
-    double add = ridge * trace / (double)(unknowns - 1) + 1e-9 * (ones + 1e-30);
-    for (size_t i = 0; i < unknowns; i++)
-        a[i][i] += add;
-    /* The last row is the right side: reducing it with the others solves the lower half. */
-    for (size_t i = 0; i <= unknowns; i++) {
-        for (size_t j = 0; j < i; j++) {
-            double sum = a[i][j];
-            for (size_t k = 0; k < j; k++)
-                sum -= a[i][k] * a[j][k];
-            a[i][j] = sum * inverse[j];
-        }
-        if (i == unknowns)
-            break;
-        double sum = a[i][i];
-        for (size_t k = 0; k < i; k++)
-            sum -= a[i][k] * a[i][k];
-        inverse[i] = 1 / sqrt(fmax(sum, 1e-30));
-    }
-    for (size_t i = unknowns; i-- > 0;) {
-        double sum = a[unknowns][i];
-        for (size_t k = i + 1; k < unknowns; k++)
-            sum -= a[k][i] * x[k];
-        x[i] = sum * inverse[i];
-        ret[i] = (float)x[i];
-    }
+    forecast_lanes_without(fit->sum, fit->blocks[0], FORECAST_STACK_BLOCKS, fit->size,
+                           &fit->systems);
 }
 
 static const float *target_of(const struct fit *fit)
@@ -114,17 +85,19 @@ static const float *target_of(const struct fit *fit)
 /* Errors above the usual one count linearly from now on (iteratively reweighted least squares). */
 static void tame(struct fit *fit, double ridge)
 {
-    float delta[SIZE_MAX_];
     size_t stride = fit->rows->stride, count = 0;
-    solve(fit, FORECAST_STACK_BLOCKS, ridge, delta);
-    forecast_lanes_mix(fit->deviation, stride, fit->size - 1, delta, 0, stride, fit->trial);
+    forecast_lanes_solve(&fit->systems, ALL / 4, ridge, fit->delta);
+    forecast_lanes_mix(fit->deviation, stride, fit->size - 1, fit->delta[ALL], 0, stride,
+                       fit->trial);
     forecast_lanes_apart(target_of(fit), fit->trial, stride, fit->error);
     double mean = 0;
-    for (size_t r = 0; r < stride; r++)
+    for (size_t r = 0; r < stride; r += MEDIAN_STEP)
         if (fit->rows->weight[r] > 0) {
             mean += (double)fit->error[r];
             fit->trial[count++] = fit->error[r];
         }
+    if (!count) /* of few rows none was looked at: nothing is tamed */
+        return;
     mean /= (double)count;
     double median = forecast_select(fit->trial, count, count / 2);
     forecast_lanes_tame(fit->error, fit->rows->weight,
@@ -136,11 +109,11 @@ static void tame(struct fit *fit, double ridge)
 static double hold_out(struct fit *fit, double ridge, float *ret)
 {
     size_t stride = fit->rows->stride;
+    forecast_lanes_solve(&fit->systems, 0, ridge, fit->delta);
+    forecast_lanes_solve(&fit->systems, 1, ridge, fit->delta);
     for (size_t k = 0; k < FORECAST_STACK_BLOCKS; k++) {
-        float delta[SIZE_MAX_];
         size_t first = fit->rows->first[k];
-        solve(fit, k, ridge, delta);
-        forecast_lanes_mix(fit->deviation, stride, fit->size - 1, delta, first,
+        forecast_lanes_mix(fit->deviation, stride, fit->size - 1, fit->delta[k], first,
                            fit->rows->first[k + 1] - first, ret);
     }
     return forecast_lanes_distance(target_of(fit), ret, fit->rows->weight, stride);
@@ -165,7 +138,7 @@ void forecast_stack_fit(struct forecast_stack *stack, const struct forecast_rows
 {
     TW_ASSERT(rows->columns > 0 && rows->columns <= FORECAST_STACK_COLUMNS_MAX);
     size_t stride = rows->stride;
-    float prior[FORECAST_STACK_COLUMNS_MAX], delta[SIZE_MAX_], total = 0;
+    float prior[FORECAST_STACK_COLUMNS_MAX], delta[SIZE_MAX_] = {0}, total = 0;
     struct fit fit;
     fit.rows = rows;
     fit.size = rows->columns + 2;
@@ -180,12 +153,12 @@ void forecast_stack_fit(struct forecast_stack *stack, const struct forecast_rows
         tame(&fit, ROBUST_RIDGE);
         gather(&fit);
     }
-    double least = INFINITY, ridge = ridge_candidates[0];
+    double least = INFINITY;
     for (size_t k = 0; k < RIDGE_COUNT; k++) {
         double loss = hold_out(&fit, ridge_candidates[k], fit.trial);
         if (loss < least * 0.999 || k == 0) {
             least = loss;
-            ridge = ridge_candidates[k];
+            memcpy(delta, fit.delta[ALL], sizeof delta);
             memcpy(ret_held_out, fit.trial, stride * sizeof *ret_held_out);
         }
     }
@@ -193,7 +166,7 @@ void forecast_stack_fit(struct forecast_stack *stack, const struct forecast_rows
     const float *target = target_of(&fit);
     for (size_t r = 0; r < stride; r++)
         ret_held_out[r] += rows->y[r] - target[r];
-    solve(&fit, FORECAST_STACK_BLOCKS, ridge, delta);
+    forecast_lanes_confine(rows->x, stride, rows->columns, CONFINE_SLACK, ret_held_out);
     for (size_t c = 0; c < rows->columns; c++)
         total += delta[c];
     stack->columns = rows->columns;
@@ -204,8 +177,12 @@ void forecast_stack_fit(struct forecast_stack *stack, const struct forecast_rows
 
 float forecast_stack_predict(const struct forecast_stack *stack, const float *row)
 {
-    float sum = stack->intercept;
-    for (size_t c = 0; c < stack->columns; c++)
+    float sum = stack->intercept, low = row[0], high = row[0];
+    for (size_t c = 0; c < stack->columns; c++) {
         sum += stack->weights[c] * row[c];
-    return sum;
+        low = fminf(low, row[c]);
+        high = fmaxf(high, row[c]);
+    }
+    float more = CONFINE_SLACK * (high - low);
+    return fminf(fmaxf(sum, low - more), high + more);
 }

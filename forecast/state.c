@@ -10,7 +10,8 @@
 #include "forecast/half.h"
 
 #define DAY_MS 86400000
-#define AVERAGE_REACH 4 /* spans after which an average has forgotten: e^-8 is left */
+#define CONSTANT_LEAST 16 /* equal values that make a constant; of fewer one waits for a fit */
+#define AVERAGE_REACH 4   /* spans after which an average has forgotten: e^-8 is left */
 
 /* ---- shape ---- */
 
@@ -227,7 +228,7 @@ void forecast_state_append(struct forecast_state *state, double value)
     uint64_t i = state->count;
     float z;
     /* A constant that moves for the first time sets its own scale: all before it are 0 in any. */
-    if (state->scale <= 0 && forecast_usable(value) &&
+    if (state->scale <= 0 && i >= CONSTANT_LEAST && forecast_usable(value) &&
         fabs(value - state->centre) > 1e-12 * fabs(state->centre))
         state->scale = fabs(value - state->centre);
     if (!forecast_usable(value))
