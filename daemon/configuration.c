@@ -9,13 +9,14 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/file.h"
+#include "daemon/forecast_settings.h"
 #include "daemon/storage.h"
 #include "daemon/yaml_text.h"
 
 #define SECRET_BYTES_MAX 65536
 #define KEYS_MAX 64
 
-static const char *const own_keys[] = {"global", "scalers", "forward", "storage", NULL};
+static const char *const own_keys[] = {"global", "scalers", "forward", "storage", "forecast", NULL};
 
 /* Keys of Prometheus's and Alertmanager's files that have another place here. */
 static const struct {
@@ -288,6 +289,10 @@ static enum tw_code read_tree(struct daemon_configuration *configuration, struct
         code = refuse_unsupported(configuration, err);
     if (code == TW_OK)
         code = read_global(configuration, err);
+    if (code == TW_OK)
+        code = daemon_forecast_read(configuration->name, tw_yaml_member(root, "forecast"),
+                                    QUERY_FEATURES_ALL, configuration->arena,
+                                    &configuration->forecast, err);
     if (code == TW_OK)
         configuration->scalers = tw_yaml_member(root, "scalers");
     return code;

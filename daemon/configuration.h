@@ -19,6 +19,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/yaml.h"
+#include "query/keeper.h"
 #include "wire/labels.h"
 
 /* Largest configuration file. */
@@ -30,6 +31,7 @@ struct daemon_configuration {
     const char *folder;            /* that relative paths are relative to */
     const struct tw_yaml *root;    /* NULL: no file, or an empty one */
     const struct tw_yaml *scalers; /* NULL: none */
+    struct query_keeper_settings forecast;
     struct wire_labels external_labels;
     int64_t evaluation_interval_ms, query_offset_ms; /* 0 = the default */
     /* As YAML with secrets hidden, before anything was put in from environment and files. */

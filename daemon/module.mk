@@ -7,6 +7,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/checkup.c %D%/checkup.h \
 	%D%/configuration.c %D%/configuration.h \
 	%D%/encoding.c %D%/encoding.h \
+	%D%/forecast_settings.c %D%/forecast_settings.h \
 	%D%/hangup.c %D%/hangup.h \
 	%D%/http_server.c %D%/http_server.h \
 	%D%/cardinality.c %D%/cardinality.h \

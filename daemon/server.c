@@ -26,6 +26,8 @@
 #include "daemon/storage.h"
 #include "query/api.h"
 #include "query/engine.h"
+#include "query/keeper.h"
+#include "query/kept.h"
 #include "tsdb/admin.h"
 #include "tsdb/db.h"
 #include "tsdb/receiver.h"
@@ -52,6 +54,8 @@ struct daemon_server {
     struct tsdb_admin admin;
     struct daemon_storage storage;
     struct query_running *running;
+    struct query_kept *kept;
+    struct query_keeper *keeper;
     struct query_engine *engine;
     struct alert_manager *alerts;
     struct scale_manager *scalers;
@@ -170,6 +174,7 @@ static enum tw_code apply_locked(struct daemon_server *server,
         daemon_storage_fini(&storage);
         return code;
     }
+    query_keeper_configure(server->keeper, &configuration->forecast);
     daemon_storage_fini(&server->storage);
     server->storage = storage;
     return TW_OK;
@@ -344,6 +349,7 @@ static enum tw_code make_modules(struct daemon_server *server, struct tw_err *er
     if (code != TW_OK)
         return code;
     struct tsdb_storage *storage = tsdb_db_storage(server->db);
+    server->kept = query_kept_new(&(struct query_kept_options){.metrics = server->metrics});
     const struct query_options query = {.lookback_ms = params->query_lookback,
                                         .timeout_ms = params->query_timeout,
                                         .samples_max = (uint64_t)params->query_samples_max,
@@ -352,8 +358,18 @@ static enum tw_code make_modules(struct daemon_server *server, struct tw_err *er
                                             query_features_parse(tw_str(params->enable_feature)),
                                         .parallelism = parallelism(params),
                                         .running = server->running,
+                                        .kept = server->kept,
                                         .metrics = server->metrics};
     server->engine = query_engine_new(storage, &query);
+    const struct query_keeper_options keeper = {.kept = server->kept,
+                                                .storage = storage,
+                                                .state = server->state,
+                                                .clock = server->clock,
+                                                .metrics = server->metrics,
+                                                .query = query};
+    code = query_keeper_new(&keeper, &server->keeper, err);
+    if (code != TW_OK)
+        return code;
     server->receiver = tsdb_receiver_new(server->db, server->metrics);
     tsdb_receiver_limit(server->receiver, server->budget.plain_bytes_max);
     tsdb_receiver_zero_at_start(
@@ -392,6 +408,7 @@ static void add_routes(struct daemon_server *server)
                                         server->params->enable_admin_api};
     tsdb_admin_route(server->router, &server->admin);
     query_api_route(server->router, server->engine);
+    query_api_forecast_route(server->router, server->keeper);
     alert_api_route(server->router, server->alerts);
     scale_api_route(server->router, server->scalers);
     ui_pages_route(server->router);
@@ -450,6 +467,8 @@ static enum tw_code start(struct daemon_server *server, struct tw_err *err)
         code = alert_manager_start(server->alerts, err);
     if (code == TW_OK)
         code = scale_manager_start(server->scalers, err);
+    if (code == TW_OK)
+        code = query_keeper_start(server->keeper, err);
     if (code == TW_OK && params->self_interval > 0)
         code = daemon_self_start(server->metrics, tsdb_db_storage(server->db), server->clock,
                                  daemon_http_address(server->http), params->self_interval,
@@ -496,7 +515,9 @@ bool daemon_server_stop(struct daemon_server *server)
     alert_manager_free(server->alerts);
     tw_http_router_free(server->router);
     tsdb_receiver_free(server->receiver);
+    query_keeper_free(server->keeper);
     query_engine_free(server->engine);
+    query_kept_free(server->kept);
     query_running_free(server->running);
     tsdb_state_close(server->state);
     tsdb_db_close(server->db);

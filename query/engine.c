@@ -471,6 +471,8 @@ static void begin(struct run *run, const struct tw_context *context, int64_t sta
         .ast = run->ast,
         .arena = run->slice_arena,
         .result_arena = arena,
+        .kept = engine->options.kept,
+        .renews_max = engine->options.renews_max,
         .helpers = engine->helpers,
         .ticket = &run->ticket,
         .annotations = &run->annotations,

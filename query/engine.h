@@ -41,6 +41,7 @@ unsigned query_features_parse(struct tw_str names);
 
 struct query_engine;
 struct query_histogram;
+struct query_kept;
 
 struct query_options {
     int64_t lookback_ms;           /* 0 = 5 min */
@@ -51,6 +52,9 @@ struct query_options {
     size_t parallelism;            /* threads that may work on one query; 0 = 1 */
     struct query_running *running; /* keeps account of all queries; may be NULL, outlives results */
     struct tw_metrics *metrics;    /* may be NULL */
+    struct query_kept *kept;       /* models that stay between queries; may be NULL */
+    /* For the keeper: how many models a query may learn anew, and forecast() does nothing else. */
+    size_t renews_max;
 };
 
 struct query_engine *query_engine_new(struct tsdb_storage *storage,

@@ -8,17 +8,15 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "query/trial.h"
 
-#define ANOMALY_LEAD_MAX 16
 /* With fewer values before an epoch the series is young: it is learned anew with each sample. */
 #define VALUES_OLD 32
-/* Of the values' spread: what is usual is never taken to be less, lest a flat night be all alarms.
- */
-#define USUAL_LEAST 0.01
 /* Quantiles nearer to 0 and 1 than this are not known from so few errors. */
 #define QUANTILE_EDGE 0.001
 /* Buckets between the last one told and the basis, without a gap in the samples. */
 #define LEADS_SPARE 2
+#define CLASSES_PER_RANGE 128
 
 void query_learner_init(struct query_learner *learner, int64_t range_ms, int64_t lookback_ms,
                         bool scores)
@@ -52,7 +50,8 @@ void query_learner_begin(struct query_learner *learner, const int64_t *times_ms,
     learner->values = values;
     learner->count = count;
     learner->at = 0;
-    learner->lags_ms = 0;
+    learner->fixed = learner->clamps = learner->at_newest = false;
+    learner->trial = NULL;
 }
 
 int64_t query_learner_reach(int64_t range_ms, bool scores)
@@ -160,29 +159,29 @@ static bool gather(struct query_learner *learner, bool young, size_t *ret_count)
     }
     learner->at = limit;
     learned->held = 0;
+    learned->newest_ms = learner->times_ms[limit - 1];
     learned->score = NAN;
     learned->spread = find_spread(learner->room, count);
     *ret_count = count;
     return known >= (young ? 1 : VALUES_OLD);
 }
 
-/* Leads are learned by powers of two, so that a model serves all horizons of about its length. */
-static size_t round_leads(int64_t lead)
+int64_t query_horizon_class(int64_t range_ms, int64_t widest_ms)
 {
-    int64_t leads = 16;
-    while (leads < lead && leads < FORECAST_HORIZON_MAX)
-        leads *= 2;
+    int64_t horizon_ms = range_ms / CLASSES_PER_RANGE;
+    for (horizon_ms = horizon_ms < 1 ? 1 : horizon_ms; horizon_ms < widest_ms;)
+        horizon_ms *= 2; /* both are within centuries */
+    return horizon_ms;
+}
+
+static size_t leads_for(const struct query_learner *learner, int64_t widest_ms)
+{
+    int64_t class_ms = query_horizon_class(learner->range_ms, widest_ms);
+    int64_t leads = -tw_floor_div(-class_ms, learner->learned.step_ms) + LEADS_SPARE;
     return leads < FORECAST_HORIZON_MAX ? (size_t)leads : FORECAST_HORIZON_MAX;
 }
 
-static size_t leads_for(const struct query_learned *learned, int64_t widest_ms)
-{
-    return round_leads(-tw_floor_div(-widest_ms, learned->step_ms) + LEADS_SPARE);
-}
-
-/* leads_least: of the model; more when the way is further. */
-static bool learn_at(struct query_learner *learner, int64_t epoch_ms, bool young, int64_t widest_ms,
-                     size_t leads_least)
+static bool learn_at(struct query_learner *learner, int64_t epoch_ms, bool young, int64_t widest_ms)
 {
     struct query_learned *learned = &learner->learned;
     size_t count;
@@ -192,8 +191,7 @@ static bool learn_at(struct query_learner *learner, int64_t epoch_ms, bool young
     learned->young = young;
     if (!gather(learner, young, &count))
         return false;
-    size_t leads = leads_for(learned, widest_ms);
-    learned->leads = leads > leads_least ? leads : leads_least;
+    learned->leads = leads_for(learner, widest_ms);
     const struct forecast_options options = {.step_ms = learned->step_ms,
                                              .horizon = learned->leads,
                                              .peak_horizon = 1,
@@ -207,24 +205,22 @@ static bool learn_at(struct query_learner *learner, int64_t epoch_ms, bool young
 
 /* ---- what came since ---- */
 
-static double score_of(const struct query_learned *learned, size_t lead, double value)
+static void tell_value(struct query_learner *learner, double value, bool told)
 {
-    static const double probabilities[3] = {0.05, 0.5, 0.95};
-    double quantiles[ANOMALY_LEAD_MAX][3];
-    struct forecast_band band = {.quantiles = quantiles[0]};
-    struct tw_err err;
-    if (lead > ANOMALY_LEAD_MAX || !isfinite(value) ||
-        forecast_model_predict(learned->model, lead, probabilities, 3, &band, &err) != TW_OK)
-        return NAN;
-    const double *expected = quantiles[lead - 1];
-    double off = value - expected[1];
-    double usual = off < 0 ? expected[1] - expected[0] : expected[2] - expected[1];
-    usual = fmax(usual, USUAL_LEAST * learned->spread);
-    return off == 0 ? 0 : fabs(off) / usual;
+    struct query_learned *learned = &learner->learned;
+    int64_t end_ms = query_learned_end_ms(learned) + learned->step_ms;
+    if (learner->scores)
+        learned->score = forecast_model_score(learned->model, value);
+    if (learner->trial && told)
+        query_trial_judge(learner->trial, end_ms, learned->step_ms, value);
+    forecast_model_append(learned->model, value);
+    learned->held++;
+    if (learner->trial && told)
+        query_trial_ask(learner->trial, learned, value);
 }
 
 /* Buckets that are over at the basis. newest: position of the newest sample that counts. */
-static bool tell(struct query_learner *learner, size_t newest, int64_t basis_ms)
+static void tell(struct query_learner *learner, size_t newest, int64_t basis_ms)
 {
     struct query_learned *learned = &learner->learned;
     while (learner->at <= newest) {
@@ -234,36 +230,45 @@ static bool tell(struct query_learner *learner, size_t newest, int64_t basis_ms)
             break;
         double mean = take_bucket(learner, &learner->at);
         if (bucket <= learned->held)
-            continue; /* late for a model that was kept */
-        if (learner->scores)
-            learned->score = score_of(learned, (size_t)(bucket - learned->held), mean);
-        for (; learned->held < bucket; learned->held++)
-            forecast_model_append(learned->model, learned->held + 1 < bucket ? NAN : mean);
+            continue; /* known already to a model that was kept, or late */
+        while (learned->held + 1 < bucket)
+            tell_value(learner, NAN, false);
+        tell_value(learner, mean, true);
+        learned->newest_ms = learner->times_ms[learner->at - 1];
     }
-    return true;
+}
+
+/* The epoch is that of the newest sample, or a bit later when a model was learned anew between
+ * epochs, or one earlier when it has not been yet. */
+static bool is_current(const struct query_learned *learned, const struct query_learner *learner,
+                       int64_t newest_ms)
+{
+    int64_t epoch_ms = query_learner_epoch(learner, newest_ms);
+    if (learned->young)
+        return learned->epoch_ms == newest_ms;
+    if (!learner->fixed)
+        return learned->epoch_ms == epoch_ms;
+    return learned->epoch_ms <= newest_ms && epoch_ms - learned->epoch_ms <= learner->refit_ms;
 }
 
 /* A model that knows what is known at the basis. */
-static bool bring_up(struct query_learner *learner, size_t newest, int64_t basis_ms,
-                     int64_t widest_ms, size_t leads_least)
+static enum query_outlook bring_up(struct query_learner *learner, size_t newest, int64_t basis_ms,
+                                   int64_t widest_ms)
 {
     struct query_learned *learned = &learner->learned;
     int64_t newest_ms = learner->times_ms[newest];
-    int64_t epoch_ms = query_learner_epoch(learner, newest_ms);
-    bool same =
-        learned->model && (learned->young ? learned->epoch_ms == newest_ms
-                                          : learned->epoch_ms <= epoch_ms &&
-                                                epoch_ms - learned->epoch_ms <= learner->lags_ms);
-    if (same) {
-        size_t leads = leads_for(learned, widest_ms);
-        same = learned->leads == (leads > leads_least ? leads : leads_least);
-    }
-    bool ready = same || learn_at(learner, epoch_ms, false, widest_ms, leads_least);
+    bool same = learned->model && is_current(learned, learner, newest_ms) &&
+                learned->leads == leads_for(learner, widest_ms);
+    if (!same && learner->fixed)
+        return QUERY_OUTLOOK_UNREADY;
+    int64_t epoch_ms = learner->at_newest ? newest_ms : query_learner_epoch(learner, newest_ms);
+    bool ready = same || learn_at(learner, epoch_ms, false, widest_ms);
     if (!ready && learner->scores) /* too little to expect anything of */
-        return false;
-    if (!ready && !learn_at(learner, newest_ms, true, widest_ms, leads_least))
-        return false;
-    return tell(learner, newest, basis_ms);
+        return QUERY_OUTLOOK_NONE;
+    if (!ready && !learn_at(learner, newest_ms, true, widest_ms))
+        return QUERY_OUTLOOK_NONE;
+    tell(learner, newest, basis_ms);
+    return QUERY_OUTLOOK_THERE;
 }
 
 /* The newest sample that counts; false when there is none that is young enough. */
@@ -289,17 +294,15 @@ static enum query_outlook predict(const struct query_learned *learned, size_t le
     double probability = q < QUANTILE_EDGE       ? QUANTILE_EDGE
                          : q > 1 - QUANTILE_EDGE ? 1 - QUANTILE_EDGE
                                                  : q;
-    double quantiles[FORECAST_HORIZON_MAX];
-    struct forecast_band band = {.quantiles = quantiles};
     struct tw_err err;
     if (!(q >= 0 && q <= 1)) {
         *ret = isnan(q) ? NAN : q < 0 ? -INFINITY : INFINITY;
         return QUERY_OUTLOOK_THERE;
     }
-    if (forecast_model_predict(learned->model, lead, &probability, 1, &band, &err) != TW_OK ||
-        !isfinite(quantiles[lead - 1]))
+    if (forecast_model_predict_lead(learned->model, lead, &probability, 1, NULL, ret, &err) !=
+            TW_OK ||
+        !isfinite(*ret))
         return QUERY_OUTLOOK_NONE;
-    *ret = quantiles[lead - 1];
     return QUERY_OUTLOOK_THERE;
 }
 
@@ -309,29 +312,66 @@ enum query_outlook query_learner_forecast(struct query_learner *learner, int64_t
 {
     size_t newest;
     struct query_learned *learned = &learner->learned;
-    if (!find_newest(learner, basis_ms, &newest) ||
-        !bring_up(learner, newest, basis_ms, widest_ms, 0))
+    if (!find_newest(learner, basis_ms, &newest))
         return QUERY_OUTLOOK_NONE;
+    enum query_outlook outlook = bring_up(learner, newest, basis_ms, widest_ms);
+    if (outlook != QUERY_OUTLOOK_THERE)
+        return outlook;
     int64_t lead = find_lead(learned, target_ms);
     if (lead > FORECAST_HORIZON_MAX)
         return QUERY_OUTLOOK_TOO_FAR;
+    if ((size_t)lead <= learned->leads)
+        return predict(learned, (size_t)lead, q, ret);
+    if (learner->clamps)
+        return predict(learned, learned->leads, q, ret);
     /* Behind a gap in the samples the way is longer than the horizon. */
-    if ((size_t)lead > learned->leads) {
-        if (!bring_up(learner, newest, basis_ms, widest_ms, round_leads(lead)))
-            return QUERY_OUTLOOK_NONE;
-        lead = find_lead(learned, target_ms);
-        if ((size_t)lead > learned->leads)
-            return QUERY_OUTLOOK_TOO_FAR;
-    }
-    return predict(learned, (size_t)lead, q, ret);
+    outlook = bring_up(learner, newest, basis_ms, lead * learned->step_ms);
+    if (outlook != QUERY_OUTLOOK_THERE)
+        return outlook;
+    lead = find_lead(learned, target_ms);
+    return (size_t)lead <= learned->leads ? predict(learned, (size_t)lead, q, ret)
+                                          : QUERY_OUTLOOK_TOO_FAR;
 }
 
 enum query_outlook query_learner_score(struct query_learner *learner, int64_t basis_ms, double *ret)
 {
     size_t newest;
-    if (!find_newest(learner, basis_ms, &newest) ||
-        !bring_up(learner, newest, basis_ms, 0, ANOMALY_LEAD_MAX) || isnan(learner->learned.score))
+    if (!find_newest(learner, basis_ms, &newest))
+        return QUERY_OUTLOOK_NONE;
+    enum query_outlook outlook = bring_up(learner, newest, basis_ms, 0);
+    if (outlook != QUERY_OUTLOOK_THERE)
+        return outlook;
+    if (isnan(learner->learned.score))
         return QUERY_OUTLOOK_NONE;
     *ret = learner->learned.score;
     return QUERY_OUTLOOK_THERE;
+}
+
+/* ---- models that were kept ---- */
+
+void query_learner_give(struct query_learner *learner, struct query_learned *learned, bool clamps,
+                        struct query_trial *trial)
+{
+    forget(learner);
+    learner->learned = *learned;
+    learned->model = NULL;
+    learner->fixed = learner->learned.model != NULL;
+    learner->clamps = clamps && learner->fixed;
+    learner->trial = trial;
+}
+
+void query_learner_take(struct query_learner *learner, struct query_learned *ret)
+{
+    *ret = learner->learned;
+    learner->learned.model = NULL;
+}
+
+bool query_learned_usable(const struct query_learned *learned, int64_t range_ms, bool scores,
+                          int64_t basis_ms)
+{
+    int64_t refit_ms = range_ms / QUERY_EPOCHS_PER_RANGE;
+    refit_ms = refit_ms < 1 ? 1 : refit_ms;
+    int64_t epoch_ms = tw_floor_div(basis_ms, refit_ms) * refit_ms - (scores ? refit_ms : 0);
+    return !learned->young && query_learned_end_ms(learned) <= basis_ms &&
+           epoch_ms - learned->epoch_ms <= refit_ms;
 }

@@ -40,13 +40,15 @@
 struct query_learned {
     struct forecast_model *model; /* NULL: nothing was learned */
     int64_t epoch_ms, step_ms;
-    int64_t held;  /* number of the newest bucket told; 0 = the one that ends at the epoch */
-    size_t leads;  /* that the model was learned for */
-    double score;  /* of the newest bucket; NaN: none */
-    double spread; /* standard deviation of the values learned */
-    bool young;    /* learned from the few samples before the newest one, which is its epoch */
+    int64_t held;      /* number of the newest bucket told; 0 = the one that ends at the epoch */
+    size_t leads;      /* that the model was learned for */
+    double score;      /* of the newest bucket; NaN: none */
+    double spread;     /* standard deviation of the values learned */
+    int64_t newest_ms; /* time of the newest sample told */
+    bool young;        /* learned from the few samples before the newest one, which is its epoch */
 };
 
+struct query_trial;
 struct query_learner {
     int64_t range_ms, refit_ms, alive_ms;
     bool scores;
@@ -54,11 +56,14 @@ struct query_learner {
     const int64_t *times_ms;
     const double *values;
     size_t count;
-    size_t at;       /* the first sample not told */
-    int64_t lags_ms; /* how far the epoch of a kept model may be behind the newest; else 0 */
-    double *room;    /* for a range of buckets */
-    uint64_t fits;   /* made so far */
-    uint64_t learns; /* values learned from, in all */
+    size_t at;   /* the first sample not told */
+    bool fixed;  /* the model was kept: samples begin at its end, nothing can be learned */
+    bool clamps; /* a fixed model answers for its furthest lead what lies beyond */
+    bool at_newest; /* the newest sample is the epoch: what was learned before does badly */
+    struct query_trial *trial; /* NULL: none */
+    double *room;              /* for a range of buckets */
+    uint64_t fits;             /* made so far */
+    uint64_t learns;           /* values learned from, in all */
 };
 
 /* scores: for anomaly_score, whose model is an epoch older, so that there is always something that
@@ -75,12 +80,26 @@ int64_t query_learner_reach(int64_t range_ms, bool scores);
 int64_t query_learned_end_ms(const struct query_learned *learned);
 /* The epoch that a model is to have for a newest sample. */
 int64_t query_learner_epoch(const struct query_learner *learner, int64_t newest_ms);
+/* Instead of learning a model, go on with one that was kept; takes it. The samples begin a bucket
+ * before its end, or earlier. */
+void query_learner_give(struct query_learner *learner, struct query_learned *learned, bool clamps,
+                        struct query_trial *trial);
+/* Takes the model out. */
+void query_learner_take(struct query_learner *learner, struct query_learned *ret);
+/* May a kept model answer at a basis, whatever samples came until then? It may not know what is
+ * behind the basis, nor be too old: a model that is one epoch late is good enough. */
+bool query_learned_usable(const struct query_learned *learned, int64_t range_ms, bool scores,
+                          int64_t basis_ms);
+/* Horizons are learned in classes, so that a model serves all of about its length: the least
+ * range / 128 * 2^k that is not less. */
+int64_t query_horizon_class(int64_t range_ms, int64_t widest_ms);
 /* Position behind the last sample that is not behind time_ms. */
 size_t query_learner_find(const struct query_learner *learner, int64_t time_ms);
 
 enum query_outlook {
     QUERY_OUTLOOK_NONE,    /* no samples, or no number among them */
     QUERY_OUTLOOK_THERE,   /* *ret is set, and finite (or infinite for a q outside [0, 1]) */
+    QUERY_OUTLOOK_UNREADY, /* a fixed model cannot answer: learn from all of the samples */
     QUERY_OUTLOOK_TOO_FAR, /* the target is more than FORECAST_HORIZON_MAX buckets away */
 };
 /* The q-quantile of the value at target_ms, as known at basis_ms. widest_ms: the longest way from a
@@ -88,8 +107,7 @@ enum query_outlook {
 enum query_outlook query_learner_forecast(struct query_learner *learner, int64_t basis_ms,
                                           int64_t target_ms, int64_t widest_ms, double q,
                                           double *ret);
-/* How far off the newest bucket is: 0 as expected, 1 at the edge of what is expected nine times out
- * of ten. */
+/* How strange the newest bucket is: 0 as expected, 1 at and outside the ends of the 99.9 % band. */
 enum query_outlook query_learner_score(struct query_learner *learner, int64_t basis_ms,
                                        double *ret);
 

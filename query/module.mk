@@ -12,6 +12,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/api.c %D%/api.h \
 	%D%/api_exemplars.c \
 	%D%/api_features.c \
+	%D%/api_forecast.c \
 	%D%/api_federate.c \
 	%D%/api_language.c \
 	%D%/api_names.c \
@@ -43,6 +44,10 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/histogram_value.c %D%/histogram_value.h \
 	%D%/info.c \
 	%D%/join.c \
+	%D%/kept.c %D%/kept.h \
+	%D%/keeper.c %D%/keeper.h \
+	%D%/keeping.c %D%/keeping.h \
+	%D%/kept_record.c %D%/kept_record.h \
 	%D%/labelling.c \
 	%D%/labelset.c %D%/labelset.h \
 	%D%/leaf.c \
@@ -79,5 +84,6 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/setop.c \
 	%D%/sharing.c %D%/sharing.h \
 	%D%/sliding.c %D%/sliding.h \
+	%D%/trial.c %D%/trial.h \
 	%D%/subquery.c %D%/subquery.h \
 	%D%/windows.c %D%/windows.h

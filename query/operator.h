@@ -82,6 +82,7 @@ static inline const struct query_histogram *query_tile_histogram(const struct qu
 
 /* What one run shares. */
 struct query_helpers;
+struct query_kept;
 struct query_exec {
     struct tsdb_storage *storage;
     const struct tw_context *context;
@@ -90,6 +91,8 @@ struct query_exec {
     const struct tw_arena *result_arena;
     struct query_ticket *ticket;
     struct query_annotations *annotations;
+    struct query_kept *kept;       /* models that stay; NULL: none do */
+    size_t renews_max;             /* of a run that only learns kept models anew; else 0 */
     struct query_helpers *helpers; /* threads beside the run's own; NULL: none */
     int64_t start_ms, end_ms;      /* of the whole query, for @ start() and @ end() */
     int64_t step_ms;               /* of the whole query; 0 = instant */

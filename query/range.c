@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "query/grouping.h"
 #include "query/histogram_range.h"
+#include "query/keeping.h"
 #include "query/labelset.h"
 #include "query/range_kernel.h"
 #include "query/samples.h"
@@ -39,6 +40,8 @@ struct range {
     int64_t before_ms, behind_ms; /* how far beyond the window's edges samples count */
     query_range_kernel *kernel;
     struct query_windows windows;
+    struct query_keeping_run keeping;
+    bool shares_keeping;                 /* it is another's */
     struct query_histogram_range native; /* for series with histograms */
     struct query_samples
         scratch; /* room for kernels: times as uint32 queue, values as sort buffer */
@@ -63,32 +66,43 @@ static void place_windows(struct range *range, const struct query_exec *exec)
     range->end_step_ms = modifiers->at == QUERY_AT_NONE ? grid->step_ms : 0;
 }
 
-static enum tw_code open_input(struct range *range, struct query_exec *exec, size_t *ret_count,
-                               struct tw_err *err)
+static bool forecasts(const struct range *range)
 {
-    enum tw_code code;
-    if (range->subquery) {
-        int64_t last_end_ms =
-            range->first_end_ms + (int64_t)(range->op.grid.steps - 1) * range->end_step_ms;
-        range->tile = (struct query_tile){0};
-        range->tile_at = 0;
-        if (query_range_forecasts(range->op.node->call.function->id) && last_end_ms > exec->now_ms)
-            last_end_ms = exec->now_ms;
-        if (!query_subquery_grid(range->matrix, exec->subquery_step_ms,
-                                 range->first_end_ms - range->before_ms, last_end_ms,
-                                 &range->inner_grid)) {
-            range->inner_grid.steps = 0; /* no step of the inner grid falls into any window */
-            *ret_count = 0;
-            return TW_OK;
-        }
-        code = query_op_open(range->subquery, exec, range->inner_grid, err);
-        *ret_count = code ? 0 : range->subquery->series_count;
-        return code;
+    return query_range_forecasts(range->op.node->call.function->id);
+}
+
+/* from_ms: samples behind it are wanted, in left-open windows. */
+static enum tw_code open_subquery_from(struct range *range, struct query_exec *exec,
+                                       int64_t from_ms, struct tw_err *err)
+{
+    int64_t last_end_ms =
+        range->first_end_ms + (int64_t)(range->op.grid.steps - 1) * range->end_step_ms;
+    range->tile = (struct query_tile){0};
+    range->tile_at = 0;
+    if (forecasts(range) && last_end_ms > exec->now_ms)
+        last_end_ms = exec->now_ms;
+    if (!query_subquery_grid(range->matrix, exec->subquery_step_ms, from_ms + range->range_ms,
+                             last_end_ms, &range->inner_grid)) {
+        range->inner_grid.steps = 0; /* no step of the inner grid falls into any window */
+        return TW_OK;
     }
+    return query_op_open(range->subquery, exec, range->inner_grid, err);
+}
+
+static struct wire_labels labels_of(const struct range *range, size_t series)
+{
+    return range->subquery ? range->subquery->labels[series]
+                           : tsdb_selection_labels(range->source.selection, series);
+}
+
+static enum tw_code open_selector_from(struct range *range, struct query_exec *exec,
+                                       int64_t from_ms, struct tw_err *err)
+{
     const struct query_node *function = range->op.node;
     struct tsdb_grouping grouping;
     /* Only the metric's name, when it is one, is needed of the labels otherwise. */
-    bool grouped = query_grouping_hint(&range->op, exec->arena, &grouping) &&
+    bool grouped = !range->keeping.kept &&
+                   query_grouping_hint(&range->op, exec->arena, &grouping) &&
                    query_selector_metric(range->matrix->matrix.selector).size > 0;
     const struct tsdb_hints hints = {
         .step_ms = range->op.grid.steps > 1 ? range->op.grid.step_ms : 0,
@@ -96,10 +110,48 @@ static enum tw_code open_input(struct range *range, struct query_exec *exec, siz
         .function = tw_str(function->call.function->name),
         .grouping = grouped ? &grouping : NULL,
     };
-    code = query_source_open(&range->source, exec, range->matrix->matrix.selector, range->start_ms,
+    return query_source_open(&range->source, exec, range->matrix->matrix.selector, from_ms,
                              range->end_ms, &hints, err);
-    *ret_count = code ? 0 : tsdb_selection_count(range->source.selection);
-    if (!code)
+}
+
+static enum tw_code open_from(struct range *range, struct query_exec *exec, int64_t from_ms,
+                              size_t *ret_count, struct tw_err *err)
+{
+    enum tw_code code = range->subquery ? open_subquery_from(range, exec, from_ms, err)
+                                        : open_selector_from(range, exec, from_ms, err);
+    *ret_count = code                      ? 0
+                 : !range->subquery        ? tsdb_selection_count(range->source.selection)
+                 : range->inner_grid.steps ? range->subquery->series_count
+                                           : 0;
+    return code;
+}
+
+/* When there are models of all series that came lately, only what is new to them is looked at; and
+ * all of the range when there is a series without one. */
+static enum tw_code open_input(struct range *range, struct query_exec *exec, size_t *ret_count,
+                               struct tw_err *err)
+{
+    struct query_keeping_run *keeping = &range->keeping;
+    int64_t from_ms = range->subquery ? range->first_end_ms - range->before_ms - range->range_ms
+                                      : range->start_ms;
+    int64_t since_ms;
+    enum tw_code code = TW_OK;
+    if (keeping->kept && keeping->how != QUERY_KEEPING_RENEWS && !range->source.selection &&
+        query_kept_since(keeping->kept, keeping->subject, keeping->basis_ms, &since_ms) &&
+        since_ms > from_ms) {
+        code = open_from(range, exec, since_ms, ret_count, err);
+        size_t known = 0;
+        for (; !code && known < *ret_count; known++)
+            if (!query_kept_has(keeping->kept, keeping->subject, labels_of(range, known),
+                                keeping->basis_ms))
+                break;
+        keeping->is_short = !code && known == *ret_count;
+        if (!keeping->is_short)
+            query_source_close(&range->source);
+    }
+    if (!code && !keeping->is_short)
+        code = open_from(range, exec, from_ms, ret_count, err);
+    if (!code && !range->subquery)
         tsdb_selection_groups(range->source.selection, &range->op.groups);
     return code;
 }
@@ -121,7 +173,7 @@ static enum tw_code check_extension(struct range *range, struct query_exec *exec
                            ? query_range_reach(function->id, range->range_ms)
                            : exec->lookback_ms;
     range->behind_ms = range->extension == QUERY_SMOOTHED ? exec->lookback_ms : 0;
-    if (query_range_forecasts(function->id) && range->first_end_ms > exec->now_ms)
+    if (forecasts(range) && range->first_end_ms > exec->now_ms)
         range->before_ms += range->first_end_ms - exec->now_ms;
     if (query_range_extension_allowed(function->id, range->extension))
         return TW_OK;
@@ -142,6 +194,35 @@ static enum tw_code begin_windows(struct range *range, struct query_exec *exec, 
                                range->range_ms, range->op.grid.steps, extrapolates(range), err);
 }
 
+static enum tw_code open_parameters(struct range *range, struct query_exec *exec,
+                                    struct tw_err *err)
+{
+    enum tw_code code = TW_OK;
+    for (size_t p = 0; !code && p < 2; p++)
+        if (range->parameters[p])
+            code = query_op_row(range->parameters[p], exec, range->op.grid,
+                                &range->parameter_rows[p], err);
+    return code;
+}
+
+/* The horizon says which models may serve: so parameters come first. */
+static enum tw_code begin_keeping(struct range *range, struct query_exec *exec, struct tw_err *err)
+{
+    size_t last = range->op.grid.steps - 1;
+    enum tw_code code = open_parameters(range, exec, err);
+    if (code)
+        return code;
+    const double *horizons =
+        range->parameter_rows[range->op.node->call.function->id == QUERY_FN_FORECAST_QUANTILE];
+    double horizon = horizons ? horizons[last] : 0;
+    query_keeping_end(&range->keeping);
+    if (horizon >= 0 && horizon < HORIZON_SECONDS_MAX && !range->shares_keeping)
+        query_keeping_begin(&range->keeping, exec, range->op.node, range->matrix, range->range_ms,
+                            range->first_end_ms,
+                            range->first_end_ms + (int64_t)last * range->end_step_ms, horizon);
+    return TW_OK;
+}
+
 static enum tw_code range_open(struct query_op *op, struct query_exec *exec, struct query_grid grid,
                                struct tw_err *err)
 {
@@ -150,15 +231,16 @@ static enum tw_code range_open(struct query_op *op, struct query_exec *exec, str
     size_t count;
     place_windows(range, exec);
     enum tw_code code = check_extension(range, exec, err);
+    if (!code && forecasts(range))
+        code = begin_keeping(range, exec, err);
     if (!code)
         code = open_input(range, exec, &count, err);
     if (!code)
         code = query_op_begin(op, exec, count, true, err);
     if (!code)
         code = begin_windows(range, exec, err);
-    for (size_t p = 0; !code && p < 2; p++)
-        if (range->parameters[p])
-            code = query_op_row(range->parameters[p], exec, grid, &range->parameter_rows[p], err);
+    if (!code && !forecasts(range))
+        code = open_parameters(range, exec, err);
     if (code)
         return code;
     bool keep_name = function == QUERY_FN_LAST || function == QUERY_FN_FIRST;
@@ -216,15 +298,15 @@ static enum tw_code read_subquery(struct range *range, struct query_exec *exec, 
     return query_exec_worked(exec, samples->count, err);
 }
 
+/* from_ms: where reading begins; samples before it may come, too. */
 static enum tw_code read_series(struct range *range, struct query_exec *exec, size_t series,
-                                struct tw_err *err)
+                                int64_t from_ms, struct tw_err *err)
 {
     if (range->subquery)
         return read_subquery(range, exec, err);
     int64_t last_end_ms =
         range->first_end_ms + (int64_t)(range->op.grid.steps - 1) * range->end_step_ms;
-    return query_source_read(&range->source, &range->op, exec, series,
-                             range->first_end_ms - range->range_ms - range->before_ms,
+    return query_source_read(&range->source, &range->op, exec, series, from_ms,
                              last_end_ms + range->behind_ms, false, err);
 }
 
@@ -330,14 +412,107 @@ static enum tw_code apply_histograms(struct range *range, struct query_exec *exe
     return query_histogram_range_apply(&range->native, exec, &row, err);
 }
 
+/* The samples that were read, in row r of the tile. keepsake: NULL when nothing is kept. */
+static enum tw_code apply_kernel(struct range *range, struct query_exec *exec,
+                                 struct query_tile *tile, size_t r, struct query_keepsake *keepsake,
+                                 struct tw_err *err)
+{
+    const struct query_samples *samples = &range->source.samples;
+    enum tw_code code = TW_OK;
+    query_windows_fit(&range->windows, samples->times_ms, samples->count, samples->times_id);
+    query_samples_reserve(&range->scratch, samples->count);
+    struct query_range_row row = {
+        .times_ms = samples->times_ms,
+        .values = samples->values,
+        .weights = samples->has_weights ? samples->weights : NULL,
+        .count = samples->count,
+        .low = range->windows.low,
+        .high = range->windows.high,
+        .windows = &range->windows,
+        .steps = range->op.grid.steps,
+        .first_end_ms = range->first_end_ms,
+        .end_step_ms = range->end_step_ms,
+        .range_ms = range->range_ms,
+        .grid = range->op.grid,
+        .first = range->parameter_rows[0],
+        .second = range->parameter_rows[1],
+        .scratch = (uint32_t *)(void *)range->scratch.own_times_ms,
+        .sorted = range->scratch.own_values,
+        .sliding = &range->sliding,
+        .out = tile->values + r * tile->stride,
+        .present = tile->present + r * tile->words,
+        .keepsake = keepsake,
+        .exec = exec,
+        .node = range->op.node,
+        .err = err,
+        .failed = &code,
+    };
+    range->kernel(&row);
+    return code;
+}
+
+/* As far as the model that is kept of the series does for it; *ret_done false: learn from all of
+ * its samples. */
+static enum tw_code apply_kept(struct range *range, struct query_exec *exec,
+                               struct query_tile *tile, size_t r, struct query_keepsake *keepsake,
+                               bool *ret_done, struct tw_err *err)
+{
+    size_t series = tile->first + r;
+    int64_t from_ms;
+    enum tw_code code = TW_OK;
+    switch (query_keeping_take(&range->keeping, labels_of(range, series), keepsake, &from_ms)) {
+    case QUERY_KEEPING_LEARN:
+        *ret_done = false;
+        return TW_OK;
+    case QUERY_KEEPING_SKIP:
+        *ret_done = true;
+        return range->subquery ? read_series(range, exec, series, 0, err) : TW_OK;
+    case QUERY_KEEPING_GO_ON:
+        break;
+    }
+    code = read_series(range, exec, series, from_ms, err);
+    if (!code && range->source.samples.count)
+        code = apply_kernel(range, exec, tile, r, keepsake, err);
+    *ret_done = !keepsake->is_unready || range->keeping.is_short;
+    query_keeping_give(&range->keeping, labels_of(range, series), keepsake);
+    /* All samples of a subquery have been read: what follows learns from them. */
+    return code;
+}
+
+static enum tw_code forecast_series(struct range *range, struct query_exec *exec,
+                                    struct query_tile *tile, size_t r, struct tw_err *err)
+{
+    struct query_keepsake keepsake;
+    bool done;
+    size_t series = tile->first + r;
+    enum tw_code code = apply_kept(range, exec, tile, r, &keepsake, &done, err);
+    if (code || done)
+        return code;
+    bool was_read = range->subquery && keepsake.was_kept;
+    keepsake.was_kept = keepsake.is_unready = false;
+    if (!was_read)
+        code = read_series(range, exec, series,
+                           range->first_end_ms - range->range_ms - range->before_ms, err);
+    if (!code && range->source.samples.count)
+        code = apply_kernel(range, exec, tile, r, &keepsake, err);
+    query_keeping_give(&range->keeping, labels_of(range, series), &keepsake);
+    return code;
+}
+
 static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
                                struct query_tile *ret_tile, struct tw_err *err)
 {
     struct range *range = (struct range *)op;
     *ret_tile = query_op_batch(op);
-    bool checked = false;
-    for (size_t r = 0; r < ret_tile->count; r++) {
-        enum tw_code code = read_series(range, exec, ret_tile->first + r, err);
+    bool checked = range->keeping.kept != NULL;
+    enum tw_code code = checked && ret_tile->count > 0 ? check_parameters(range, exec, err) : TW_OK;
+    for (size_t r = 0; !code && r < ret_tile->count; r++) {
+        if (range->keeping.kept) {
+            code = forecast_series(range, exec, ret_tile, r, err);
+            continue;
+        }
+        code = read_series(range, exec, ret_tile->first + r,
+                           range->first_end_ms - range->range_ms - range->before_ms, err);
         const struct query_samples *samples = &range->source.samples;
         if (code)
             return code;
@@ -354,47 +529,20 @@ static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
                 query_op_cut(op, ret_tile, r + 1);
             continue;
         }
-        query_windows_fit(&range->windows, samples->times_ms, samples->count, samples->times_id);
-        query_samples_reserve(&range->scratch, samples->count);
-        struct query_range_row row = {
-            .times_ms = samples->times_ms,
-            .values = samples->values,
-            .weights = samples->has_weights ? samples->weights : NULL,
-            .count = samples->count,
-            .low = range->windows.low,
-            .high = range->windows.high,
-            .windows = &range->windows,
-            .steps = op->grid.steps,
-            .first_end_ms = range->first_end_ms,
-            .end_step_ms = range->end_step_ms,
-            .range_ms = range->range_ms,
-            .grid = op->grid,
-            .first = range->parameter_rows[0],
-            .second = range->parameter_rows[1],
-            .scratch = (uint32_t *)(void *)range->scratch.own_times_ms,
-            .sorted = range->scratch.own_values,
-            .sliding = &range->sliding,
-            .out = ret_tile->values + r * ret_tile->stride,
-            .present = ret_tile->present + r * ret_tile->words,
-            .exec = exec,
-            .node = op->node,
-            .err = err,
-            .failed = &code,
-        };
-        range->kernel(&row);
+        code = apply_kernel(range, exec, ret_tile, r, NULL, err);
         if (!code && samples->histogram_count)
             code = apply_histograms(range, exec, ret_tile, r, err);
-        if (code)
-            return code;
-        if (query_bits_any(row.present, ret_tile->words))
+        if (!code && query_bits_any(ret_tile->present + r * ret_tile->words, ret_tile->words))
             annotate_counter(range, exec, ret_tile->first + r);
     }
-    return TW_OK;
+    return code;
 }
 
 static void range_close(struct query_op *op)
 {
     struct range *range = (struct range *)op;
+    if (!range->shares_keeping)
+        query_keeping_end(&range->keeping);
     query_source_close(&range->source);
     query_windows_fini(&range->windows);
     query_histogram_range_fini(&range->native);
@@ -411,6 +559,8 @@ static enum tw_code range_share(struct query_op *op, const struct query_op *from
     range->end_step_ms = first->end_step_ms;
     range->before_ms = first->before_ms;
     range->behind_ms = first->behind_ms;
+    range->keeping = first->keeping;
+    range->shares_keeping = true;
     for (size_t p = 0; p < 2; p++)
         range->parameter_rows[p] = first->parameter_rows[p];
     enum tw_code code = begin_windows(range, exec, err);

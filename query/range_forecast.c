@@ -13,6 +13,7 @@
 
 #include <math.h>
 
+#include "query/keeping.h"
 #include "query/learner.h"
 
 /* What learning one value costs, in values of other functions. */
@@ -61,6 +62,30 @@ static bool account(const struct query_range_row *row, struct query_learner *lea
     return *row->failed == TW_OK;
 }
 
+static void begin(struct query_learner *learner, const struct query_range_row *row, bool scores)
+{
+    struct query_keepsake *keepsake = row->keepsake;
+    query_learner_init(learner, row->range_ms, row->exec->lookback_ms, scores);
+    query_learner_begin(learner, row->times_ms, row->values, row->count);
+    if (keepsake)
+        query_learner_give(learner, &keepsake->learned, keepsake->clamps,
+                           keepsake->was_kept ? &keepsake->trial : NULL);
+    learner->at_newest = keepsake && keepsake->at_newest;
+}
+
+static void end(struct query_learner *learner, const struct query_range_row *row)
+{
+    if (row->keepsake)
+        query_learner_take(learner, &row->keepsake->learned);
+    query_learner_fini(learner);
+}
+
+static void note_unready(const struct query_range_row *row, enum query_outlook outlook)
+{
+    if (row->keepsake && outlook == QUERY_OUTLOOK_UNREADY)
+        row->keepsake->is_unready = true;
+}
+
 /* The longest way from now to what the query's last step asks for. */
 static int64_t widest_of(const struct query_range_row *row, double horizon)
 {
@@ -77,8 +102,7 @@ static void forecast(const struct query_range_row *row, const double *quantile,
     struct query_learner learner;
     uint64_t fits = 0, learns = 0;
     bool too_far = false;
-    query_learner_init(&learner, row->range_ms, row->exec->lookback_ms, false);
-    query_learner_begin(&learner, row->times_ms, row->values, row->count);
+    begin(&learner, row, false);
     for (size_t s = 0; s < row->steps && *row->failed == TW_OK; s++) {
         int64_t end_ms = row->first_end_ms + (int64_t)s * row->end_step_ms;
         int64_t basis_ms = basis_of(row, end_ms), ahead_ms = (int64_t)(horizon[s] * 1000);
@@ -90,6 +114,7 @@ static void forecast(const struct query_range_row *row, const double *quantile,
                                    quantile ? quantile[s] : 0.5, &row->out[s]);
         if (outlook == QUERY_OUTLOOK_THERE)
             query_bit_set(row->present, s);
+        note_unready(row, outlook);
         too_far = too_far || outlook == QUERY_OUTLOOK_TOO_FAR;
         if (!account(row, &learner, &fits, &learns))
             break;
@@ -98,7 +123,7 @@ static void forecast(const struct query_range_row *row, const double *quantile,
         query_annotate(row->exec->annotations, QUERY_WARNING, row->node,
                        "the horizon is more than %d steps of the model: give a longer range",
                        FORECAST_HORIZON_MAX);
-    query_learner_fini(&learner);
+    end(&learner, row);
 }
 
 void query_kernel_forecast(const struct query_range_row *row)
@@ -115,16 +140,18 @@ void query_kernel_anomaly_score(const struct query_range_row *row)
 {
     struct query_learner learner;
     uint64_t fits = 0, learns = 0;
-    query_learner_init(&learner, row->range_ms, row->exec->lookback_ms, true);
-    query_learner_begin(&learner, row->times_ms, row->values, row->count);
+    begin(&learner, row, true);
     for (size_t s = 0; s < row->steps && *row->failed == TW_OK; s++) {
         int64_t end_ms = row->first_end_ms + (int64_t)s * row->end_step_ms;
         /* What has not come yet cannot be unusual. */
-        if (end_ms <= row->exec->now_ms &&
-            query_learner_score(&learner, end_ms, &row->out[s]) == QUERY_OUTLOOK_THERE)
+        enum query_outlook outlook = end_ms > row->exec->now_ms
+                                         ? QUERY_OUTLOOK_NONE
+                                         : query_learner_score(&learner, end_ms, &row->out[s]);
+        if (outlook == QUERY_OUTLOOK_THERE)
             query_bit_set(row->present, s);
+        note_unready(row, outlook);
         if (!account(row, &learner, &fits, &learns))
             break;
     }
-    query_learner_fini(&learner);
+    end(&learner, row);
 }

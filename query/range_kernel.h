@@ -12,6 +12,7 @@
 #include "query/operator.h"
 
 struct query_sliding;
+struct query_keepsake;
 struct query_windows;
 
 struct query_range_row {
@@ -30,7 +31,8 @@ struct query_range_row {
     double *sorted;                /* count entries */
     struct query_sliding *sliding; /* for sums that slide along */
     double *out;
-    uint64_t *present; /* cleared */
+    uint64_t *present;               /* cleared */
+    struct query_keepsake *keepsake; /* of forecasts (query/keeping.h), or NULL */
     /* For kernels that work long: they look at the deadline, and stop with *failed set. */
     struct query_exec *exec;
     const struct query_node *node; /* the call */
