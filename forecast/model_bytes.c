@@ -294,7 +294,9 @@ enum tw_code forecast_model_read(const uint8_t *bytes, size_t size,
     walk_head(&walk, &head);
     if (walk.bad || !is_sound(&head))
         return damaged(err, "its head");
+    head.state.step_ms = head.options.step_ms;
     struct forecast_model *model = forecast_model_create(&head.state, head.node_count);
+    model->state.step_ms = head.options.step_ms;
     struct forecast_state state = model->state; /* with its arrays in place */
     struct forecast_node *nodes = model->nodes;
     head.magic = FORECAST_MODEL_MAGIC;
