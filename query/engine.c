@@ -108,6 +108,7 @@ struct query_engine *query_engine_with_lookback(struct query_engine *engine, int
     TW_ASSERT(other != NULL);
     *other = *engine;
     other->options.lookback_ms = lookback_ms;
+    other->options.kept = NULL; /* what subqueries give depends on the look-back */
     other->is_copy = true;
     return other;
 }

@@ -80,7 +80,7 @@ enum query_keeping_verdict query_keeping_take(struct query_keeping_run *run,
                                               struct wire_labels labels, struct query_keepsake *ret,
                                               int64_t *ret_from_ms)
 {
-    *ret = (struct query_keepsake){.learned = {.score = NAN}, .clamps = run->is_short};
+    *ret = (struct query_keepsake){.learned = {.score = NAN}};
     if (run->how == QUERY_KEEPING_RENEWS)
         return renew(run, labels, ret);
     if (!query_kept_take(run->kept, run->subject, labels, run->basis_ms,

@@ -17,7 +17,6 @@ struct query_keepsake {
     struct query_learned learned; /* model NULL: learn; then the model comes back here */
     struct query_trial trial;
     bool was_kept;   /* the samples begin where its knowledge ends */
-    bool clamps;     /* as query_learner_give */
     bool at_newest;  /* learn from all up to the newest sample */
     bool is_unready; /* set when the kept model cannot answer */
 };

@@ -381,18 +381,6 @@ bool query_kept_has(struct query_kept *kept, const struct query_subject *subject
     return has;
 }
 
-/* NULL only for what its own writer made: never. */
-static struct forecast_model *copy_model(const struct forecast_model *model)
-{
-    uint8_t bytes[FORECAST_MODEL_BYTES_MAX];
-    size_t size = forecast_model_size(model);
-    struct forecast_model *copy;
-    struct tw_err err;
-    TW_ASSERT(size <= sizeof bytes);
-    forecast_model_write(model, bytes);
-    return forecast_model_read(bytes, size, &copy, &err) == TW_OK ? copy : NULL;
-}
-
 bool query_kept_take(struct query_kept *kept, const struct query_subject *subject,
                      struct wire_labels labels, int64_t basis_ms, bool copies,
                      struct query_learned *ret_learned, struct query_trial *ret_trial)
@@ -409,7 +397,7 @@ bool query_kept_take(struct query_kept *kept, const struct query_subject *subjec
         *ret_learned = model->learned;
         *ret_trial = model->trial;
         if (copies)
-            takes = (ret_learned->model = copy_model(model->learned.model)) != NULL;
+            ret_learned->model = query_model_copy(model->learned.model);
         else
             model->is_out = true;
         tw_metric_add(copies ? kept->answers : kept->updates, 1);

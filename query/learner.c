@@ -17,6 +17,8 @@
 /* Buckets between the last one told and the basis, without a gap in the samples. */
 #define LEADS_SPARE 2
 #define CLASSES_PER_RANGE 128
+/* Of the values' spread: less is no deviation. */
+#define USUAL_LEAST 0.01
 
 void query_learner_init(struct query_learner *learner, int64_t range_ms, int64_t lookback_ms,
                         bool scores)
@@ -50,7 +52,7 @@ void query_learner_begin(struct query_learner *learner, const int64_t *times_ms,
     learner->values = values;
     learner->count = count;
     learner->at = 0;
-    learner->fixed = learner->clamps = learner->at_newest = false;
+    learner->fixed = learner->at_newest = false;
     learner->trial = NULL;
 }
 
@@ -205,12 +207,27 @@ static bool learn_at(struct query_learner *learner, int64_t epoch_ms, bool young
 
 /* ---- what came since ---- */
 
+/* A deviation that is small beside how the series moves in general is not strange, lest a flat
+ * night be all alarms. */
+static double score_of(const struct query_learned *learned, double value)
+{
+    static const double middle = 0.5;
+    double median, least = USUAL_LEAST * learned->spread;
+    double score = forecast_model_score(learned->model, value);
+    struct tw_err err;
+    if (!(score > 0) ||
+        forecast_model_predict_lead(learned->model, 1, &middle, 1, NULL, &median, &err) != TW_OK)
+        return score;
+    double off = fabs(value - median);
+    return off < least ? score * off / least : score;
+}
+
 static void tell_value(struct query_learner *learner, double value, bool told)
 {
     struct query_learned *learned = &learner->learned;
     int64_t end_ms = query_learned_end_ms(learned) + learned->step_ms;
     if (learner->scores)
-        learned->score = forecast_model_score(learned->model, value);
+        learned->score = score_of(learned, value);
     if (learner->trial && told)
         query_trial_judge(learner->trial, end_ms, learned->step_ms, value);
     forecast_model_append(learned->model, value);
@@ -306,6 +323,32 @@ static enum query_outlook predict(const struct query_learned *learned, size_t le
     return QUERY_OUTLOOK_THERE;
 }
 
+struct forecast_model *query_model_copy(const struct forecast_model *model)
+{
+    uint8_t bytes[FORECAST_MODEL_BYTES_MAX];
+    size_t size = forecast_model_size(model);
+    struct forecast_model *copy;
+    struct tw_err err;
+    TW_ASSERT(size <= sizeof bytes);
+    forecast_model_write(model, bytes);
+    TW_ASSERT(forecast_model_read(bytes, size, &copy, &err) == TW_OK);
+    return copy;
+}
+
+/* Behind a gap in the samples the way is longer than the horizon. What is missing is told to a
+ * copy: it may still come. */
+static enum query_outlook predict_behind(const struct query_learned *learned, size_t gap, double q,
+                                         double *ret)
+{
+    struct query_learned copy = *learned;
+    copy.model = query_model_copy(learned->model);
+    for (size_t i = 0; i < gap; i++)
+        forecast_model_append(copy.model, NAN);
+    enum query_outlook outlook = predict(&copy, copy.leads, q, ret);
+    forecast_model_free(copy.model);
+    return outlook;
+}
+
 enum query_outlook query_learner_forecast(struct query_learner *learner, int64_t basis_ms,
                                           int64_t target_ms, int64_t widest_ms, double q,
                                           double *ret)
@@ -317,20 +360,11 @@ enum query_outlook query_learner_forecast(struct query_learner *learner, int64_t
     enum query_outlook outlook = bring_up(learner, newest, basis_ms, widest_ms);
     if (outlook != QUERY_OUTLOOK_THERE)
         return outlook;
-    int64_t lead = find_lead(learned, target_ms);
-    if (lead > FORECAST_HORIZON_MAX)
+    if (-tw_floor_div(basis_ms - target_ms, learned->step_ms) > FORECAST_HORIZON_MAX)
         return QUERY_OUTLOOK_TOO_FAR;
-    if ((size_t)lead <= learned->leads)
-        return predict(learned, (size_t)lead, q, ret);
-    if (learner->clamps)
-        return predict(learned, learned->leads, q, ret);
-    /* Behind a gap in the samples the way is longer than the horizon. */
-    outlook = bring_up(learner, newest, basis_ms, lead * learned->step_ms);
-    if (outlook != QUERY_OUTLOOK_THERE)
-        return outlook;
-    lead = find_lead(learned, target_ms);
-    return (size_t)lead <= learned->leads ? predict(learned, (size_t)lead, q, ret)
-                                          : QUERY_OUTLOOK_TOO_FAR;
+    size_t lead = (size_t)find_lead(learned, target_ms);
+    return lead <= learned->leads ? predict(learned, lead, q, ret)
+                                  : predict_behind(learned, lead - learned->leads, q, ret);
 }
 
 enum query_outlook query_learner_score(struct query_learner *learner, int64_t basis_ms, double *ret)
@@ -349,14 +383,13 @@ enum query_outlook query_learner_score(struct query_learner *learner, int64_t ba
 
 /* ---- models that were kept ---- */
 
-void query_learner_give(struct query_learner *learner, struct query_learned *learned, bool clamps,
+void query_learner_give(struct query_learner *learner, struct query_learned *learned,
                         struct query_trial *trial)
 {
     forget(learner);
     learner->learned = *learned;
     learned->model = NULL;
     learner->fixed = learner->learned.model != NULL;
-    learner->clamps = clamps && learner->fixed;
     learner->trial = trial;
 }
 

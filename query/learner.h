@@ -56,9 +56,8 @@ struct query_learner {
     const int64_t *times_ms;
     const double *values;
     size_t count;
-    size_t at;   /* the first sample not told */
-    bool fixed;  /* the model was kept: samples begin at its end, nothing can be learned */
-    bool clamps; /* a fixed model answers for its furthest lead what lies beyond */
+    size_t at;      /* the first sample not told */
+    bool fixed;     /* the model was kept: samples begin at its end, nothing can be learned */
     bool at_newest; /* the newest sample is the epoch: what was learned before does badly */
     struct query_trial *trial; /* NULL: none */
     double *room;              /* for a range of buckets */
@@ -82,8 +81,9 @@ int64_t query_learned_end_ms(const struct query_learned *learned);
 int64_t query_learner_epoch(const struct query_learner *learner, int64_t newest_ms);
 /* Instead of learning a model, go on with one that was kept; takes it. The samples begin a bucket
  * before its end, or earlier. */
-void query_learner_give(struct query_learner *learner, struct query_learned *learned, bool clamps,
+void query_learner_give(struct query_learner *learner, struct query_learned *learned,
                         struct query_trial *trial);
+struct forecast_model *query_model_copy(const struct forecast_model *model);
 /* Takes the model out. */
 void query_learner_take(struct query_learner *learner, struct query_learned *ret);
 /* May a kept model answer at a basis, whatever samples came until then? It may not know what is

@@ -229,6 +229,7 @@ static enum tw_code range_open(struct query_op *op, struct query_exec *exec, str
     struct range *range = (struct range *)op;
     enum query_function_id function = op->node->call.function->id;
     size_t count;
+    (void)grid; /* op has it */
     place_windows(range, exec);
     enum tw_code code = check_extension(range, exec, err);
     if (!code && forecasts(range))

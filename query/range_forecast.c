@@ -68,7 +68,7 @@ static void begin(struct query_learner *learner, const struct query_range_row *r
     query_learner_init(learner, row->range_ms, row->exec->lookback_ms, scores);
     query_learner_begin(learner, row->times_ms, row->values, row->count);
     if (keepsake)
-        query_learner_give(learner, &keepsake->learned, keepsake->clamps,
+        query_learner_give(learner, &keepsake->learned,
                            keepsake->was_kept ? &keepsake->trial : NULL);
     learner->at_newest = keepsake && keepsake->at_newest;
 }

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "query/keeper.h"
+#include "tests/lib/memory_storage.h"
+#include "tests/lib/unit.h"
+#include "tsdb/state.h"
+
+#define MINUTE INT64_C(60000)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define NOW (20 * DAY + 7 * HOUR + 13 * MINUTE)
+#define SERIES 4
+
+static struct tsdb_storage *storage;
+static struct tw_clock *now_clock;
+static struct tw_metrics *metrics;
+static struct tsdb_state *state;
+static struct query_kept *kept;
+static struct query_keeper *keeper;
+static struct query_engine *engine, *plain; /* plain: nothing is kept */
+static struct tw_context within, outside;
+static int64_t filled_ms;
+static char folder[64];
+static struct tw_err err;
+
+static double load_at(int64_t time_ms, int i)
+{
+    double day = (double)time_ms / DAY;
+    return 100 + i + 60 * sin(2 * M_PI * day) + 8 * (fmod(day * 7919.13, 1.0) - 0.5);
+}
+
+static void fill_until(int64_t until_ms, int series)
+{
+    for (; filled_ms <= until_ms; filled_ms += 5 * MINUTE)
+        for (int i = 0; i < series; i++) {
+            char name[8];
+            snprintf(name, sizeof name, "%d", i);
+            memory_storage_add(storage, filled_ms, load_at(filled_ms, i), "__name__", "load", "i",
+                               name, NULL);
+        }
+}
+
+static void begin_keeper(size_t models_max)
+{
+    metrics = tw_metrics_new();
+    kept =
+        query_kept_new(&(struct query_kept_options){.models_max = models_max, .metrics = metrics});
+    const struct query_options options = {.kept = kept};
+    engine = query_engine_new(storage, &options);
+    const struct query_keeper_options keeping = {
+        .kept = kept, .storage = storage, .state = state, .clock = now_clock, .metrics = metrics};
+    unit_assert_ok(query_keeper_new(&keeping, &keeper, &err), &err);
+}
+
+static void end_keeper(void)
+{
+    query_keeper_free(keeper);
+    query_engine_free(engine);
+    query_kept_free(kept);
+    tw_metrics_free(metrics);
+}
+
+static void begin(size_t models_max)
+{
+    strcpy(folder, "/tmp/keeper_test.XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    storage = memory_storage_new();
+    now_clock = tw_clock_manual_new(NOW);
+    tw_context_init(&within, now_clock);
+    tw_context_init(&outside, now_clock);
+    within.principal = TW_STR("rules");
+    outside.origin = TW_STR("127.0.0.1");
+    unit_assert_ok(tsdb_state_open(folder, &state, &err), &err);
+    plain = query_engine_new(storage, NULL);
+    begin_keeper(models_max);
+    filled_ms = 0;
+    fill_until(NOW, SERIES);
+}
+
+static void end(void)
+{
+    char command[128];
+    end_keeper();
+    query_engine_free(plain);
+    tsdb_state_close(state);
+    tw_clock_manual_free(now_clock);
+    memory_storage_free(storage);
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static struct query_result *ask(struct query_engine *which, struct tw_context *context,
+                                const char *text)
+{
+    struct query_result *result;
+    unit_assert_ok(
+        query_instant(which, context, tw_str(text), tw_clock_wall_ms(now_clock), &result, &err),
+        &err);
+    return result;
+}
+
+/* What is kept says the same as what is learned now; but in the five-day ranges, whose epoch
+ * begins meanwhile, or whose models did badly and were learned anew, only about the same. */
+static void assert_same(struct tw_context *context, const char *text, size_t count)
+{
+    struct query_result *a = ask(engine, context, text), *b = ask(plain, context, text);
+    ck_assert_uint_eq(a->count, count);
+    ck_assert_uint_eq(b->count, count);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert(wire_labels_equal(a->series[i].labels, b->series[i].labels));
+        double value = a->series[i].points[0].value, wanted = b->series[i].points[0].value;
+        double off = strstr(text, "[5d") ? 0.02 * fabs(wanted) : 0;
+        ck_assert_msg(fabs(value - wanted) <= off, "%s: %g, not %g", text, value, wanted);
+    }
+    query_result_free(a);
+    query_result_free(b);
+}
+
+static void pass(int64_t ms)
+{
+    tw_clock_manual_advance(now_clock, ms);
+    fill_until(tw_clock_wall_ms(now_clock), SERIES);
+}
+
+static size_t models(void)
+{
+    struct query_kept_totals totals;
+    query_kept_totals(kept, &totals);
+    ck_assert_uint_le(totals.bytes, totals.models * (FORECAST_MODEL_BYTES_MAX + 1024));
+    return totals.models;
+}
+
+static const char *const texts[] = {
+    "forecast(load[7d], 4h)",
+    "forecast_quantile(0.95, load[7d], 4h)",
+    "anomaly_score(load[7d])",
+    "forecast(avg_over_time(load[10m])[5d:5m], 1h)",
+    "forecast(sum by (i) (load)[5d:5m], 1h)",
+};
+#define TEXTS (sizeof texts / sizeof *texts)
+
+START_TEST(what_is_kept_answers_alike)
+{
+    begin(0);
+    for (int step = 0; step < 40; step++) {
+        /* New epochs: what is late is learned by the keeper. */
+        for (size_t t = 0; t < TEXTS; t++)
+            query_result_free(ask(engine, &within, texts[t]));
+        query_keeper_round(keeper);
+        for (size_t t = 0; t < TEXTS; t++)
+            assert_same(&within, texts[t], SERIES);
+        ck_assert_uint_eq(models(), 4 * SERIES); /* forecast and its quantile share theirs */
+        pass(step % 3 ? 4 * MINUTE : 17 * MINUTE);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(kept_models_read_little)
+{
+    begin(0);
+    for (size_t t = 0; t < TEXTS; t++) {
+        query_result_free(ask(engine, &within, texts[t]));
+        pass(5 * MINUTE);
+        struct query_result *first = ask(plain, &within, texts[t]);
+        struct query_result *again = ask(engine, &within, texts[t]);
+        ck_assert_uint_lt(again->samples_read * 50, first->samples_read);
+        query_result_free(first);
+        query_result_free(again);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(others_read_and_change_nothing)
+{
+    begin(0);
+    for (size_t t = 0; t < TEXTS; t++)
+        assert_same(&outside, texts[t], SERIES);
+    ck_assert_uint_eq(models(), 0);
+    for (size_t t = 0; t < TEXTS; t++)
+        query_result_free(ask(engine, &within, texts[t]));
+    pass(13 * MINUTE);
+    for (size_t t = 0; t < TEXTS; t++)
+        assert_same(&outside, texts[t], SERIES);
+    /* Had they told the models what came, an earlier step could not be answered by them. */
+    struct query_result *earlier;
+    unit_assert_ok(
+        query_instant(engine, &outside, tw_str(texts[0]), NOW + 6 * MINUTE, &earlier, &err), &err);
+    ck_assert_uint_lt(earlier->samples_read, 100);
+    query_result_free(earlier);
+    end();
+}
+END_TEST
+
+START_TEST(new_and_ended_series)
+{
+    begin(0);
+    assert_same(&within, texts[0], SERIES);
+    assert_same(&within, texts[3], SERIES);
+    for (int64_t t = NOW - 2 * DAY; t <= NOW; t += 5 * MINUTE)
+        memory_storage_add(storage, t, load_at(t, 9), "__name__", "load", "i", "9", NULL);
+    assert_same(&within, texts[0], SERIES + 1);
+    assert_same(&within, texts[3], SERIES + 1);
+    tw_clock_manual_advance(now_clock, 3 * HOUR); /* a gap */
+    fill_until(NOW + 3 * HOUR, 1);
+    assert_same(&within, texts[0], SERIES + 1);
+    tw_clock_manual_advance(now_clock, 9 * HOUR); /* the others ended */
+    fill_until(NOW + 12 * HOUR, 1);
+    query_result_free(ask(engine, &within, texts[0]));
+    query_keeper_round(keeper);
+    assert_same(&within, texts[0], 1);
+    end();
+}
+END_TEST
+
+START_TEST(keeper_learns_anew_in_time)
+{
+    begin(0);
+    for (int hour = 0; hour < 30; hour++) {
+        for (size_t t = 0; t < TEXTS; t++)
+            query_result_free(ask(engine, &within, texts[t]));
+        query_keeper_round(keeper);
+        pass(HOUR);
+    }
+    for (size_t t = 0; t < TEXTS; t++) {
+        struct query_result *again = ask(engine, &within, texts[t]);
+        ck_assert_uint_eq(again->count, SERIES);
+        ck_assert_uint_lt(again->samples_read, 1000); /* none had to be learned by a query */
+        query_result_free(again);
+    }
+    query_keeper_round(keeper);
+    for (size_t t = 0; t < TEXTS; t++)
+        assert_same(&within, texts[t], SERIES);
+    end();
+}
+END_TEST
+
+START_TEST(models_survive_a_restart)
+{
+    begin(0);
+    for (size_t t = 0; t < TEXTS; t++)
+        query_result_free(ask(engine, &within, texts[t]));
+    unit_assert_ok(query_keeper_pin(keeper, tw_str(texts[1]), &err), &err);
+    size_t before = models();
+    query_keeper_round(keeper);
+    end_keeper();
+    pass(25 * MINUTE);
+    begin_keeper(0);
+    ck_assert_uint_eq(models(), before);
+    for (size_t t = 0; t < TEXTS; t++) {
+        struct query_result *warm = ask(engine, &within, texts[t]);
+        ck_assert_uint_lt(warm->samples_read, 1000);
+        query_result_free(warm);
+        assert_same(&within, texts[t], SERIES);
+    }
+    unit_assert_ok(query_keeper_unpin(keeper, tw_str(texts[1]), &err), &err);
+    unit_assert_code(query_keeper_unpin(keeper, tw_str(texts[1]), &err), TW_NOT_FOUND);
+    end();
+}
+END_TEST
+
+static void take_pin(void *user, const struct query_pin_view *pin)
+{
+    *(struct query_pin_view *)user = *pin;
+}
+
+START_TEST(pins_keep_models_fresh)
+{
+    struct query_pin_view pin = {0};
+    const struct tw_str configured = TW_STR("forecast(load[7d], 2h)");
+    const struct query_keeper_settings settings = {.pins = &configured, .pin_count = 1};
+    begin(0);
+    query_keeper_configure(keeper, &settings);
+    for (int i = 0; i < 5; i++) {
+        query_keeper_round(keeper);
+        pass(HOUR);
+    }
+    query_keeper_each_pin(keeper, take_pin, &pin);
+    ck_assert(pin.is_configured);
+    ck_assert_uint_eq(pin.series, SERIES);
+    ck_assert_str_eq(pin.error, "");
+    ck_assert_uint_eq(models(), SERIES);
+    struct query_result *shown = ask(engine, &outside, "forecast_quantile(0.9, load[7d], 2h)");
+    ck_assert_uint_eq(shown->count, SERIES);
+    ck_assert_uint_lt(shown->samples_read, 200);
+    query_result_free(shown);
+    unit_assert_code(query_keeper_unpin(keeper, configured, &err), TW_BAD_DATA);
+    query_keeper_configure(keeper, &(struct query_keeper_settings){0});
+    pass(2 * HOUR);
+    query_keeper_round(keeper);
+    ck_assert_uint_eq(models(), 0); /* nobody used them for an hour */
+    end();
+}
+END_TEST
+
+START_TEST(errors_become_series)
+{
+    begin(0);
+    for (int i = 0; i < 60; i++) {
+        query_result_free(ask(engine, &within, "forecast(load[7d], 30m)"));
+        query_keeper_round(keeper);
+        pass(5 * MINUTE);
+    }
+    query_result_free(ask(engine, &within, "forecast(load[7d], 30m)"));
+    query_keeper_round(keeper);
+    struct query_result *errors = ask(engine, &outside, QUERY_FORECAST_ERROR_METRIC);
+    ck_assert_uint_eq(errors->count, 2 * 3 * SERIES);
+    for (size_t i = 0; i < errors->count; i++) {
+        ck_assert(isfinite(errors->series[i].points[0].value));
+        ck_assert(wire_labels_get(errors->series[i].labels, TW_STR("expression")).size > 0);
+        ck_assert(wire_labels_get(errors->series[i].labels, TW_STR("i")).size > 0);
+    }
+    query_result_free(errors);
+    struct query_result *near = ask(
+        engine, &outside, "max(tidewatch_forecast_error{measure=\"mase\",horizon=\"300\"}) < 1.5");
+    ck_assert_uint_eq(near->count, 1);
+    query_result_free(near);
+    end();
+}
+END_TEST
+
+START_TEST(number_is_limited)
+{
+    begin(3);
+    assert_same(&within, texts[0], SERIES); /* the fourth is learned each time */
+    assert_same(&within, texts[0], SERIES);
+    ck_assert_uint_eq(models(), 3);
+    pass(20 * MINUTE);
+    assert_same(&within, "forecast(load{i=\"3\"}[7d], 4h)", 1);
+    ck_assert_uint_eq(models(), 3);
+    end();
+}
+END_TEST
+
+START_TEST(bad_pins_are_refused)
+{
+    begin(0);
+    unit_assert_code(query_keeper_pin(keeper, TW_STR("forecast(load[7d]"), &err), TW_SYNTAX);
+    unit_assert_code(query_keeper_pin(keeper, TW_STR(""), &err), TW_BAD_DATA);
+    unit_assert_code(query_keeper_pin(keeper, TW_STR("sum(load)"), &err), TW_BAD_DATA);
+    ck_assert_ptr_nonnull(strstr(err.message, "nothing to keep"));
+    unit_assert_ok(query_keeper_pin(keeper, TW_STR("sum(forecast(load[7d], 60)) > 1"), &err), &err);
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    const struct unit_case cases[] = {UNIT_CASE(what_is_kept_answers_alike),
+                                      UNIT_CASE(kept_models_read_little),
+                                      UNIT_CASE(others_read_and_change_nothing),
+                                      UNIT_CASE(new_and_ended_series),
+                                      UNIT_CASE(keeper_learns_anew_in_time),
+                                      UNIT_CASE(models_survive_a_restart),
+                                      UNIT_CASE(pins_keep_models_fresh),
+                                      UNIT_CASE(errors_become_series),
+                                      UNIT_CASE(number_is_limited),
+                                      UNIT_CASE(bad_pins_are_refused),
+                                      {0}};
+    return unit_run("query/keeper", cases);
+}
