@@ -40,9 +40,9 @@ tidewatch_SOURCES = %D%/tidewatch.c %D%/cli.c %D%/cli.h %D%/cli_autoscale.c \
 	%D%/cli_snapshot.c %D%/cli_status.c %D%/cli_store.c %D%/cli_verify.c
 tidewatch_LDADD = $(DAEMON_LIBS)
 
-# Alerts about the server itself, for its rule_files.
+# Alerts about the server itself, for its rule_files, and examples of alerts ahead of time.
 rulesdir = $(pkgdatadir)/rules
-dist_rules_DATA = contrib/rules/tidewatch.yml
+dist_rules_DATA = contrib/rules/forecast.yml contrib/rules/tidewatch.yml
 
 # The manual's options come from the same table as --help.
 man_MANS += docs/man/tidewatchd.8

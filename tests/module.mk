@@ -119,7 +119,7 @@ TESTS += %D%/lint/layers.sh
 dist_check_SCRIPTS += %D%/lint/layers.sh
 
 # End-to-end scripts; tests/run calls them.
-dist_noinst_DATA += %D%/e2e/command_line.py %D%/e2e/forecast.py %D%/e2e/snapshot_restore.py
+dist_noinst_DATA += %D%/e2e/command_line.py %D%/e2e/forecast.py %D%/e2e/forecast_rules.py %D%/e2e/snapshot_restore.py
 dist_noinst_DATA += %D%/e2e/messages.py %D%/e2e/prometheus_exemplars.py
 dist_noinst_DATA += %D%/e2e/prometheus_reads.py
 dist_noinst_DATA += %D%/e2e/lib.py %D%/e2e/server_bad_input.py %D%/e2e/kill9.py \
