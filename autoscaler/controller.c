@@ -12,20 +12,18 @@
 #include "forecast/model.h"
 
 #define CONTROLLER_MAGIC 0x73636c31u
-#define REFIT_STEPS 15        /* the mixture is fitted anew after so many steps */
-#define REFIT_SHARE 10        /* or when the past has grown by a tenth */
-#define HORIZON_STEPS_MAX 240 /* leads of a decision */
-#define RECENT_MAX 8          /* observations that the trend is taken from */
-#define TREND_WINDOW_MS 75000
+#define REFIT_STEPS 15                /* the mixture is fitted anew after so many steps */
+#define REFIT_SHARE 10                /* or when the past has grown by a tenth */
+#define HORIZON_STEPS_MAX 240         /* leads of a decision */
 #define COVERAGE_MIN 0.95             /* below: some sources are missing */
 #define DROP_SUSPECT 0.15             /* a load that falls below this share at once is suspect */
 #define JUMP_SUSPECT 4.0              /* or rises above this multiple */
 #define DROP_BELIEVED_MS (20 * 60000) /* until it has lasted so long */
 #define JUMP_BELIEVED_COUNT 3         /* or was seen so often */
 #define AGE_RATE 0.1
-#define CAPACITY_RATE 0.05
-#define BUSY_MIN 0.2 /* utilisation between these tells the capacity */
-#define BUSY_MAX 0.95
+#define SURE_SHARE 0.3        /* of the doubt that is left when replicas are kept to be sure, */
+#define SURE_FLEET_SHARE 0.05 /* at most this share of them */
+#define QUEUE_SHARE_MIN 0.02  /* growth of a queue, against what the replicas do, that counts */
 
 const double scale_band_probabilities[SCALE_BAND_QUANTILES] = {0.05, 0.5, 0.9, 0.95, 0.99};
 
@@ -43,17 +41,16 @@ struct scale_controller {
     size_t fitted_steps; /* leads that it was fitted for */
     size_t peak_steps;   /* horizon it was fitted for */
     /* input */
-    struct scale_moment_load {
-        int64_t time_ms;
-        double load;
-    } recent[RECENT_MAX]; /* good ones, oldest first */
-    size_t recent_count;
-    double level; /* of the last good observations; NaN = none yet */
+    struct scale_trend trend;
+    int64_t good_ms; /* newest moment that was good; INT64_MIN = none */
+    double level;    /* of the last good observations; NaN = none yet */
     int64_t suspect_since_ms;
     unsigned suspect_count;
     bool suspect_low;
-    double age_ms;     /* usual age of an observation */
-    double capacity;   /* per replica, as far as it is known */
+    double queue; /* at the last look; NaN = not known */
+    int64_t queue_ms;
+    double age_ms; /* usual age of an observation */
+    struct scale_capacity capacity;
     double last_value; /* newest usable load, for the band; NaN = none */
     int64_t decided;   /* replicas of the last decision; -1 = none */
 };
@@ -67,9 +64,12 @@ struct scale_controller *scale_controller_new(const struct scale_settings *setti
     controller->settings = settings;
     controller->band_steps = band_steps;
     controller->decided = -1;
+    controller->good_ms = INT64_MIN;
+    scale_trend_init(&controller->trend);
     controller->level = NAN;
+    controller->queue = NAN;
     controller->last_value = NAN;
-    controller->capacity = settings->capacity;
+    scale_capacity_init(&controller->capacity, settings->capacity);
     scale_load_init(&controller->load, settings->step_ms,
                     (size_t)(settings->history_ms / settings->step_ms));
     scale_policy_init(&controller->policy);
@@ -97,7 +97,7 @@ void scale_controller_set(struct scale_controller *controller,
     bool same = settings->capacity == controller->settings->capacity ||
                 (isnan(settings->capacity) && isnan(controller->settings->capacity));
     if (!same)
-        controller->capacity = settings->capacity;
+        scale_capacity_init(&controller->capacity, settings->capacity);
     controller->settings = settings;
 }
 
@@ -120,7 +120,7 @@ void scale_controller_set_capacity(struct scale_controller *controller, double c
 {
     TW_CHECK_MAGIC(controller, CONTROLLER_MAGIC);
     if (controller->settings->utilisation.size && capacity > 0 && isfinite(capacity))
-        controller->capacity = capacity;
+        controller->capacity.value = capacity;
 }
 
 struct scale_policy *scale_controller_policy(struct scale_controller *controller)
@@ -152,7 +152,7 @@ static enum scale_data judge(struct scale_controller *controller,
     }
     double level = controller->level;
     bool low = load<DROP_SUSPECT * level, high = load> JUMP_SUSPECT * level && level > 0;
-    if ((low || high) && controller->recent_count >= 4) {
+    if ((low || high) && scale_trend_count(&controller->trend) >= 4) {
         if (!controller->suspect_count || controller->suspect_low != low) {
             controller->suspect_since_ms = observation->now_ms;
             controller->suspect_count = 0;
@@ -163,7 +163,8 @@ static enum scale_data judge(struct scale_controller *controller,
                             : controller->suspect_count >= JUMP_BELIEVED_COUNT;
         if (!believed)
             return SCALE_DATA_SUSPECT;
-        controller->recent_count = 0; /* a new regime: the old trend says nothing about it */
+        scale_trend_forget(
+            &controller->trend); /* a new regime: the old trend says nothing about it */
         controller->level = load;
     }
     controller->suspect_count = 0;
@@ -176,22 +177,17 @@ static enum scale_data judge(struct scale_controller *controller,
 static void learn_capacity(struct scale_controller *controller,
                            const struct scale_observation *observation, double load)
 {
-    double busy = observation->utilisation;
-    if (!isfinite(busy) || busy < BUSY_MIN || observation->ready <= 0 ||
-        observation->ready != observation->replicas)
-        return;
-    double *capacity = &controller->capacity;
-    if (busy >= BUSY_MAX) { /* saturated: a replica does less than was believed */
-        *capacity *= 0.98;
-        return;
-    }
-    double seen =
-        load / (busy * (double)observation->ready) * controller->settings->utilisation_max;
-    if (!(seen > 0))
-        return;
-    if (!isnan(controller->settings->capacity))
-        seen = fmin(seen, 1.2 * controller->settings->capacity);
-    *capacity = isnan(*capacity) ? seen : *capacity + CAPACITY_RATE * (seen - *capacity);
+    const struct scale_settings *settings = controller->settings;
+    struct scale_capacity_reading reading = {
+        .load = load,
+        .utilisation = observation->utilisation,
+        .utilisation_max = settings->utilisation_max,
+        .latency = NAN,
+        .objective = NAN,
+        .ready = observation->ready,
+        .tick_ms = settings->tick_ms,
+    };
+    scale_capacity_observe(&controller->capacity, &reading);
 }
 
 int64_t scale_controller_startup_ms(const struct scale_controller *controller, bool *ret_learned)
@@ -215,20 +211,21 @@ static size_t horizon_steps(const struct scale_controller *controller)
     return (size_t)(steps < 1 ? 1 : steps > HORIZON_STEPS_MAX ? HORIZON_STEPS_MAX : steps);
 }
 
-/* Steps that a scale-in has to be right for: until what it gave up could be back, and the
- * stabilisation window beside. */
+/* Steps that a scale-in has to be right for. */
 static size_t hold_steps(const struct scale_controller *controller)
 {
     int64_t step = controller->load.step_ms;
-    size_t steps = horizon_steps(controller) +
-                   (size_t)((controller->settings->down.window_ms + step - 1) / step);
+    int64_t span = controller->settings->settle_ms + controller->settings->tick_ms +
+                   (int64_t)controller->age_ms;
+    size_t steps = (size_t)((span + step - 1) / step), near = horizon_steps(controller);
+    steps = steps > near ? steps : near;
     return steps < HORIZON_STEPS_MAX ? steps : HORIZON_STEPS_MAX;
 }
 
 static void fit(struct scale_controller *controller)
 {
     struct scale_load *load = &controller->load;
-    size_t peak = horizon_steps(controller);
+    size_t peak = hold_steps(controller);
     size_t count = load->count < load->count_max ? load->count : load->count_max;
     if (count > FORECAST_VALUES_MAX)
         count = FORECAST_VALUES_MAX;
@@ -261,7 +258,7 @@ static void update_model(struct scale_controller *controller, size_t closed)
     controller->since_fit += closed;
     bool grown = controller->since_fit * REFIT_SHARE >= controller->model_steps + REFIT_SHARE - 1 &&
                  controller->since_fit > 0;
-    size_t peak = horizon_steps(controller);
+    size_t peak = hold_steps(controller);
     bool due = !controller->model ? closed > 0 || controller->model_steps == 0
                                   : controller->since_fit >= REFIT_STEPS || grown;
     if (due || (controller->model && peak != controller->peak_steps) || closed > load->count) {
@@ -272,60 +269,43 @@ static void update_model(struct scale_controller *controller, size_t closed)
         forecast_model_append(controller->model, load->values[i]);
 }
 
-/* What the load comes to if it goes on rising as in the last minute; 0 when it does not clearly. */
-static double project(const struct scale_controller *controller, int64_t until_ms)
+/* Loads are averages of the recent past; a queue that grows tells the present: replicas do all
+ * they can, and what they cannot do waits. Returns the load, or what the queue says when that is
+ * clearly more. */
+static double with_queue(struct scale_controller *controller,
+                         const struct scale_observation *observation, double load)
 {
-    size_t first = 0, n = controller->recent_count;
-    if (n < 3)
-        return 0;
-    int64_t last_ms = controller->recent[n - 1].time_ms;
-    while (controller->recent[first].time_ms < last_ms - TREND_WINDOW_MS)
-        first++;
-    n -= first;
-    if (n < 3)
-        return 0;
-    double mean_t = 0, mean_x = 0, tt = 0, tx = 0, rest = 0;
-    for (size_t i = first; i < first + n; i++) {
-        mean_t += (double)(controller->recent[i].time_ms - last_ms) / (double)n;
-        mean_x += controller->recent[i].load / (double)n;
-    }
-    for (size_t i = first; i < first + n; i++) {
-        double t = (double)(controller->recent[i].time_ms - last_ms) - mean_t;
-        tt += t * t;
-        tx += t * (controller->recent[i].load - mean_x);
-    }
-    if (!(tt > 0) || tx <= 0)
-        return 0;
-    double slope = tx / tt;
-    for (size_t i = first; i < first + n; i++) {
-        double t = (double)(controller->recent[i].time_ms - last_ms) - mean_t;
-        double e = controller->recent[i].load - mean_x - slope * t;
-        rest += e * e;
-    }
-    double deviation = sqrt(rest / (double)(n - 2) / tt); /* of the slope */
-    double now = mean_x - slope * mean_t;
-    double rise = slope * (double)TREND_WINDOW_MS;
-    if (slope < 4 * deviation || rise < 0.1 * now)
-        return 0;
-    return now + slope * (double)(until_ms - last_ms);
+    double before = controller->queue;
+    int64_t took = observation->now_ms - controller->queue_ms;
+    controller->queue = observation->queue;
+    controller->queue_ms = observation->now_ms;
+    if (isnan(before) || !(observation->queue > before) || observation->ready <= 0 || took <= 0 ||
+        took > 4 * controller->settings->tick_ms || !(controller->capacity.value > 0))
+        return load;
+    double grown = (observation->queue - before) * 1000 / (double)took;
+    double done = (double)observation->ready * controller->capacity.value /
+                  controller->settings->utilisation_max;
+    return grown > QUEUE_SHARE_MIN * done ? fmax(load, done + grown) : load;
 }
 
 static void note_good(struct scale_controller *controller,
-                      const struct scale_observation *observation, double load)
+                      const struct scale_observation *observation, double load, double *ret_pressed)
 {
-    size_t *count = &controller->recent_count;
-    if (*count && controller->recent[*count - 1].time_ms >= observation->load_ms)
+    *ret_pressed = load;
+    if (observation->load_ms <= controller->good_ms)
         return;
-    if (*count == RECENT_MAX) {
-        memmove(controller->recent, controller->recent + 1,
-                (RECENT_MAX - 1) * sizeof *controller->recent);
-        (*count)--;
-    }
-    controller->recent[(*count)++] = (struct scale_moment_load){observation->load_ms, load};
+    bool first = controller->good_ms == INT64_MIN;
+    controller->good_ms = observation->load_ms;
+    double pressed = with_queue(controller, observation, load);
+    *ret_pressed = pressed;
+    /* What the queue told of a moment is newer than the average that ends there. */
+    scale_trend_observe(&controller->trend, observation->load_ms, load);
+    if (pressed > load)
+        scale_trend_observe(&controller->trend, observation->now_ms, pressed);
     controller->level = isnan(controller->level) ? load : 0.5 * (controller->level + load);
     double age = (double)(observation->now_ms - observation->load_ms);
     if (age >= 0)
-        controller->age_ms += (*count == 1 ? 1 : AGE_RATE) * (age - controller->age_ms);
+        controller->age_ms += (first ? 1 : AGE_RATE) * (age - controller->age_ms);
 }
 
 /* ---- decide ---- */
@@ -336,37 +316,63 @@ static int64_t replicas_for(double load, double capacity)
     return !(n > 0) ? 0 : n > SCALE_REPLICAS_MAX ? SCALE_REPLICAS_MAX : (int64_t)n;
 }
 
-/* Sets the forecast's numbers of the decision; false when there is no model. */
+/* What the decision asks the forecast for: probabilities in ascending order, and what each is. */
+enum { ASKED_Q50, ASKED_Q95, ASKED_OUT, ASKED_KEEP, ASKED_SURE, ASKED };
+
+static void ask(double quantile, double *ret_probabilities, unsigned *ret_asked)
+{
+    /* Replicas that are there are kept while it is half as likely that they will not be needed as
+     * that new ones would not have been enough; the few that make it sure are kept as well, since
+     * a change costs more than they do. */
+    double keep = (1 + quantile) / 2;
+    const double asked[ASKED] = {0.5, 0.95, quantile, keep, 1 - (1 - keep) * SURE_SHARE};
+    for (unsigned k = 0; k < ASKED; k++) {
+        unsigned at = k;
+        for (; at > 0 && ret_probabilities[at - 1] > asked[k]; at--) {
+            ret_probabilities[at] = ret_probabilities[at - 1];
+            ret_asked[at] = ret_asked[at - 1];
+        }
+        ret_probabilities[at] = asked[k];
+        ret_asked[at] = k;
+    }
+}
+
+/* Sets the forecast's numbers of the decision; false when there is no model. *ret_later: the load
+ * that a scale-in has to be able to carry. */
 static bool look_ahead(struct scale_controller *controller, double load,
                        struct scale_decision *decision, double *ret_later)
 {
     if (!controller->model)
         return false;
-    double probabilities[4] = {0.5, 0.95, decision->quantile, fmax(decision->quantile, 0.99)};
-    double quantiles[4 * HORIZON_STEPS_MAX], peak[4];
-    size_t at = 2;
-    for (; at > 0 && probabilities[at - 1] > probabilities[at]; at--) {
-        double swap = probabilities[at];
-        probabilities[at] = probabilities[at - 1];
-        probabilities[at - 1] = swap;
-    }
+    double probabilities[ASKED], quantiles[ASKED * HORIZON_STEPS_MAX], peak[ASKED];
+    unsigned asked[ASKED];
+    ask(decision->quantile, probabilities, asked);
     struct forecast_band band = {NULL, quantiles, 0, peak};
     struct tw_err err;
-    size_t steps = hold_steps(controller);
-    if (steps > controller->fitted_steps) /* a reload may have lengthened the window */
+    size_t steps = hold_steps(controller), near = horizon_steps(controller);
+    if (steps > controller->fitted_steps) /* a reload may have lengthened the time to settle */
         steps = controller->fitted_steps;
-    enum tw_code code =
-        isnan(load)
-            ? forecast_model_predict(controller->model, steps, probabilities, 4, &band, &err)
-            : forecast_model_peek(controller->model, load, steps, probabilities, 4, &band, &err);
+    enum tw_code code = isnan(load) ? forecast_model_predict(controller->model, steps,
+                                                             probabilities, ASKED, &band, &err)
+                                    : forecast_model_peek(controller->model, load, steps,
+                                                          probabilities, ASKED, &band, &err);
     TW_ASSERT(code == TW_OK);
-    decision->used = peak[at];
-    double later = peak[at];
-    for (size_t h = 0; h < steps; h++)
-        later = fmax(later, quantiles[4 * h + 3]);
-    *ret_later = later;
-    decision->q50 = peak[at == 0 ? 1 : 0];
-    decision->q95 = peak[at == 2 ? 1 : 2];
+    double highest[ASKED] = {0};
+    for (size_t h = 0; h < steps && h < near; h++)
+        for (unsigned q = 0; q < ASKED; q++)
+            highest[asked[q]] = fmax(highest[asked[q]], quantiles[ASKED * h + q]);
+    decision->q50 = highest[ASKED_Q50];
+    decision->q95 = highest[ASKED_Q95];
+    decision->used = highest[ASKED_OUT];
+    double keep = highest[ASKED_KEEP], sure = highest[ASKED_SURE];
+    for (unsigned q = 0; q < ASKED; q++) {
+        if (asked[q] == ASKED_KEEP)
+            keep = fmax(keep, peak[q]);
+        if (asked[q] == ASKED_SURE)
+            sure = fmax(sure, peak[q]);
+    }
+    double there = (double)decision->from * controller->capacity.value;
+    *ret_later = there > 0 ? fmax(keep, fmin(sure, keep + SURE_FLEET_SHARE * there)) : keep;
     return true;
 }
 
@@ -421,11 +427,12 @@ void scale_controller_decide(struct scale_controller *controller,
     decision->max = settings->max;
     decision->from = observation->replicas >= 0 ? observation->replicas : controller->decided;
 
+    double pressed = NAN;
     scale_startup_observe(&controller->startup, observation->now_ms, observation->replicas,
                           observation->ready);
     if (!isnan(load)) {
         if (decision->data == SCALE_DATA_OK) {
-            note_good(controller, observation, load);
+            note_good(controller, observation, load, &pressed);
             learn_capacity(controller, observation, load);
         }
         controller->last_value = load;
@@ -435,32 +442,37 @@ void scale_controller_decide(struct scale_controller *controller,
     update_model(controller, scale_load_observe(&controller->load, at, load));
 
     bool learned;
-    decision->capacity = controller->capacity;
+    decision->capacity = controller->capacity.value;
     decision->startup_ms = scale_controller_startup_ms(controller, &learned);
     decision->horizon_ms = scale_controller_horizon_ms(controller);
     double later = NAN;
     bool forecast = look_ahead(controller, load, decision, &later);
-    bool known = controller->capacity > 0; /* false for NaN */
+    bool known = controller->capacity.value > 0; /* false for NaN */
     int64_t trend = 0;
     if (known && !isnan(load)) {
-        decision->reactive = replicas_for(load, controller->capacity);
+        decision->reactive =
+            replicas_for(pressed > load ? pressed : load, controller->capacity.value);
         if (decision->data == SCALE_DATA_OK)
             trend = replicas_for(
-                project(controller, observation->now_ms + decision->startup_ms + settings->tick_ms),
-                controller->capacity);
+                scale_trend_project(&controller->trend,
+                                    observation->now_ms + decision->startup_ms + settings->tick_ms),
+                controller->capacity.value);
     }
     if (known && forecast)
-        decision->wanted = replicas_for(decision->used, controller->capacity);
+        decision->wanted = replicas_for(decision->used, controller->capacity.value);
     else if (known && !isnan(load))
         decision->wanted = decision->reactive;
     else
         decision->wanted = decision->from >= 0 ? decision->from : settings->min;
     if (known && forecast) {
         double recall = forecast_model_recall(controller->model, horizon_steps(controller));
-        decision->recalled = isnan(recall) ? 0 : replicas_for(recall, controller->capacity);
+        decision->recalled = isnan(recall) ? 0 : replicas_for(recall, controller->capacity.value);
+        if (!isnan(load))
+            scale_trend_foresee(&controller->trend, observation->load_ms,
+                                fmax(recall, decision->used)); /* NaN counts as less */
     }
     decision->later = known && forecast && decision->data == SCALE_DATA_OK
-                          ? replicas_for(later, controller->capacity)
+                          ? replicas_for(later, controller->capacity.value)
                           : -1;
     scale_policy_decide(&controller->policy, settings, trend, decision);
     explain(decision, forecast, observation->error);
@@ -511,5 +523,5 @@ size_t scale_controller_seasons_ms(const struct scale_controller *controller, in
 
 double scale_controller_capacity(const struct scale_controller *controller)
 {
-    return controller->capacity;
+    return controller->capacity.value;
 }

@@ -21,11 +21,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "autoscaler/capacity.h"
 #include "autoscaler/decision.h"
 #include "autoscaler/load.h"
 #include "autoscaler/policy.h"
 #include "autoscaler/settings.h"
 #include "autoscaler/startup.h"
+#include "autoscaler/trend.h"
 
 struct scale_observation {
     int64_t now_ms;
@@ -35,6 +37,8 @@ struct scale_observation {
     int64_t replicas;     /* asked for; -1 not known */
     int64_t ready;        /* serving; -1 not known */
     double utilisation;   /* busy share of the serving replicas; NaN not known */
+    double latency;       /* in the unit of the settings' objective; NaN not known */
+    double queue;         /* requests that wait now; NaN not known */
     double coverage;      /* share of the sources that were heard; NaN not known */
     const char *error;    /* why data is not OK; may be NULL */
 };

@@ -17,7 +17,7 @@
 #include "base/json.h"
 #include "base/str.h"
 
-#define SCALE_GUARDS_MAX 8
+#define SCALE_GUARDS_MAX 12
 #define SCALE_GUARD_TEXT_BYTES 160
 #define SCALE_REASON_BYTES 512
 #define SCALE_ERROR_BYTES 256
@@ -39,11 +39,14 @@ enum scale_data {
 
 /* In the order in which they act. */
 #define SCALE_GUARD_TABLE(SCALE_GUARD)                                                             \
-    SCALE_GUARD(TREND, "trend")   /* the load rises faster than was forecast */                    \
-    SCALE_GUARD(SEASON, "season") /* it rose sharply at this time of earlier periods */            \
-    SCALE_GUARD(FLOOR, "floor")   /* what the present load needs */                                \
-    SCALE_GUARD(DATA, "data")     /* no scale-in on bad data */                                    \
+    SCALE_GUARD(TOLERANCE, "tolerance") /* too small a change */                                   \
+    SCALE_GUARD(TREND, "trend")         /* the load rises faster than was forecast */              \
+    SCALE_GUARD(SEASON, "season")       /* it rose sharply at this time of earlier periods */      \
+    SCALE_GUARD(FLOOR, "floor")         /* what the present load needs */                          \
+    SCALE_GUARD(DATA, "data")           /* no scale-in on bad data */                              \
+    SCALE_GUARD(FORECAST, "forecast")   /* needed again soon */                                    \
     SCALE_GUARD(STABILISATION, "stabilisation") /* needed a short while ago */                     \
+    SCALE_GUARD(REVERSAL, "reversal")           /* in, right after out */                          \
     SCALE_GUARD(RATE, "rate")                   /* change per time */                              \
     SCALE_GUARD(MIN, "min")                                                                        \
     SCALE_GUARD(MAX, "max")
@@ -86,8 +89,7 @@ struct scale_decision {
     /* outcome */
     int64_t from, to, wanted, reactive; /* wanted: by the forecast alone */
     int64_t recalled; /* what this time of earlier periods needed; 0 = nothing to recall */
-    int64_t later; /* what will be wanted within the stabilisation window, by the forecast; -1 not
-                      known */
+    int64_t later; /* what may be wanted within the time to settle, by the forecast; -1 not known */
     struct scale_guard_act guards[SCALE_GUARDS_MAX];
     size_t guard_count;
     char reason[SCALE_REASON_BYTES];

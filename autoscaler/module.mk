@@ -12,6 +12,7 @@ endif
 %C%_libautoscaler_a_SOURCES = \
 	%D%/actuator.c %D%/actuator.h \
 	%D%/api.c \
+	%D%/capacity.c %D%/capacity.h \
 	%D%/controller.c %D%/controller.h \
 	%D%/decision.c %D%/decision.h \
 	%D%/exec.c \
@@ -31,4 +32,5 @@ endif
 	%D%/systemd.c \
 	%D%/target.c %D%/target.h \
 	%D%/target_reader.c \
+	%D%/trend.c %D%/trend.h \
 	%D%/webhook.c

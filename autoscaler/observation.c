@@ -64,6 +64,8 @@ void scale_observe(const struct scale_source *source, const struct scale_setting
                                       .load = NAN,
                                       .load_ms = now_ms,
                                       .utilisation = NAN,
+                                      .latency = NAN,
+                                      .queue = NAN,
                                       .coverage = NAN,
                                       .error = error_text};
     error_text[0] = 0;

@@ -8,9 +8,12 @@
 
 #include "base/assert.h"
 
-/* A scale-in to this share of the replicas or less is worth doing before the window is over; small
- * steps wait, so that replicas do not come and go with the noise. */
-#define SHORTCUT_SHARE 0.85
+/* Soon after a scale-out, a scale-in to more than this share of the replicas is not worth a
+ * reversal. */
+#define SURPLUS_SHARE 0.7
+/* Soon after a scale-in, a forecast that is exceeded by less than this is not worth one either; the
+ * present load always is. */
+#define REVERSAL_TOLERANCE 0.03
 
 void scale_policy_init(struct scale_policy *policy)
 {
@@ -30,7 +33,36 @@ static void remember(struct scale_moment *moments, size_t *count, int64_t time_m
     moments[(*count)++] = (struct scale_moment){time_ms, replicas};
 }
 
+/* Time of the last change in one direction. */
+static int64_t last_change(const struct scale_policy *policy, int sign)
+{
+    for (size_t i = policy->change_count; i > 0; i--)
+        if (policy->changes[i - 1].replicas * sign > 0)
+            return policy->changes[i - 1].time_ms;
+    return INT64_MIN / 2;
+}
+
 /* ---- guards ---- */
+
+/* A rise of the forecast that the replicas there are almost carry. */
+static int64_t guard_tolerance(const struct scale_policy *policy,
+                               const struct scale_settings *settings,
+                               struct scale_decision *decision, int64_t n)
+{
+    int64_t current = decision->from;
+    if (n <= current || current <= 0 || isnan(decision->used) || !(decision->capacity > 0))
+        return n;
+    bool reversal = decision->time_ms - last_change(policy, -1) < settings->settle_ms;
+    double tolerance = settings->up.tolerance;
+    if (reversal)
+        tolerance = fmax(tolerance, REVERSAL_TOLERANCE);
+    if (decision->used > (double)current * decision->capacity * (1 + tolerance))
+        return n;
+    scale_decision_note(decision, SCALE_GUARD_TOLERANCE, n, current,
+                        "%lld carry the forecast to within %g %%", (long long)current,
+                        100 * tolerance);
+    return current;
+}
 
 static int64_t guard_trend(struct scale_decision *decision, int64_t trend, int64_t n)
 {
@@ -71,44 +103,81 @@ static int64_t guard_data(struct scale_decision *decision, int64_t n)
     return decision->from;
 }
 
+/* What a scale-in may go down to: the forecast says how far, where there is one; the window looks
+ * back, where there is none or where it was asked for. */
+static int64_t kept(const struct scale_policy *policy, const struct scale_settings *settings,
+                    struct scale_decision *decision, int64_t n)
+{
+    int64_t now = decision->time_ms, keep = n, since = now;
+    if (decision->later >= 0 && decision->later > keep)
+        keep = decision->later;
+    bool ahead = keep > n;
+    if (decision->later < 0 || settings->down.window_given)
+        for (size_t i = 0; i < policy->wanted_count; i++) {
+            const struct scale_moment *moment = &policy->wanted[i];
+            if (moment->time_ms > now - settings->down.window_ms && moment->replicas >= keep) {
+                ahead = ahead && moment->replicas == keep;
+                keep = moment->replicas;
+                since = moment->time_ms;
+            }
+        }
+    if (keep > decision->from)
+        keep = decision->from;
+    if (ahead)
+        scale_decision_note(decision, SCALE_GUARD_FORECAST, n, keep,
+                            "%lld may be needed within the next %lld s", (long long)keep,
+                            (long long)(settings->settle_ms / 1000));
+    else
+        scale_decision_note(
+            decision, SCALE_GUARD_STABILISATION, n, keep,
+            "%lld were needed %lld s ago; scale-in waits until %lld s passed without",
+            (long long)keep, (long long)((now - since) / 1000),
+            (long long)(settings->down.window_ms / 1000));
+    return keep;
+}
+
+/* A scale-in that is worth the change: not right after a scale-out, unless much is too much, and
+ * not within the tolerance. */
+static int64_t guard_reversal(const struct scale_policy *policy,
+                              const struct scale_settings *settings,
+                              struct scale_decision *decision, int64_t n)
+{
+    int64_t current = decision->from, ago = decision->time_ms - last_change(policy, 1);
+    int64_t result = n;
+    if (n >= current)
+        return n;
+    if (decision->later >= 0 && ago < settings->settle_ms &&
+        (double)n > SURPLUS_SHARE * (double)current) {
+        result = current;
+        scale_decision_note(decision, SCALE_GUARD_REVERSAL, n, result,
+                            "it scaled out %lld s ago; small surpluses wait %lld s (settle)",
+                            (long long)(ago / 1000), (long long)(settings->settle_ms / 1000));
+    } else if ((double)n > (1 - settings->down.tolerance) * (double)current) {
+        result = current;
+        scale_decision_note(decision, SCALE_GUARD_TOLERANCE, n, result,
+                            "the surplus is within %g %%", 100 * settings->down.tolerance);
+    }
+    return result;
+}
+
 /* I3, and the same upwards when a window is set there. */
 static int64_t guard_stabilisation(const struct scale_policy *policy,
                                    const struct scale_settings *settings,
                                    struct scale_decision *decision, int64_t n)
 {
-    int64_t now = decision->time_ms, current = decision->from, highest = n, lowest = n, since = now;
-    if (current < 0)
+    int64_t now = decision->time_ms, current = decision->from, lowest = n;
+    if (current < 0 || n == current)
         return n;
-    for (size_t i = 0; i < policy->wanted_count; i++) {
-        const struct scale_moment *moment = &policy->wanted[i];
-        if (moment->time_ms > now - settings->down.window_ms && moment->replicas >= highest) {
-            highest = moment->replicas;
-            since = moment->time_ms;
-        }
-        if (moment->time_ms > now - settings->up.window_ms && moment->replicas < lowest)
-            lowest = moment->replicas;
-    }
-    int64_t result = n;
-    /* The window looks back to see whether a fall lasts; where the forecast can be trusted to look
-     * forward over the same span, what it sees is enough. */
-    int64_t ahead = decision->later > n ? decision->later : n;
-    if (decision->later >= 0 && (double)ahead <= SHORTCUT_SHARE * (double)current &&
-        ahead < highest)
-        highest = ahead;
     if (n < current)
-        result = highest < current ? highest : current;
-    else if (n > current && settings->up.window_ms > 0)
-        result = lowest > current ? lowest : current;
-    if (result > n)
-        scale_decision_note(
-            decision, SCALE_GUARD_STABILISATION, n, result,
-            "%lld were needed %lld s ago; scale-in waits until %lld s passed without",
-            (long long)highest, (long long)((now - since) / 1000),
-            (long long)(settings->down.window_ms / 1000));
-    else
-        scale_decision_note(decision, SCALE_GUARD_STABILISATION, n, result,
-                            "scale-out waits until %lld s agree on it",
-                            (long long)(settings->up.window_ms / 1000));
+        return guard_reversal(policy, settings, decision, kept(policy, settings, decision, n));
+    for (size_t i = 0; i < policy->wanted_count; i++)
+        if (policy->wanted[i].time_ms > now - settings->up.window_ms &&
+            policy->wanted[i].replicas < lowest)
+            lowest = policy->wanted[i].replicas;
+    int64_t result = settings->up.window_ms == 0 ? n : lowest > current ? lowest : current;
+    scale_decision_note(decision, SCALE_GUARD_STABILISATION, n, result,
+                        "scale-out waits until %lld s agree on it",
+                        (long long)(settings->up.window_ms / 1000));
     return result;
 }
 
@@ -186,6 +255,7 @@ void scale_policy_decide(struct scale_policy *policy, const struct scale_setting
     if (keep < settings->up.window_ms)
         keep = settings->up.window_ms;
     int64_t n = decision->wanted;
+    n = guard_tolerance(policy, settings, decision, n);
     n = guard_trend(decision, trend, n);
     n = guard_season(decision, n);
     n = guard_floor(decision, n);

@@ -6,7 +6,8 @@
  * I1  On data that is not good the result is never below the replicas there are.
  * I2  Never below what the present load needs, never outside [min, max] (which come last: a
  *     contradiction is resolved in favour of the limits that the user set).
- * I3  A scale-in needs every moment of the stabilisation window to agree.
+ * I3  A scale-in needs the forecast to agree for the time to settle; without a forecast, or where
+ *     the window was set, every moment of the stabilisation window.
  *
  * Threads: plain data.
  */

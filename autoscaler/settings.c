@@ -18,8 +18,11 @@ void scale_settings_init(struct scale_settings *settings)
         .step_ms = 60000,
         .history_ms = 14 * INT64_C(86400000),
         .late_ms = 120000,
-        .quantile = 0.95,
-        .up = {.limits = {{false, 4, 15000}, {true, 100, 15000}}, .limit_count = 2},
+        .settle_ms = 600000,
+        .quantile = 0.8,
+        .up = {.tolerance = 0.01,
+               .limits = {{false, 4, 15000}, {true, 100, 15000}},
+               .limit_count = 2},
         .down = {.window_ms = 300000, .limits = {{true, 100, 15000}}, .limit_count = 1},
     };
 }

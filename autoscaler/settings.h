@@ -15,7 +15,8 @@
  *       utilisation: avg(...)         # busy share of a replica, 0 to 1
  *       max_utilisation: 0.8
  *       startup: 2m                   # until enough scale-outs were seen
- *       quantile: 0.95
+ *       quantile: 0.8
+ *       settle: 10m
  *       tick: 15s
  *       step: 1m
  *       history: 14d
@@ -51,6 +52,8 @@ struct scale_limit {
 
 struct scale_direction {
     int64_t window_ms; /* stabilisation */
+    bool window_given; /* it was set: then it holds beside the forecast */
+    double tolerance;  /* changes up to this share are not worth it */
     struct scale_limit limits[SCALE_LIMITS_MAX];
     size_t limit_count;
     bool select_min,
@@ -67,6 +70,7 @@ struct scale_settings {
     enum scale_mode mode;
     struct scale_target target;
     int64_t startup_ms, tick_ms, step_ms, history_ms, late_ms;
+    int64_t settle_ms; /* for so long a scale-in has to be right, and follows no scale-out */
     double quantile;
     struct scale_direction up, down;
 };

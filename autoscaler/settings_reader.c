@@ -69,7 +69,7 @@ static enum tw_code parse_direction(struct reading *in, const struct tw_yaml *be
                                     const char *key, struct scale_direction *direction)
 {
     static const char *const known[] = {"stabilizationWindowSeconds", "selectPolicy", "policies",
-                                        NULL};
+                                        "tolerance", NULL};
     const struct tw_yaml *node = NULL, *policies = NULL;
     enum tw_code code = tw_yaml_get_node(in->file, behavior, key, TW_YAML_MAPPING, &node, in->err);
     if (code != TW_OK || !node)
@@ -78,6 +78,13 @@ static enum tw_code parse_direction(struct reading *in, const struct tw_yaml *be
     if (code == TW_OK)
         code = parse_seconds(in, node, "stabilizationWindowSeconds", 0, SCALE_WINDOW_MS_MAX,
                              &direction->window_ms);
+    if (tw_yaml_member(node, "stabilizationWindowSeconds"))
+        direction->window_given = true;
+    if (code == TW_OK)
+        code = tw_yaml_get_double(in->file, node, "tolerance", &direction->tolerance, in->err);
+    if (code == TW_OK && !(direction->tolerance >= 0 && direction->tolerance < 1))
+        code = tw_yaml_error(in->file, tw_yaml_member(node, "tolerance"), in->err,
+                             "tolerance is a share: from 0 to less than 1");
     struct tw_str select = TW_STR_INIT("Max");
     if (code == TW_OK)
         code = tw_yaml_get_str(in->file, node, "selectPolicy", &select, in->err);
@@ -182,6 +189,7 @@ static enum tw_code parse_spans(struct reading *in, const struct tw_yaml *map,
         {"tick", &settings->tick_ms, TICK_MS_MIN, TICK_MS_MAX, "5s to 5m"},
         {"step", &settings->step_ms, STEP_MS_MIN, STEP_MS_MAX, "5s to 1h"},
         {"history", &settings->history_ms, 600000, INT64_C(366) * 86400000, "10m to 1y"},
+        {"settle", &settings->settle_ms, 0, 3600000, "0s to 1h"},
         {"late_after", &settings->late_ms, 5000, 3600000, "5s to 1h"},
     };
     for (size_t k = 0; k < sizeof spans / sizeof *spans; k++) {
@@ -281,6 +289,7 @@ static enum tw_code parse_scaler(struct reading *in, const struct tw_yaml *map,
                                         "max_utilisation",
                                         "startup",
                                         "quantile",
+                                        "settle",
                                         "tick",
                                         "step",
                                         "history",

@@ -34,7 +34,7 @@ static const struct cli_option options[] = {
     {"stdio", 0, NULL, &stdio_wanted, "",
      "Speak newline-delimited JSON on standard input and output."},
     {"quantile", 0, &quantile_text, NULL, "Q",
-     "How sure to be that the load is carried; default 0.95."},
+     "How sure to be that the load is carried; default 0.8."},
 };
 
 static const struct cli_command command = {
@@ -126,6 +126,8 @@ static void take_tick(struct dialogue *dialogue, const struct tw_json *tick, str
         .replicas = tw_json_int(tw_json_member(tick, "replicas"), -1),
         .ready = tw_json_int(tw_json_member(tick, "ready"), -1),
         .utilisation = tw_json_number(tw_json_member(metrics, "cpu"), NAN),
+        .latency = tw_json_number(tw_json_member(metrics, "latency_p95_ms"), NAN),
+        .queue = tw_json_number(tw_json_member(metrics, "queue"), NAN),
         .coverage = tw_json_number(tw_json_member(metrics, "coverage"), NAN),
     };
     int64_t age = milliseconds(tw_json_member(metrics, "age_s"), 0);

@@ -165,21 +165,73 @@ START_TEST(rate_of_scale_in)
 }
 END_TEST
 
-START_TEST(a_large_scale_in_need_not_wait_when_it_is_sure)
+/* One decision with a forecast: `later` may be needed within the time to settle. */
+static struct scale_decision foresee(int64_t t, int64_t from, double used, int64_t later)
+{
+    struct scale_decision decision = {.time_ms = t * 1000,
+                                      .from = from,
+                                      .wanted = (int64_t)ceil(used / 10),
+                                      .load = 1,
+                                      .used = used,
+                                      .capacity = 10,
+                                      .later = later};
+    scale_policy_decide(&policy, &settings, 0, &decision);
+    return decision;
+}
+
+START_TEST(the_forecast_says_how_far_to_scale_in)
 {
     begin(1, 100);
-    settings.down.window_ms = 300000;
-    struct scale_decision decision = decide(0, 40, 40, 0, SCALE_DATA_OK);
-    ck_assert_int_eq(decision.to, 40);
-    decision = (struct scale_decision){.time_ms = 15000, .from = 40, .wanted = 9, .later = 10};
-    scale_policy_decide(&policy, &settings, 0, &decision);
-    ck_assert_int_eq(decision.to, 10);
+    ck_assert_int_eq(foresee(0, 40, 395, 40).to, 40);
+    struct scale_decision decision = foresee(15, 40, 90, 20);
+    ck_assert_int_eq(decision.to, 20);
+    ck_assert(acted(&decision, SCALE_GUARD_FORECAST));
     begin(1, 100);
-    settings.down.window_ms = 300000;
-    (void)decide(0, 40, 40, 0, SCALE_DATA_OK);
-    decision = (struct scale_decision){.time_ms = 15000, .from = 40, .wanted = 37, .later = 38};
-    scale_policy_decide(&policy, &settings, 0, &decision);
-    ck_assert_int_eq(decision.to, 40); /* a small one does */
+    settings.down.window_given = true; /* then it holds as well */
+    ck_assert_int_eq(foresee(0, 40, 395, 40).to, 40);
+    decision = foresee(15, 40, 90, 20);
+    ck_assert_int_eq(decision.to, 40);
+    ck_assert(acted(&decision, SCALE_GUARD_STABILISATION));
+    ck_assert_int_eq(foresee(301, 40, 90, 20).to, 20);
+}
+END_TEST
+
+START_TEST(a_small_scale_in_does_not_follow_a_scale_out)
+{
+    begin(1, 100);
+    ck_assert_int_eq(foresee(0, 20, 300, 30).to, 30);
+    struct scale_decision decision = foresee(60, 30, 250, 26);
+    ck_assert_int_eq(decision.to, 30);
+    ck_assert(acted(&decision, SCALE_GUARD_REVERSAL));
+    ck_assert_int_eq(foresee(75, 30, 150, 16).to, 16); /* a large one may */
+    begin(1, 100);
+    ck_assert_int_eq(foresee(0, 20, 300, 30).to, 30);
+    ck_assert_int_eq(foresee(settings.settle_ms / 1000, 30, 250, 26).to, 26);
+}
+END_TEST
+
+START_TEST(tolerance_of_each_direction)
+{
+    begin(1, 1000);
+    settings.up.tolerance = 0.1;
+    settings.down.tolerance = 0.2;
+    struct scale_decision decision = foresee(0, 100, 1090, 110);
+    ck_assert_int_eq(decision.to, 100);
+    ck_assert(acted(&decision, SCALE_GUARD_TOLERANCE));
+    ck_assert_int_eq(foresee(15, 100, 1110, 111).to, 111);
+    ck_assert_int_eq(foresee(10000, 100, 700, 85).to, 100);
+    ck_assert_int_eq(foresee(10015, 100, 700, 75).to, 75);
+}
+END_TEST
+
+START_TEST(a_forecast_barely_exceeded_does_not_follow_a_scale_in)
+{
+    begin(1, 1000);
+    settings.up.tolerance = 0;
+    ck_assert_int_eq(foresee(0, 110, 900, 100).to, 100);
+    ck_assert_int_eq(foresee(60, 100, 1020, 102).to, 100);
+    ck_assert_int_eq(foresee(75, 100, 1040, 104).to, 104); /* clearly more */
+    ck_assert_int_eq(foresee(10000, 104, 1050, 105).to, 105);
 }
 END_TEST
 
@@ -230,7 +282,10 @@ int main(void)
         UNIT_CASE(scale_out_window),
         UNIT_CASE(rate_of_scale_out),
         UNIT_CASE(rate_of_scale_in),
-        UNIT_CASE(a_large_scale_in_need_not_wait_when_it_is_sure),
+        UNIT_CASE(the_forecast_says_how_far_to_scale_in),
+        UNIT_CASE(a_small_scale_in_does_not_follow_a_scale_out),
+        UNIT_CASE(tolerance_of_each_direction),
+        UNIT_CASE(a_forecast_barely_exceeded_does_not_follow_a_scale_in),
         UNIT_CASE(a_recalled_rise_is_prepared),
         UNIT_CASE(unknown_replicas_are_just_set),
         UNIT_CASE(a_long_life_stays_bounded),
