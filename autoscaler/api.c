@@ -9,6 +9,7 @@
 
 #include "autoscaler/manager_int.h"
 #include "base/assert.h"
+#include "base/duration.h"
 #include "base/number.h"
 
 #define LOAD_SHOWN_MS (6 * 3600000)
@@ -201,11 +202,14 @@ static enum tw_http_verdict answer_one(void *user, struct tw_http_exchange *exch
 struct listing {
     struct tw_json_writer writer;
     size_t left;
+    int64_t until_ms; /* decisions that began later are left out */
 };
 
 static bool list_decision(void *user, const struct scale_decision *decision)
 {
     struct listing *listing = user;
+    if (decision->since_ms > listing->until_ms)
+        return true;
     scale_decision_write_json(decision, &listing->writer);
     return --listing->left > 0;
 }
@@ -222,6 +226,10 @@ static enum tw_http_verdict answer_decisions(void *user, struct tw_http_exchange
                    TW_STR_ARG(text), DECISIONS_MAX);
         return fail(exchange, &err);
     }
+    int64_t until_ms = INT64_MAX;
+    if (tw_http_parameter(&exchange->request, "time", &text) &&
+        tw_time_parse_parameter(text, &until_ms, &err) != TW_OK)
+        return fail(exchange, &err);
     tw_lock_take(&manager->lock);
     bool known = find_locked(manager, name) != NULL;
     tw_lock_release(&manager->lock);
@@ -229,7 +237,7 @@ static enum tw_http_verdict answer_decisions(void *user, struct tw_http_exchange
         tw_err_set(&err, TW_NOT_FOUND, "there is no scaler '%.*s'", TW_STR_ARG(name));
         return fail(exchange, &err);
     }
-    struct listing listing = {.left = (size_t)limit};
+    struct listing listing = {.left = (size_t)limit, .until_ms = until_ms};
     begin_answer(&listing.writer, exchange);
     tw_json_begin_object(&listing.writer);
     tw_json_key(&listing.writer, TW_STR("decisions"));

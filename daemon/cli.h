@@ -49,6 +49,7 @@ int cli_query(int argc, char **argv);
 int cli_cardinality(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_restore(int argc, char **argv);
+int cli_scaler(int argc, char **argv);
 int cli_snapshot(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_compact(int argc, char **argv);

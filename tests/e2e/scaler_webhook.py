@@ -120,6 +120,14 @@ def main():
             lib.check("series tidewatch_scaler_" + metric, len(found) == 1 and
                       found[0]["metric"]["scaler"] == "shop", found)
 
+        told = lib.tidewatch("scaler", "explain", "shop", "--server", "http://127.0.0.1:%d" % server.port)
+        lib.check_contains("the command line explains it", told.stdout, "Load is 900", "What was forecast", "attempt")
+        told = lib.tidewatch("scaler", "explain", "shop", str(time.time() - 3600), "--server",
+                             "http://127.0.0.1:%d" % server.port)
+        lib.check_contains("and an hour ago there was nothing", told.stdout, "nothing had been decided then")
+        told = lib.tidewatch("scaler", "--server", "http://127.0.0.1:%d" % server.port)
+        lib.check_contains("all scalers in a list", told.stdout, "shop", "act", "webhook")
+
         sent = list(sink.keys)
         server.signal(signal.SIGKILL)
         server.wait()
