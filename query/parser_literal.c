@@ -36,12 +36,14 @@ static bool parse_number(struct query_parser *parser, struct tw_str text, double
     if (parse_octal(digits, ret))
         return true;
     if (size > 2 && plain[0] == '0' && (plain[1] == 'x' || plain[1] == 'X')) {
-        double value = 0;
+        uint64_t value = 0; /* whole numbers of 64 bits, as in Go */
         for (size_t i = 2; i < size; i++) {
             int c = plain[i];
-            value = value * 16 + (c <= '9' ? c - '0' : (c | 32) - 'a' + 10);
+            if (value >> 59)
+                return false;
+            value = value * 16 + (unsigned)(c <= '9' ? c - '0' : (c | 32) - 'a' + 10);
         }
-        *ret = value;
+        *ret = (double)value;
         return true;
     }
     return tw_double_parse(digits, ret) && (!isinf(*ret) || (digits.data[0] | 32) == 'i');
