@@ -11,6 +11,8 @@
 #include "forecast/lanes.h"
 #include "forecast/sort.h"
 
+#define STRETCH 4.0      /* of the tails, per share that one independent error has of all */
+#define STRETCH_AT 0.1   /* the largest share that is believed */
 #define ERROR_FLOOR 0.1f /* of the mean error: the logarithm of less says nothing */
 
 static const float positions[FORECAST_CALIBRATION_POINTS / 2 + 1] = {
@@ -112,7 +114,7 @@ static void find_limits(struct forecast_calibration *calibration,
 /* The next error is one more of n + 1: a probability q is read off at q (n + 1) / n, n being what
  * the weighted rows are worth (conformal prediction's correction). */
 static void lay_points(struct forecast_calibration *calibration, const float *scaled,
-                       const float *weight, const uint32_t *order, size_t count)
+                       const float *weight, const uint32_t *order, size_t count, double overlap)
 {
     double total = 0, square = 0, sum = 0, below = 0;
     for (size_t r = 0; r < count; r++) {
@@ -134,6 +136,11 @@ static void lay_points(struct forecast_calibration *calibration, const float *sc
             below += (double)weight[order[r++]];
         calibration->points[k] = scaled[order[r]];
     }
+    /* Few independent errors leave the tails to luck: they are drawn out from the middle. */
+    float middle = calibration->points[FORECAST_CALIBRATION_POINTS / 2];
+    float stretch = (float)(1 + STRETCH * fmin(overlap / worth, STRETCH_AT));
+    for (size_t k = 0; k < FORECAST_CALIBRATION_POINTS; k++)
+        calibration->points[k] = middle + stretch * (calibration->points[k] - middle);
 }
 
 void forecast_calibration_fit(struct forecast_calibration *calibration,
@@ -161,7 +168,7 @@ void forecast_calibration_fit(struct forecast_calibration *calibration,
         scaled[r] = errors->error[r] / sizes[r];
     uint32_t order[FORECAST_ROWS_MAX], spare[FORECAST_ROWS_MAX];
     forecast_order(scaled, count, order, spare);
-    lay_points(calibration, scaled, errors->weight, order, count);
+    lay_points(calibration, scaled, errors->weight, order, count, errors->overlap);
 }
 
 float forecast_calibration_point(const struct forecast_calibration *calibration, double probability)

@@ -36,6 +36,7 @@ struct forecast_errors {
     const float *error, *weight;
     float *signs; /* [FORECAST_SIGNS + 1][count]; the last column is work space */
     size_t count;
+    double overlap; /* neighbouring rows that tell of the same moments: so many count as one */
 };
 
 /* work: 2 * count floats. */

@@ -9,7 +9,7 @@
 
 #include "base/assert.h"
 
-#define ROWS_USED 768 /* moments of the past that a mixture is fitted on */
+#define ROWS_USED 640 /* moments of the past that a mixture is fitted on */
 #define ROWS_MIN 16   /* fewer do not make a regression */
 #define LEADS_ALL 12  /* horizons up to this, and from LEADS_MANY to the most, fit each lead */
 #define LEADS_MANY 24
@@ -25,6 +25,7 @@ struct sample {
     uint32_t *at;
     size_t first[FORECAST_STACK_BLOCKS + 1]; /* of the blocks */
     size_t count;                            /* without padding */
+    double distance;                         /* usual one between rows, in steps */
     float *importance;                       /* 0: padding */
     float *x, *y, *weight, *error, *signs, *work;
     float *held_out; /* [node][stride] */
@@ -50,16 +51,15 @@ size_t forecast_fit_leads(size_t horizon, size_t *ret_leads)
 
 /* Rows between the first moment that has all columns and the newest whose whole horizon is known.
  */
-static size_t count_rows(const struct forecast_series *series, size_t horizon, size_t *ret_stride)
+static size_t count_rows(const struct forecast_series *series, size_t horizon, size_t *ret_span)
 {
     size_t first = forecast_column_first(series, horizon), last = series->count - 1;
     if (first < 4)
         first = 4;
     if (last < first + horizon + ROWS_MIN)
         return 0;
-    size_t span = last - horizon + 1 - first;
-    *ret_stride = (span + ROWS_USED - 1) / ROWS_USED;
-    return (span + *ret_stride - 1) / *ret_stride;
+    *ret_span = last - horizon + 1 - first;
+    return *ret_span < ROWS_USED ? *ret_span : ROWS_USED;
 }
 
 /* Each block is padded to whole lanes with rows that weigh nothing. */
@@ -70,20 +70,45 @@ static size_t padded_block(size_t count, size_t block)
     return (rows + FORECAST_LANES - 1) / FORECAST_LANES * FORECAST_LANES;
 }
 
-static void lay_moments(struct sample *sample, size_t limit, size_t distance)
+/* Ages of the rows, newest first: as dense as the square root of what a row of that age counts, so
+ * that the newest part, on which most depends, is looked at most closely; never twice the same. */
+static void lay_ages(uint32_t *ret_age, size_t count, size_t span, double memory)
+{
+    double reach = 1 - exp(-(double)span / (2 * memory));
+    for (size_t r = 0; r < count; r++) {
+        double age = -2 * memory * log1p(-reach * (double)r / (double)count);
+        ret_age[r] = (uint32_t)fmin(age, (double)span - 1);
+        if (r && ret_age[r] <= ret_age[r - 1])
+            ret_age[r] = ret_age[r - 1] + 1;
+    }
+    for (size_t r = count; r-- > 0 && ret_age[r] > span - (count - r);)
+        ret_age[r] = (uint32_t)(span - (count - r));
+}
+
+static void lay_moments(struct sample *sample, size_t limit, size_t span)
 {
     const struct forecast_series *series = sample->series;
     double memory = fmax((double)MEMORY_MS / (double)series->step_ms, MEMORY_STEPS);
-    size_t count = sample->count, t = limit - 1 - (count - 1) * distance, row = 0;
+    size_t count = sample->count, row = 0, next = count;
+    uint32_t age[ROWS_USED];
+    lay_ages(age, count, span, memory);
+    sample->distance = (double)(age[count / 2] + 1) / (double)(count / 2 + 1);
     for (size_t block = 0; block < FORECAST_STACK_BLOCKS; block++) {
         size_t real =
             (block + 1) * count / FORECAST_STACK_BLOCKS - block * count / FORECAST_STACK_BLOCKS;
         size_t end = row + padded_block(count, block);
         sample->first[block] = row;
         for (size_t r = 0; row < end; row++, r++) {
-            sample->at[row] = (uint32_t)(r < real ? t : limit - 1);
-            sample->importance[row] = r < real ? (float)exp(-(double)(limit - 1 - t) / memory) : 0;
-            t += r < real ? distance : 0;
+            if (r >= real) {
+                sample->at[row] = (uint32_t)(limit - 1);
+                sample->importance[row] = 0;
+                continue;
+            }
+            next--;
+            size_t older = next + 1 < count ? next + 1 : next;
+            size_t covered = older ? age[older] - age[older - 1] : 1;
+            sample->at[row] = (uint32_t)(limit - 1 - age[next]);
+            sample->importance[row] = (float)(exp(-(double)age[next] / memory) * (double)covered);
         }
     }
     sample->first[FORECAST_STACK_BLOCKS] = row;
@@ -93,9 +118,9 @@ static void lay_moments(struct sample *sample, size_t limit, size_t distance)
 static bool take_sample(struct sample *sample, const struct forecast_series *series, size_t horizon,
                         size_t nodes)
 {
-    size_t distance;
+    size_t span;
     sample->series = series;
-    sample->count = count_rows(series, horizon, &distance);
+    sample->count = count_rows(series, horizon, &span);
     if (!sample->count)
         return false;
     size_t stride = 0, columns = forecast_column_count(series);
@@ -118,7 +143,7 @@ static bool take_sample(struct sample *sample, const struct forecast_series *ser
     sample->held_out = sample->signs + (FORECAST_SIGNS + 1) * stride;
     sample->work = sample->held_out + nodes * stride;
     sample->moments = (struct forecast_moments){sample->at, stride};
-    lay_moments(sample, series->count - horizon, distance);
+    lay_moments(sample, series->count - horizon, span);
     return true;
 }
 
@@ -147,7 +172,7 @@ static double held_out_loss(const struct sample *sample, const struct forecast_n
 /* What follows rows -> forecasts -> errors for one set of columns. False when too few rows count.
  */
 static bool fit_node(struct forecast_node *node, struct sample *sample, size_t columns,
-                     float *held_out)
+                     double overlap, float *held_out)
 {
     size_t stride = sample->moments.stride, useful = 0;
     for (size_t r = 0; r < stride; r++)
@@ -163,7 +188,7 @@ static bool fit_node(struct forecast_node *node, struct sample *sample, size_t c
     forecast_stack_fit(&node->stack, &rows, sample->work, held_out);
     forecast_lanes_minus(sample->y, held_out, stride, sample->error);
     forecast_sign_fill(sample->series, &sample->moments, node->lead, held_out, sample->signs);
-    struct forecast_errors errors = {sample->error, sample->weight, sample->signs, stride};
+    struct forecast_errors errors = {sample->error, sample->weight, sample->signs, stride, overlap};
     forecast_calibration_fit(&node->calibration, &errors, sample->work);
     return true;
 }
@@ -183,7 +208,8 @@ static void fit_leads(struct forecast_fit *fit, struct sample *sample, const siz
             /* A row that stands on a hole, or ends in one, says nothing. */
             sample->weight[r] = series->known[t] && series->known[then] ? sample->importance[r] : 0;
         }
-        if (!fit_node(node, sample, columns, sample->held_out + fit->node_count * stride))
+        if (!fit_node(node, sample, columns, fmax(1, (double)leads[k] / sample->distance),
+                      sample->held_out + fit->node_count * stride))
             continue;
         if (fit->node_count++ == 0)
             fit->loss = held_out_loss(sample, node);
@@ -211,7 +237,8 @@ static void fit_peak(struct forecast_fit *fit, struct sample *sample, size_t spa
     }
     forecast_peak_fill(series, &sample->moments, span, path, sample->x);
     fit->peak.lead = span;
-    fit->has_peak = fit_node(&fit->peak, sample, forecast_peak_count(series), held_out);
+    fit->has_peak = fit_node(&fit->peak, sample, forecast_peak_count(series),
+                             fmax(1, (double)span / sample->distance), held_out);
 }
 
 void forecast_fit(const struct forecast_series *series, size_t horizon, size_t peak_span,

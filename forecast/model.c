@@ -97,7 +97,7 @@ static void lay_seasons(struct forecast_series *series, const struct forecast_op
 static struct forecast_model *fit(struct forecast_series *series,
                                   const struct forecast_options *options)
 {
-    struct forecast_period periods[FORECAST_SEASONS_MAX];
+    struct forecast_period periods[FORECAST_SEASONS_MAX] = {0};
     size_t ring, period_count = forecast_season_find(series, options->horizon, periods);
     lay_seasons(series, options, periods, period_count, &ring);
     struct forecast_fit *fit = malloc(sizeof *fit);

@@ -14,13 +14,10 @@ _Static_assert(FORECAST_STACK_COLUMNS_MAX + 2 <= SIZE_MAX_, "room for all column
 enum { ALL = FORECAST_STACK_BLOCKS }; /* the system that leaves no block out */
 #define LOSS_POWER 4.0  /* prior weight = loss^-4: the good ones share, the bad ones vanish */
 #define HUBER_SHARE 0.4 /* errors beyond this many median errors count linearly */
-#ifndef CONFINE_SLACK
-#define CONFINE_SLACK 0.0f /* of the columns' spread: how far a mixture may lie outside them all   \
-                            */
-#endif
-#ifndef ROBUST_ROUNDS
+/* How far a mixture may lie outside its columns, in shares of their spread. Beyond 0 it follows
+ * trends a little sooner, and runs away after shifts of level. */
+#define CONFINE_SLACK 0.0f
 #define ROBUST_ROUNDS 4
-#endif
 #define ROBUST_RIDGE 0.01
 #define MEDIAN_STEP 3 /* the usual error is told from every third */
 static const double ridge_candidates[] = {1.0, 0.1, 0.01, 0.001};

@@ -110,7 +110,7 @@ START_TEST(intervals_hold_what_they_promise)
     size_t count = 30 * DAY_STEPS, tried = 0;
     double *values = daily(count, 10);
     int below[QUANTILES] = {0}, peak_below = 0, origins = 0;
-    for (size_t origin = 10 * DAY_STEPS; origin + HORIZON < count; origin += 97, origins++) {
+    for (size_t origin = 10 * DAY_STEPS; origin + HORIZON < count; origin += 31, origins++) {
         struct result result = forecast(values, origin);
         double high = -INFINITY;
         for (size_t h = 0; h < HORIZON; h++, tried++) {
@@ -494,6 +494,185 @@ START_TEST(drift_asks_for_a_new_fit)
 }
 END_TEST
 
+/* Median absolute error over a day of forecasts made `after` steps behind count. */
+static double error_over_a_day(double (*value)(size_t i), size_t count)
+{
+    double *values = calloc(count + DAY_STEPS + HORIZON, sizeof *values), sum = 0;
+    for (size_t i = 0; i < count + DAY_STEPS + HORIZON; i++)
+        values[i] = value(i);
+    size_t tried = 0, covered = 0;
+    for (size_t origin = count; origin < count + DAY_STEPS; origin += 37, tried++) {
+        struct result result = forecast(values, origin);
+        check_sane(&result);
+        for (size_t h = 0; h < HORIZON; h++) {
+            sum += fabs(result.quantiles[h * QUANTILES + 1] - values[origin + h]);
+            covered += values[origin + h] <= result.quantiles[h * QUANTILES + 3];
+        }
+    }
+    free(values);
+    ck_assert_double_ge((double)covered / (double)(tried * HORIZON), 0.75);
+    return sum / (double)(tried * HORIZON);
+}
+
+enum { SHIFT_AT = 12 * DAY_STEPS };
+
+static double office(size_t i)
+{
+    uint64_t seed = i * 31 + 7;
+    double jitter = noise(&seed);
+    return 100 + 50 * sin(2 * M_PI * (double)i / DAY_STEPS) + 2 * jitter;
+}
+
+static double summer_time(size_t i) /* an hour earlier from the twelfth day on */
+{
+    return office(i < SHIFT_AT ? i : i + 12);
+}
+
+static double level_shift(size_t i)
+{
+    return office(i) + (i < SHIFT_AT ? 0 : 400);
+}
+
+static double outage(size_t i) /* a day of nothing but noise near zero, then as before */
+{
+    return i >= SHIFT_AT - DAY_STEPS && i < SHIFT_AT ? fabs(office(i) - 100) / 500 : office(i);
+}
+
+START_TEST(shifts_are_got_over)
+{
+    double (*const shifts[])(size_t) = {office, summer_time, level_shift, outage};
+    const double limits[] = {1.6, 4, 25, 8}; /* of a swing of 100; the shift is one of 400 */
+    ck_assert_double_lt(error_over_a_day(shifts[_i], SHIFT_AT + DAY_STEPS), limits[_i]);
+}
+END_TEST
+
+START_TEST(right_after_a_shift_bands_stay_sane)
+{
+    size_t count = SHIFT_AT + 30;
+    double *values = calloc(count, sizeof *values);
+    for (size_t i = 0; i < count; i++)
+        values[i] = level_shift(i);
+    struct result result = forecast(values, count);
+    check_sane(&result);
+    ck_assert_double_gt(result.quantiles[1], 300);
+    ck_assert_double_lt(result.quantiles[3], 3000); /* not e^level */
+    free(values);
+}
+END_TEST
+
+START_TEST(day_and_week_are_told_together)
+{
+    size_t count = 6 * 168, periods[FORECAST_SEASONS_MAX];
+    double *values = calloc(count, sizeof *values);
+    uint64_t seed = 5;
+    struct forecast_options options = {.step_ms = 3600000, .horizon = 48, .lower_bound = 0};
+    struct forecast_model *model = NULL;
+    struct tw_err err = {0};
+    for (size_t i = 0; i < count; i++) {
+        bool rest = i / 24 % 7 >= 5;
+        double day = fmax(0, sin(2 * M_PI * (double)(i % 24) / 24));
+        values[i] = 20 + (rest ? 10 : 100) * day + noise(&seed);
+    }
+    unit_assert_ok(forecast_model_new(values, count - 48, &options, &model, &err), &err);
+    ck_assert_uint_eq(forecast_model_seasons(model, periods), 2);
+    ck_assert_uint_eq(periods[0], 24);
+    ck_assert_uint_eq(periods[1], 168);
+    double quantiles[48], half = 0.5;
+    struct forecast_band band = {.quantiles = quantiles};
+    unit_assert_ok(forecast_model_predict(model, 48, &half, 1, &band, &err), &err);
+    for (size_t h = 0; h < 48; h++) { /* the weekend that comes is not as the days before it */
+        double alone;
+        ck_assert_double_eq_tol(quantiles[h], values[count - 48 + h], 10);
+        unit_assert_ok(forecast_model_predict_lead(model, h + 1, &half, 1, NULL, &alone, &err),
+                       &err);
+        ck_assert_double_eq(alone, quantiles[h]);
+    }
+    forecast_model_free(model);
+    free(values);
+}
+END_TEST
+
+START_TEST(upper_bound_holds)
+{
+    double values[2000];
+    uint64_t seed = 3;
+    for (size_t i = 0; i < 2000; i++)
+        values[i] = fmin(100, 95 + 8 * noise(&seed));
+    struct forecast_options options = {
+        .step_ms = MINUTE_MS, .horizon = HORIZON, .has_upper_bound = true, .upper_bound = 100};
+    struct forecast_model *model = NULL;
+    struct tw_err err = {0};
+    unit_assert_ok(forecast_model_new(values, 2000, &options, &model, &err), &err);
+    ck_assert(forecast_model_fits(model, &options));
+    options.horizon++;
+    ck_assert(!forecast_model_fits(model, &options));
+    struct result result;
+    predict(model, &result);
+    check_sane(&result);
+    for (size_t k = 0; k < HORIZON * QUANTILES; k++)
+        ck_assert(result.quantiles[k] <= 100 && result.quantiles[k] >= 0);
+    ck_assert(result.peak[4] <= 100);
+    forecast_model_free(model);
+}
+END_TEST
+
+/* Whatever comes, in whatever order: numbers, in order, and bytes that fit. */
+START_TEST(strange_series_are_survived)
+{
+    uint64_t seed = 1000 + (uint64_t)_i;
+    size_t count = 1 + (size_t)((noise(&seed) + 1) * 1500), more = 400;
+    double *values = calloc(count + more, sizeof *values), level = 0;
+    int kind = _i % 8;
+    for (size_t i = 0; i < count + more; i++) {
+        double x = noise(&seed);
+        level += x;
+        switch (kind) {
+        case 0:
+            values[i] = x > 0.98 ? 1e6 : 0;
+            break; /* rare spikes */
+        case 1:
+            values[i] = level;
+            break; /* a walk */
+        case 2:
+            values[i] = (double)(i % 100);
+            break; /* a counter that is reset */
+        case 3:
+            values[i] = x > 0 ? 1e300 : -1e300;
+            break; /* too large to count */
+        case 4:
+            values[i] = i / 50 % 2 ? 1 : 1e-300;
+            break; /* squares, tiny numbers */
+        case 5:
+            values[i] = x > -0.5 ? NAN : x;
+            break; /* mostly holes */
+        case 6:
+            values[i] = exp((double)i * 0.01);
+            break; /* growth without end */
+        default:
+            values[i] = i < count / 2 ? 5 : 5 + level;
+            break; /* a constant that wakes */
+        }
+    }
+    values[count - 1] = 1;
+    struct forecast_model *model = fitted(values, count, -INFINITY);
+    ck_assert_uint_le(forecast_model_size(model), FORECAST_MODEL_BYTES_MAX);
+    struct result result;
+    predict(model, &result);
+    check_sane(&result);
+    for (size_t i = count; i < count + more; i++) {
+        double score = forecast_model_score(model, values[i]);
+        ck_assert(isnan(values[i]) ? isnan(score) : score >= 0 && score <= 1);
+        forecast_model_append(model, values[i]);
+        if (i % 50 == 0) {
+            predict(model, &result);
+            check_sane(&result);
+        }
+    }
+    forecast_model_free(model);
+    free(values);
+}
+END_TEST
+
 START_TEST(a_constant_may_begin_to_move)
 {
     double constant[100];
@@ -602,6 +781,11 @@ int main(void)
         UNIT_CASE(damaged_bytes_are_refused),
         UNIT_CASE(strange_values_score_high),
         UNIT_CASE(drift_asks_for_a_new_fit),
+        UNIT_LOOP(shifts_are_got_over, 0, 4),
+        UNIT_CASE(right_after_a_shift_bands_stay_sane),
+        UNIT_CASE(day_and_week_are_told_together),
+        UNIT_CASE(upper_bound_holds),
+        UNIT_LOOP(strange_series_are_survived, 0, 48),
         UNIT_CASE(a_constant_may_begin_to_move),
         UNIT_CASE(lower_bound_holds),
         UNIT_CASE(a_sharp_edge_is_recalled),

@@ -100,6 +100,46 @@ START_TEST(held_out_errors_are_honest)
 }
 END_TEST
 
+START_TEST(mixtures_stay_among_their_columns)
+{
+    struct forecast_rows input = rows(0.01);
+    struct forecast_stack stack;
+    for (size_t r = 0; r < ROWS; r++) /* twice the first: outside of all columns */
+        y[r] = 2 * x[r];
+    fit(&stack, &input);
+    for (size_t r = 0; r < ROWS; r++) {
+        float row[COLUMNS], low = INFINITY, high = -INFINITY;
+        for (size_t c = 0; c < COLUMNS; c++) {
+            row[c] = 100 + x[c * ROWS + r]; /* a level never seen */
+            low = fminf(low, row[c]);
+            high = fmaxf(high, row[c]);
+        }
+        float middle = forecast_stack_predict(&stack, row);
+        ck_assert(middle >= low && middle <= high);
+    }
+}
+END_TEST
+
+START_TEST(overlapping_errors_widen_the_tails)
+{
+    static float error[ROWS], signs[ROWS * (FORECAST_SIGNS + 1)];
+    uint64_t seed = 19;
+    for (size_t r = 0; r < ROWS; r++) {
+        error[r] = (float)noise(&seed);
+        weight[r] = signs[r] = 1;
+    }
+    struct forecast_calibration one, many;
+    struct forecast_errors errors = {error, weight, signs, ROWS, 1};
+    forecast_calibration_fit(&one, &errors, work);
+    errors.overlap = 30;
+    forecast_calibration_fit(&many, &errors, work);
+    ck_assert_float_gt(forecast_calibration_point(&many, 0.95),
+                       1.1f * forecast_calibration_point(&one, 0.95));
+    ck_assert_float_eq_tol(forecast_calibration_point(&many, 0.5),
+                           forecast_calibration_point(&one, 0.5), 1e-4f);
+}
+END_TEST
+
 START_TEST(calibration_scales_with_its_signs)
 {
     static float error[ROWS], signs[ROWS * (FORECAST_SIGNS + 1)];
@@ -112,7 +152,7 @@ START_TEST(calibration_scales_with_its_signs)
         signs[ROWS + r] = (float)log(size);
     }
     struct forecast_calibration calibration;
-    struct forecast_errors errors = {error, weight, signs, ROWS};
+    struct forecast_errors errors = {error, weight, signs, ROWS, 1};
     forecast_calibration_fit(&calibration, &errors, work);
     float calm[FORECAST_SIGNS] = {1, 0}, wild[FORECAST_SIGNS] = {1, 2.302585f};
     double ratio = (double)forecast_calibration_size(&calibration, wild) /
@@ -140,6 +180,8 @@ int main(void)
         UNIT_CASE(outliers_do_not_turn_it),
         UNIT_CASE(a_perfect_column_wins),
         UNIT_CASE(held_out_errors_are_honest),
+        UNIT_CASE(mixtures_stay_among_their_columns),
+        UNIT_CASE(overlapping_errors_widen_the_tails),
         UNIT_CASE(calibration_scales_with_its_signs),
         {0},
     };
