@@ -20,12 +20,21 @@
 #define JUMP_SUSPECT 4.0              /* or rises above this multiple */
 #define DROP_BELIEVED_MS (20 * 60000) /* until it has lasted so long */
 #define JUMP_BELIEVED_COUNT 3         /* or was seen so often */
+#define STILL_LOOKS 240               /* looks before it is known how often a load changes */
+#define STILL_RUN 20                  /* equal ones in a row that may mean that it stands still, */
+#define STILL_TIMES 10                /* being so many times what is usual */
 #define AGE_RATE 0.1
 #define SURE_SHARE 0.3        /* of the doubt that is left when replicas are kept to be sure, */
-#define SURE_FLEET_SHARE 0.05 /* at most this share of them */
+#define SURE_FLEET_SHARE 0.03 /* at most this share of them */
 #define QUEUE_SHARE_MIN 0.02  /* growth of a queue, against what the replicas do, that counts */
 
 const double scale_band_probabilities[SCALE_BAND_QUANTILES] = {0.05, 0.5, 0.9, 0.95, 0.99};
+
+struct scale_still {
+    double load, run, usual; /* usual: equal looks in a row */
+    int64_t load_ms;
+    unsigned looks;
+};
 
 struct scale_controller {
     unsigned magic;
@@ -49,7 +58,9 @@ struct scale_controller {
     bool suspect_low;
     double queue; /* at the last look; NaN = not known */
     int64_t queue_ms;
-    double age_ms; /* usual age of an observation */
+    struct scale_still still;
+    int64_t now_ms; /* of the last decision */
+    double age_ms;  /* usual age of an observation */
     struct scale_capacity capacity;
     double last_value; /* newest usable load, for the band; NaN = none */
     int64_t decided;   /* replicas of the last decision; -1 = none */
@@ -64,7 +75,8 @@ struct scale_controller *scale_controller_new(const struct scale_settings *setti
     controller->settings = settings;
     controller->band_steps = band_steps;
     controller->decided = -1;
-    controller->good_ms = INT64_MIN;
+    controller->good_ms = controller->now_ms = controller->still.load_ms = INT64_MIN;
+    controller->still.usual = STILL_RUN;
     scale_trend_init(&controller->trend);
     controller->level = NAN;
     controller->queue = NAN;
@@ -119,7 +131,9 @@ void scale_controller_resume(struct scale_controller *controller, const struct s
 void scale_controller_set_capacity(struct scale_controller *controller, double capacity)
 {
     TW_CHECK_MAGIC(controller, CONTROLLER_MAGIC);
-    if (controller->settings->utilisation.size && capacity > 0 && isfinite(capacity))
+    const struct scale_settings *settings = controller->settings;
+    if ((settings->utilisation.size || settings->latency.size) && capacity > 0 &&
+        isfinite(capacity))
         controller->capacity.value = capacity;
 }
 
@@ -134,6 +148,40 @@ struct scale_startup *scale_controller_startup(struct scale_controller *controll
 }
 
 /* ---- what the numbers are worth ---- */
+
+/* A load that changed at nearly every look and then stands still to the last bit is not measured
+ * any more. */
+static bool stands_still(struct scale_still *still, int64_t load_ms, double load)
+{
+    if (load_ms > still->load_ms) {
+        still->load_ms = load_ms;
+        still->looks += still->looks < STILL_LOOKS;
+        if (load != still->load) {
+            /* What was long ago counts less and less. */
+            still->usual += load == 0 || still->load == 0 ? 0 : 0.02 * (still->run - still->usual);
+            still->load = load;
+            still->run = 0;
+        } else {
+            still->run++;
+        }
+    }
+    return load > 0 && still->looks >= STILL_LOOKS && still->run >= STILL_RUN &&
+           still->run > STILL_TIMES * (still->usual + 1);
+}
+
+/* The clock was set back: what is remembered of times to come is no guide. */
+static void note_clock(struct scale_controller *controller, int64_t now_ms)
+{
+    if (now_ms < controller->now_ms) {
+        scale_policy_rewind(&controller->policy, now_ms);
+        scale_trend_init(&controller->trend);
+        scale_startup_forget(&controller->startup);
+        controller->good_ms = controller->still.load_ms = INT64_MIN;
+        controller->suspect_count = 0;
+        controller->queue = NAN;
+    }
+    controller->now_ms = now_ms;
+}
 
 /* Judges the observation; *ret_load is what may be used of it (NaN: nothing). */
 static enum scale_data judge(struct scale_controller *controller,
@@ -150,6 +198,8 @@ static enum scale_data judge(struct scale_controller *controller,
         load /= fmax(observation->coverage, 0.05);
         data = SCALE_DATA_PARTIAL;
     }
+    if (stands_still(&controller->still, observation->load_ms, observation->load))
+        return SCALE_DATA_FROZEN;
     double level = controller->level;
     bool low = load<DROP_SUSPECT * level, high = load> JUMP_SUSPECT * level && level > 0;
     if ((low || high) && scale_trend_count(&controller->trend) >= 4) {
@@ -182,8 +232,8 @@ static void learn_capacity(struct scale_controller *controller,
         .load = load,
         .utilisation = observation->utilisation,
         .utilisation_max = settings->utilisation_max,
-        .latency = NAN,
-        .objective = NAN,
+        .latency = observation->latency,
+        .objective = settings->latency_objective,
         .ready = observation->ready,
         .tick_ms = settings->tick_ms,
     };
@@ -310,8 +360,12 @@ static void note_good(struct scale_controller *controller,
 
 /* ---- decide ---- */
 
-static int64_t replicas_for(double load, double capacity)
+/* None for a load up to activation: the limits decide whether there may be none. */
+static int64_t replicas_for(const struct scale_controller *controller, double load)
 {
+    double capacity = controller->capacity.value;
+    if (load <= controller->settings->activation && controller->settings->min == 0)
+        return 0;
     double n = ceil(load / capacity - 1e-9);
     return !(n > 0) ? 0 : n > SCALE_REPLICAS_MAX ? SCALE_REPLICAS_MAX : (int64_t)n;
 }
@@ -414,6 +468,8 @@ void scale_controller_decide(struct scale_controller *controller,
     struct scale_decision *decision = ret_decision;
     memset(decision, 0, sizeof *decision);
     double load;
+    bool learned;
+    note_clock(controller, observation->now_ms);
     decision->time_ms = decision->since_ms = observation->now_ms;
     decision->count = 1;
     decision->data = judge(controller, observation, &load);
@@ -423,8 +479,12 @@ void scale_controller_decide(struct scale_controller *controller,
     decision->ready = observation->ready;
     decision->quantile = settings->quantile;
     decision->q50 = decision->q95 = decision->used = NAN;
-    decision->min = settings->min;
-    decision->max = settings->max;
+    struct scale_bounds bounds = {.min = settings->min, .max = settings->max};
+    scale_schedule_bound(settings->schedules, settings->schedule_count, observation->now_ms,
+                         scale_controller_startup_ms(controller, &learned) + settings->tick_ms,
+                         &bounds);
+    decision->min = bounds.min;
+    decision->max = bounds.max;
     decision->from = observation->replicas >= 0 ? observation->replicas : controller->decided;
 
     double pressed = NAN;
@@ -441,7 +501,6 @@ void scale_controller_decide(struct scale_controller *controller,
         isnan(load) ? observation->now_ms - (int64_t)controller->age_ms : observation->load_ms;
     update_model(controller, scale_load_observe(&controller->load, at, load));
 
-    bool learned;
     decision->capacity = controller->capacity.value;
     decision->startup_ms = scale_controller_startup_ms(controller, &learned);
     decision->horizon_ms = scale_controller_horizon_ms(controller);
@@ -450,30 +509,28 @@ void scale_controller_decide(struct scale_controller *controller,
     bool known = controller->capacity.value > 0; /* false for NaN */
     int64_t trend = 0;
     if (known && !isnan(load)) {
-        decision->reactive =
-            replicas_for(pressed > load ? pressed : load, controller->capacity.value);
+        decision->reactive = replicas_for(controller, pressed > load ? pressed : load);
         if (decision->data == SCALE_DATA_OK)
-            trend = replicas_for(
-                scale_trend_project(&controller->trend,
-                                    observation->now_ms + decision->startup_ms + settings->tick_ms),
-                controller->capacity.value);
+            trend = replicas_for(controller,
+                                 scale_trend_project(&controller->trend, observation->now_ms +
+                                                                             decision->startup_ms +
+                                                                             settings->tick_ms));
     }
     if (known && forecast)
-        decision->wanted = replicas_for(decision->used, controller->capacity.value);
+        decision->wanted = replicas_for(controller, decision->used);
     else if (known && !isnan(load))
         decision->wanted = decision->reactive;
     else
         decision->wanted = decision->from >= 0 ? decision->from : settings->min;
     if (known && forecast) {
         double recall = forecast_model_recall(controller->model, horizon_steps(controller));
-        decision->recalled = isnan(recall) ? 0 : replicas_for(recall, controller->capacity.value);
+        decision->recalled = isnan(recall) ? 0 : replicas_for(controller, recall);
         if (!isnan(load))
             scale_trend_foresee(&controller->trend, observation->load_ms,
                                 fmax(recall, decision->used)); /* NaN counts as less */
     }
-    decision->later = known && forecast && decision->data == SCALE_DATA_OK
-                          ? replicas_for(later, controller->capacity.value)
-                          : -1;
+    decision->later =
+        known && forecast && decision->data == SCALE_DATA_OK ? replicas_for(controller, later) : -1;
     scale_policy_decide(&controller->policy, settings, trend, decision);
     explain(decision, forecast, observation->error);
     if (!scale_decision_is_blind(decision))

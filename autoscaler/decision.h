@@ -30,6 +30,7 @@
     SCALE_DATA(LATE, "late")       /* too old */                                                   \
     SCALE_DATA(PARTIAL, "partial") /* some of the sources are not there */                         \
     SCALE_DATA(SUSPECT, "suspect") /* it cannot well be true */                                    \
+    SCALE_DATA(FROZEN, "frozen")   /* it stands still, which it never did */                       \
     SCALE_DATA(ERROR, "error")     /* the query failed */
 enum scale_data {
 #define SCALE_DATA_ENUM(name, text) SCALE_DATA_##name,

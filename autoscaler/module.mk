@@ -26,6 +26,8 @@ endif
 	%D%/policy.c %D%/policy.h \
 	%D%/process.c \
 	%D%/scaler.c %D%/scaler.h \
+	%D%/schedule.c %D%/schedule.h \
+	%D%/schedule_reader.c \
 	%D%/settings.c %D%/settings.h \
 	%D%/settings_reader.c \
 	%D%/startup.c %D%/startup.h \

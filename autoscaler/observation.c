@@ -56,6 +56,16 @@ static int64_t ask_replicas(const struct scale_source *source, struct tw_str tex
     return value >= 0 && value <= SCALE_REPLICAS_MAX ? (int64_t)llround(value) : -1;
 }
 
+/* NaN when it is not asked for, or not known. */
+static double ask_number(const struct scale_source *source, struct tw_str text, int64_t now_ms)
+{
+    double value = NAN;
+    struct tw_err err;
+    if (!text.size || ask(source->fresh, source->clock, text, now_ms, &value, &err) != TW_OK)
+        return NAN;
+    return value;
+}
+
 void scale_observe(const struct scale_source *source, const struct scale_settings *settings,
                    int64_t now_ms, struct scale_observation *ret, char *error_text)
 {
@@ -92,10 +102,10 @@ void scale_observe(const struct scale_source *source, const struct scale_setting
     }
     ret->replicas = ask_replicas(source, settings->replicas, now_ms);
     ret->ready = ask_replicas(source, settings->ready, now_ms);
-    if (settings->utilisation.size)
-        if (ask(source->fresh, source->clock, settings->utilisation, now_ms, &ret->utilisation,
-                &err) != TW_OK)
-            ret->utilisation = NAN;
+    ret->utilisation = ask_number(source, settings->utilisation, now_ms);
+    ret->latency = ask_number(source, settings->latency, now_ms);
+    ret->queue = ask_number(source, settings->queue, now_ms);
+    ret->coverage = ask_number(source, settings->coverage, now_ms);
 }
 
 static void place(const struct query_result *result, int64_t first_ms, int64_t step_ms,

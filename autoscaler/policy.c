@@ -14,6 +14,8 @@
 /* Soon after a scale-in, a forecast that is exceeded by less than this is not worth one either; the
  * present load always is. */
 #define REVERSAL_TOLERANCE 0.03
+/* A rise that asks for less than this on top of what there is, is left to forecast and floor. */
+#define RUSH_SHARE_MIN 0.1
 
 void scale_policy_init(struct scale_policy *policy)
 {
@@ -31,6 +33,19 @@ static void remember(struct scale_moment *moments, size_t *count, int64_t time_m
     *count -= old;
     memmove(moments, moments + old, *count * sizeof *moments);
     moments[(*count)++] = (struct scale_moment){time_ms, replicas};
+}
+
+static size_t until(const struct scale_moment *moments, size_t count, int64_t now_ms)
+{
+    while (count && moments[count - 1].time_ms > now_ms)
+        count--;
+    return count;
+}
+
+void scale_policy_rewind(struct scale_policy *policy, int64_t now_ms)
+{
+    policy->wanted_count = until(policy->wanted, policy->wanted_count, now_ms);
+    policy->change_count = until(policy->changes, policy->change_count, now_ms);
 }
 
 /* Time of the last change in one direction. */
@@ -66,6 +81,9 @@ static int64_t guard_tolerance(const struct scale_policy *policy,
 
 static int64_t guard_trend(struct scale_decision *decision, int64_t trend, int64_t n)
 {
+    int64_t current = decision->from;
+    if (current > 0 && trend > current && (double)trend < (1 + RUSH_SHARE_MIN) * (double)current)
+        trend = current; /* it may hold what there is */
     if (trend <= n)
         return n;
     scale_decision_note(decision, SCALE_GUARD_TREND, n, trend,
@@ -238,13 +256,14 @@ static int64_t guard_rate(const struct scale_policy *policy, const struct scale_
 static int64_t guard_limits(const struct scale_settings *settings, struct scale_decision *decision,
                             int64_t n)
 {
-    int64_t result = n < settings->min ? settings->min : n;
-    scale_decision_note(decision, SCALE_GUARD_MIN, n, result, "min is %lld",
-                        (long long)settings->min);
+    int64_t min = decision->min, max = decision->max;
+    int64_t result = n < min ? min : n;
+    scale_decision_note(decision, SCALE_GUARD_MIN, n, result, "min is %lld%s", (long long)min,
+                        min == settings->min ? "" : " by schedule");
     n = result;
-    result = n > settings->max ? settings->max : n;
-    scale_decision_note(decision, SCALE_GUARD_MAX, n, result, "max is %lld",
-                        (long long)settings->max);
+    result = n > max ? max : n;
+    scale_decision_note(decision, SCALE_GUARD_MAX, n, result, "max is %lld%s", (long long)max,
+                        max == settings->max ? "" : " by schedule");
     return result;
 }
 
@@ -268,5 +287,5 @@ void scale_policy_decide(struct scale_policy *policy, const struct scale_setting
     if (decision->from >= 0 && n != decision->from)
         remember(policy->changes, &policy->change_count, now, n - decision->from,
                  SCALE_PERIOD_MS_MAX);
-    TW_ASSERT(n >= settings->min && n <= settings->max);
+    TW_ASSERT(n >= decision->min && n <= decision->max);
 }

@@ -38,8 +38,10 @@ struct scale_policy {
 };
 
 void scale_policy_init(struct scale_policy *policy);
-/* decision: inputs, wanted and reactive are set, `trend` replicas are what the rise of the load
- * asks for (0 = nothing). Sets guards, from, to. */
+/* The clock was set back: what it says of times after now is forgotten. */
+void scale_policy_rewind(struct scale_policy *policy, int64_t now_ms);
+/* decision: inputs, min, max, wanted and reactive are set, `trend` replicas are what the rise of
+ * the load asks for (0 = nothing). Sets guards, from, to. */
 void scale_policy_decide(struct scale_policy *policy, const struct scale_settings *settings,
                          int64_t trend, struct scale_decision *decision);
 

@@ -33,6 +33,11 @@ struct scaler *scaler_new(uint64_t id, const struct scale_settings *parsed,
     settings->ready = copied(scaler->arena, parsed->ready);
     settings->utilisation = copied(scaler->arena, parsed->utilisation);
     settings->target = scale_target_copy(&parsed->target, scaler->arena);
+    settings->latency = copied(scaler->arena, parsed->latency);
+    settings->queue = copied(scaler->arena, parsed->queue);
+    settings->coverage = copied(scaler->arena, parsed->coverage);
+    for (size_t i = 0; i < parsed->schedule_count; i++)
+        settings->schedules[i].name = copied(scaler->arena, parsed->schedules[i].name);
     struct query_options options = {.lookback_ms = settings->late_ms};
     scaler->fresh = query_engine_new(query_engine_storage(engine), &options);
     int64_t band = BAND_MS / settings->step_ms;

@@ -9,6 +9,7 @@ void scale_settings_init(struct scale_settings *settings)
 {
     *settings = (struct scale_settings){
         .capacity = NAN,
+        .latency_objective = NAN,
         .utilisation_max = 0.8,
         .min = 1,
         .max = -1, /* has to be given */

@@ -21,7 +21,12 @@
  *       step: 1m
  *       history: 14d
  *       late_after: 1m
- *       behavior: {scaleUp: {...}, scaleDown: {...}}      # as in the HPA's v2
+ *       latency: histogram_quantile(0.95, ...)            # with latency_objective: 0.5, to learn
+ * from queue: sum(...)               # requests that wait: tells an overload at once coverage:
+ * avg(up{app="web"})  # share of the sources that are heard activation: 0                 # with
+ * min: 0, the load that starts the first replica schedules: [{name: office, days: [mon], start:
+ * "08:00", end: "18:00", min: 10}] behavior: {scaleUp: {...}, scaleDown: {...}}      # as in the
+ * HPA's v2
  *
  * Ownership: texts live in the arena given.
  */
@@ -32,6 +37,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "autoscaler/schedule.h"
 #include "autoscaler/target.h"
 #include "base/arena.h"
 #include "base/err.h"
@@ -39,7 +45,8 @@
 
 #define SCALE_NAME_BYTES_MAX 128
 #define SCALE_REPLICAS_MAX 1000000
-#define SCALE_LIMITS_MAX 8               /* rate limits per direction */
+#define SCALE_LIMITS_MAX 8 /* rate limits per direction */
+#define SCALE_SCHEDULE_NAME_BYTES_MAX 64
 #define SCALE_HEADERS_MAX 8              /* extra headers of a webhook */
 #define SCALE_PERIOD_MS_MAX (30 * 60000) /* of a rate limit, as in the HPA */
 #define SCALE_WINDOW_MS_MAX (60 * 60000) /* of a stabilisation window, as in the HPA */
@@ -64,7 +71,10 @@ enum scale_mode { SCALE_OBSERVE, SCALE_ACT };
 
 struct scale_settings {
     struct tw_str name, load, replicas, ready, utilisation; /* queries; empty = not given */
-    double capacity;                                        /* per replica; NaN = learn */
+    struct tw_str latency, queue, coverage;
+    double latency_objective; /* in the latency query's unit; NaN = none */
+    double activation;        /* a load up to it needs no replica, where min allows none */
+    double capacity;          /* per replica; NaN = learn */
     double utilisation_max;
     int64_t min, max;
     enum scale_mode mode;
@@ -73,8 +83,15 @@ struct scale_settings {
     int64_t settle_ms; /* for so long a scale-in has to be right, and follows no scale-out */
     double quantile;
     struct scale_direction up, down;
+    struct scale_schedule schedules[SCALE_SCHEDULES_MAX];
+    size_t schedule_count;
 };
 
+/* The `schedules:` list of a scaler; settings->max is known by then. */
+TW_MUST_CHECK enum tw_code scale_schedules_parse(struct tw_arena *arena, const char *file,
+                                                 const struct tw_yaml *map,
+                                                 struct scale_settings *settings,
+                                                 struct tw_err *err);
 /* Everything that has a default. */
 void scale_settings_init(struct scale_settings *settings);
 /* The whole list; scalers NULL or empty gives none. Mistakes are TW_CONFIG (TW_UNSUPPORTED for what

@@ -152,6 +152,25 @@ static enum tw_code parse_query(struct reading *in, const struct tw_yaml *map, c
     return TW_OK;
 }
 
+static enum tw_code parse_latency(struct reading *in, const struct tw_yaml *map,
+                                  struct scale_settings *settings)
+{
+    enum tw_code code = parse_query(in, map, "latency", &settings->latency);
+    if (code == TW_OK)
+        code = tw_yaml_get_double(in->file, map, "latency_objective", &settings->latency_objective,
+                                  in->err);
+    bool objective = tw_yaml_member(map, "latency_objective") != NULL;
+    if (code == TW_OK && objective != (settings->latency.size > 0))
+        code = tw_yaml_error(in->file, map, in->err,
+                             "latency and latency_objective go together: a query, and what its "
+                             "answer must not exceed");
+    if (code == TW_OK && objective &&
+        !(settings->latency_objective > 0 && isfinite(settings->latency_objective)))
+        code = tw_yaml_error(in->file, tw_yaml_member(map, "latency_objective"), in->err,
+                             "latency_objective has to be more than 0");
+    return code;
+}
+
 static enum tw_code parse_capacity(struct reading *in, const struct tw_yaml *map,
                                    struct scale_settings *settings)
 {
@@ -161,11 +180,11 @@ static enum tw_code parse_capacity(struct reading *in, const struct tw_yaml *map
             in->file, map, in->err,
             "capacity_per_replica is missing: say how much load one replica carries, or learn");
     if (node->kind == TW_YAML_SCALAR && tw_str_is(node->text, "learn")) {
-        if (!settings->utilisation.size ||
+        if ((!settings->utilisation.size && !settings->latency.size) ||
             (!settings->replicas.size && !scale_target_reads(&settings->target)))
-            return tw_yaml_error(
-                in->file, node, in->err,
-                "to learn the capacity, the queries utilisation and replicas are needed");
+            return tw_yaml_error(in->file, node, in->err,
+                                 "to learn the capacity, the queries utilisation and replicas are "
+                                 "needed (or latency, with latency_objective, and replicas)");
         return TW_OK;
     }
     enum tw_code code =
@@ -232,6 +251,11 @@ static enum tw_code parse_numbers(struct reading *in, const struct tw_yaml *map,
         code = tw_yaml_error(in->file, tw_yaml_member(map, "quantile"), in->err,
                              "quantile has to be from 0.5 to 0.999");
     if (code == TW_OK)
+        code = tw_yaml_get_double(in->file, map, "activation", &settings->activation, in->err);
+    if (code == TW_OK && !(settings->activation >= 0 && isfinite(settings->activation)))
+        code = tw_yaml_error(in->file, tw_yaml_member(map, "activation"), in->err,
+                             "activation is a load: 0 or more");
+    if (code == TW_OK)
         code = tw_yaml_get_double(in->file, map, "max_utilisation", &settings->utilisation_max,
                                   in->err);
     if (code == TW_OK && !(settings->utilisation_max > 0 && settings->utilisation_max <= 1))
@@ -290,6 +314,12 @@ static enum tw_code parse_scaler(struct reading *in, const struct tw_yaml *map,
                                         "startup",
                                         "quantile",
                                         "settle",
+                                        "latency",
+                                        "latency_objective",
+                                        "queue",
+                                        "coverage",
+                                        "activation",
+                                        "schedules",
                                         "tick",
                                         "step",
                                         "history",
@@ -317,9 +347,17 @@ static enum tw_code parse_scaler(struct reading *in, const struct tw_yaml *map,
     if (code == TW_OK)
         code = parse_target(in, map, settings);
     if (code == TW_OK)
+        code = parse_query(in, map, "queue", &settings->queue);
+    if (code == TW_OK)
+        code = parse_query(in, map, "coverage", &settings->coverage);
+    if (code == TW_OK)
+        code = parse_latency(in, map, settings);
+    if (code == TW_OK)
         code = parse_capacity(in, map, settings);
     if (code == TW_OK)
         code = parse_numbers(in, map, settings);
+    if (code == TW_OK)
+        code = scale_schedules_parse(in->arena, in->file, map, settings, in->err);
     if (code == TW_OK)
         code = parse_mode(in, map, settings);
     if (code == TW_OK)

@@ -16,6 +16,12 @@ void scale_startup_init(struct scale_startup *startup)
     startup->asked = -1;
 }
 
+void scale_startup_forget(struct scale_startup *startup)
+{
+    startup->waiting_count = 0;
+    startup->asked = -1;
+}
+
 static void learn(struct scale_startup *startup, int64_t took_ms)
 {
     startup->times_ms[startup->next] = took_ms;

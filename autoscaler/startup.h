@@ -26,6 +26,8 @@ struct scale_startup {
 };
 
 void scale_startup_init(struct scale_startup *startup);
+/* What is under way is not waited for (the clock was set); what was learned stays. */
+void scale_startup_forget(struct scale_startup *startup);
 /* asked: replicas that the target is to have; ready: that serve (-1: not known, nothing is
  * learned). */
 void scale_startup_observe(struct scale_startup *startup, int64_t now_ms, int64_t asked,

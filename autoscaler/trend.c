@@ -201,7 +201,7 @@ double scale_trend_project(struct scale_trend *trend, int64_t until_ms)
     }
     double rise = slope * (double)(until_ms - trend->recent[trend->recent_count - 1].time_ms);
     int64_t horizon_ms = until_ms - trend->recent[trend->recent_count - 1].time_ms;
-    if (!(rise > 0) || !(level > 0) || was_foreseen(trend, level, horizon_ms))
+    if (!(rise > 0) || !(level > 0) || was_foreseen(trend, level + 0.3 * rise, horizon_ms))
         return 0;
     size_t size = 0;
     while (size < SCALE_TREND_SIZES - 1 && rise > size_limits[size] * level)

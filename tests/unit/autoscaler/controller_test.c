@@ -255,6 +255,114 @@ START_TEST(capacity_is_learned)
 }
 END_TEST
 
+START_TEST(a_load_that_stands_still_is_not_believed)
+{
+    begin(true);
+    int64_t replicas = 2, t = monday;
+    uint64_t seed = 3;
+    for (; t < monday + 12 * 3600000; t += 15000)
+        replicas = decide(t, office(t) * (1 + 0.02 * noise(&seed)), replicas).to;
+    int64_t before = replicas;
+    bool frozen = false;
+    for (; t < monday + 18 * 3600000; t += 15000) { /* beyond the evening's fall */
+        struct scale_decision decision = decide(t, 123.456, replicas);
+        if (t > monday + 12 * 3600000 + 6 * MINUTE_MS) {
+            ck_assert_int_eq(decision.data, SCALE_DATA_FROZEN);
+            ck_assert_int_ge(decision.to, replicas);
+            frozen = true;
+        }
+        replicas = decision.to;
+    }
+    ck_assert(frozen);
+    ck_assert_int_le(replicas, before);
+    struct scale_decision decision = decide(t, 101, replicas); /* it moves again */
+    ck_assert_int_eq(decision.data, SCALE_DATA_OK);
+}
+END_TEST
+
+START_TEST(a_steady_load_is_not_frozen)
+{
+    begin(false);
+    for (int k = 0; k < 1000; k++)
+        ck_assert_int_eq(decide(monday + k * 15000, 300 + (k / 100) % 2, 4).data, SCALE_DATA_OK);
+}
+END_TEST
+
+START_TEST(a_clock_set_back_scales_nothing_in)
+{
+    begin(true);
+    int64_t replicas = 2, t = monday;
+    uint64_t seed = 3;
+    for (; t < monday + 12 * 3600000; t += 15000)
+        replicas = decide(t, office(t) * (1 + 0.02 * noise(&seed)), replicas).to;
+    int64_t before = replicas;
+    for (int k = 0; k < 40; k++) { /* two hours back, the load is what it was */
+        int64_t now = t - 2 * 3600000 + k * 15000;
+        replicas = decide(now, office(t) * (1 + 0.02 * noise(&seed)), replicas).to;
+        ck_assert_int_ge(replicas, before - 1);
+    }
+}
+END_TEST
+
+START_TEST(no_replica_up_to_the_activation_load)
+{
+    begin(false);
+    settings.min = 0;
+    settings.activation = 5;
+    int64_t replicas = 2;
+    for (int k = 0; k < 100; k++)
+        replicas = decide(monday + k * 15000, 3, replicas).to;
+    ck_assert_int_eq(replicas, 0);
+    replicas = decide(monday + 100 * 15000, 3, replicas).to;
+    ck_assert_int_eq(replicas, 0);
+    replicas = decide(monday + 101 * 15000, 6, replicas).to;
+    ck_assert_int_ge(replicas, 1);
+}
+END_TEST
+
+START_TEST(a_schedule_lifts_min_in_time)
+{
+    begin(false);
+    settings.schedules[0] = (struct scale_schedule){.name = TW_STR("sale"),
+                                                    .dated = true,
+                                                    .from_ms = monday + 600000,
+                                                    .to_ms = monday + 1200000,
+                                                    .min = 20,
+                                                    .max = -1};
+    settings.schedule_count = 1;
+    int64_t replicas = 2;
+    for (int k = 0; k < 28; k++)
+        replicas = decide(monday + k * 15000, 100, replicas).to;
+    ck_assert_int_le(replicas, 3);
+    for (int k = 28; k < 40; k++)
+        replicas = decide(monday + k * 15000, 100, replicas).to;
+    ck_assert_int_eq(replicas, 20); /* when it begins they serve */
+    for (int k = 40; k < 160; k++)
+        replicas = decide(monday + k * 15000, 100, replicas).to;
+    ck_assert_int_le(replicas, 3);
+}
+END_TEST
+
+START_TEST(a_queue_tells_an_overload)
+{
+    struct scale_decision decision;
+    for (int round = 0; round < 2; round++) {
+        begin(false);
+        settings.capacity = 80;
+        for (int k = 0; k < 20; k++) {
+            struct scale_observation observation = observe(monday + k * 15000, 390, 5);
+            observation.ready = 5;
+            observation.queue = k == 19 && round ? 1500 : 0; /* 100 a second more than is done */
+            scale_controller_decide(controller, &observation, &decision);
+        }
+        if (!round)
+            ck_assert_int_le(decision.reactive, 5);
+        else
+            ck_assert_int_ge(decision.reactive, 7);
+    }
+}
+END_TEST
+
 START_TEST(same_input_same_decisions) /* I1 */
 {
     static int64_t first[4000];
@@ -324,6 +432,12 @@ int main(void)
         UNIT_CASE_SLOW(a_flash_crowd_is_followed, 120),
         UNIT_CASE(start_up_time_is_learned),
         UNIT_CASE(capacity_is_learned),
+        UNIT_CASE_SLOW(a_load_that_stands_still_is_not_believed, 120),
+        UNIT_CASE(a_steady_load_is_not_frozen),
+        UNIT_CASE_SLOW(a_clock_set_back_scales_nothing_in, 120),
+        UNIT_CASE(no_replica_up_to_the_activation_load),
+        UNIT_CASE(a_schedule_lifts_min_in_time),
+        UNIT_CASE(a_queue_tells_an_overload),
         UNIT_CASE_SLOW(same_input_same_decisions, 120),
         UNIT_CASE_SLOW(strange_input_is_survived, 120),
         UNIT_CASE(band_is_drawn),

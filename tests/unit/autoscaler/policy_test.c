@@ -29,6 +29,8 @@ static struct scale_decision decide(int64_t t, int64_t from, int64_t wanted, int
                                       .reactive = reactive,
                                       .data = data,
                                       .load = NAN,
+                                      .min = settings.min,
+                                      .max = settings.max,
                                       .later = -1};
     scale_policy_decide(&policy, &settings, 0, &decision);
     return decision;
@@ -172,6 +174,8 @@ static struct scale_decision foresee(int64_t t, int64_t from, double used, int64
                                       .from = from,
                                       .wanted = (int64_t)ceil(used / 10),
                                       .load = 1,
+                                      .min = settings.min,
+                                      .max = settings.max,
                                       .used = used,
                                       .capacity = 10,
                                       .later = later};
@@ -239,7 +243,7 @@ START_TEST(a_recalled_rise_is_prepared)
 {
     begin(1, 100);
     struct scale_decision decision = {
-        .time_ms = 0, .from = 5, .wanted = 5, .recalled = 20, .later = -1};
+        .time_ms = 0, .from = 5, .wanted = 5, .recalled = 20, .later = -1, .max = 100};
     scale_policy_decide(&policy, &settings, 0, &decision);
     ck_assert_int_eq(decision.to, 20);
     ck_assert(acted(&decision, SCALE_GUARD_SEASON));

@@ -177,6 +177,61 @@ START_TEST(mistake_is_named_with_its_place)
 }
 END_TEST
 
+START_TEST(schedules)
+{
+    unit_assert_ok(
+        parse("scalers:\n"
+              "  - name: a\n"
+              "    load: x\n"
+              "    capacity_per_replica: 5\n"
+              "    max: 60\n"
+              "    schedules:\n"
+              "      - {name: office, days: [mon, fri], start: \"08:00\", end: \"18:30\",\n"
+              "         utc_offset: \"-05:30\", min: 10}\n"
+              "      - {name: sale, from: 2026-11-27T06:00:00Z, to: 2026-11-28T00:00:00Z,\n"
+              "         min: 20, max: 40}\n"),
+        &err);
+    ck_assert_uint_eq(items[0].schedule_count, 2);
+    const struct scale_schedule *office = &items[0].schedules[0], *sale = office + 1;
+    ck_assert(!office->dated);
+    ck_assert_uint_eq(office->days, 1 << 1 | 1 << 5);
+    ck_assert_int_eq(office->start_ms, 8 * 3600000);
+    ck_assert_int_eq(office->end_ms, 18 * 3600000 + 30 * 60000);
+    ck_assert_int_eq(office->offset_ms, -(5 * 3600000 + 30 * 60000));
+    ck_assert_int_eq(office->max, -1);
+    ck_assert(sale->dated);
+    ck_assert_int_eq(sale->to_ms - sale->from_ms, 18 * 3600000);
+    ck_assert_int_eq(sale->max, 40);
+}
+END_TEST
+
+static void refused(const char *schedule, const char *because)
+{
+    char text[512];
+    snprintf(
+        text, sizeof text,
+        "scalers:\n  - {name: a, load: x, capacity_per_replica: 5, max: 60, schedules: [%s]}\n",
+        schedule);
+    ck_assert_int_ne(parse(text), TW_OK);
+    ck_assert_msg(strstr(err.message, because) != NULL, "%s", err.message);
+}
+
+START_TEST(bad_schedules)
+{
+    refused("{name: a, days: [mon], min: 70}", "more than the scaler's max");
+    refused("{name: a, days: [mon], min: 7, max: 5}", "is more than max");
+    refused("{name: a, days: [mon]}", "changes nothing");
+    refused("{name: a, days: [someday], min: 7}", "days are sun");
+    refused("{name: a, start: \"25:00\", min: 7}", "time of day");
+    refused("{name: a, from: yesterday, to: today, min: 7}", "an event needs");
+    refused("{name: a, from: 2026-11-27T06:00:00Z, to: 2026-11-26T06:00:00Z, min: 7}",
+            "ends before");
+    refused("{name: a, min: 7}", "either from and to");
+    refused("{days: [mon], min: 7}", "needs a name");
+    refused("{name: a, days: [mon], utc_offset: \"2h\", min: 7}", "utc_offset");
+}
+END_TEST
+
 int main(void)
 {
     const struct unit_case cases[] = {
@@ -184,6 +239,8 @@ int main(void)
         UNIT_CASE(every_key),
         UNIT_CASE(none_is_fine),
         UNIT_LOOP(mistake_is_named_with_its_place, 0, MISTAKES),
+        UNIT_CASE(schedules),
+        UNIT_CASE(bad_schedules),
         {0},
     };
     int status = unit_run("autoscaler/settings", cases);
