@@ -142,7 +142,7 @@ static void walk_head(struct walk *walk, struct forecast_model *model)
     walk_double(walk, &options->upper_bound);
     walk_i64(walk, &options->start_ms);
     walk_size(walk, &model->period_count);
-    for (size_t k = 0; k < FORECAST_SEASONS_MAX; k++) {
+    for (size_t k = 0; k < FORECAST_SEASONS_MAX && k < model->period_count; k++) {
         walk_size(walk, &model->periods[k].period);
         walk_bool(walk, &model->periods[k].weekly);
         walk_double(walk, &model->periods[k].strength);
