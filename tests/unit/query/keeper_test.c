@@ -105,9 +105,8 @@ static struct query_result *ask(struct query_engine *which, struct tw_context *c
     return result;
 }
 
-/* What is kept says the same as what is learned now; but in the five-day ranges, whose epoch
- * begins meanwhile, or whose models did badly and were learned anew, only about the same. */
-static void assert_same(struct tw_context *context, const char *text, size_t count)
+/* What is kept says what is learned now says, but for a share of it. */
+static void assert_within(struct tw_context *context, const char *text, size_t count, double share)
 {
     struct query_result *a = ask(engine, context, text), *b = ask(plain, context, text);
     ck_assert_uint_eq(a->count, count);
@@ -115,11 +114,17 @@ static void assert_same(struct tw_context *context, const char *text, size_t cou
     for (size_t i = 0; i < count; i++) {
         ck_assert(wire_labels_equal(a->series[i].labels, b->series[i].labels));
         double value = a->series[i].points[0].value, wanted = b->series[i].points[0].value;
-        double off = strstr(text, "[5d") ? 0.02 * fabs(wanted) : 0;
+        double off = share * fmax(fabs(wanted), 1);
         ck_assert_msg(fabs(value - wanted) <= off, "%s: %g, not %g", text, value, wanted);
     }
     query_result_free(a);
     query_result_free(b);
+}
+
+/* The same; but in the five-day ranges, whose epoch begins meanwhile, only about the same. */
+static void assert_same(struct tw_context *context, const char *text, size_t count)
+{
+    assert_within(context, text, count, strstr(text, "[5d") ? 0.02 : 0);
 }
 
 static void pass(int64_t ms)
@@ -237,7 +242,8 @@ START_TEST(keeper_learns_anew_in_time)
     }
     query_keeper_round(keeper);
     for (size_t t = 0; t < TEXTS; t++)
-        assert_same(&within, texts[t], SERIES);
+        /* A model that did badly was learned anew within its epoch. */
+        assert_within(&within, texts[t], SERIES, 0.1);
     end();
 }
 END_TEST
