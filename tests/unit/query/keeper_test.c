@@ -359,11 +359,11 @@ END_TEST
 
 int main(void)
 {
-    const struct unit_case cases[] = {UNIT_CASE(what_is_kept_answers_alike),
+    const struct unit_case cases[] = {UNIT_CASE_SLOW(what_is_kept_answers_alike, 600),
                                       UNIT_CASE(kept_models_read_little),
                                       UNIT_CASE(others_read_and_change_nothing),
                                       UNIT_CASE(new_and_ended_series),
-                                      UNIT_CASE(keeper_learns_anew_in_time),
+                                      UNIT_CASE_SLOW(keeper_learns_anew_in_time, 600),
                                       UNIT_CASE(models_survive_a_restart),
                                       UNIT_CASE(pins_keep_models_fresh),
                                       UNIT_CASE(errors_become_series),
