@@ -187,6 +187,9 @@ static void read_journal(struct scale_manager *manager, struct scaler *scaler)
         code = scale_journal_last_order(state, name, &order, &err);
         if (code == TW_OK) {
             scaler->order = order;
+            scaler->followed = order.action == SCALE_ACTION_DELIVERED &&
+                               scaler->decision.replicas == order.to &&
+                               scaler->decision.time_ms > order.action_ms;
             if (order.action == SCALE_ACTION_PENDING &&
                 scaler->settings.target.kind != SCALE_TARGET_NONE &&
                 scaler->settings.mode == SCALE_ACT)

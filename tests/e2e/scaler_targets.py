@@ -88,11 +88,17 @@ def processes(run):
         before = open(os.path.join(folder, "worker-1")).read()
         server.stop()
         lib.check("they serve while the server is away", len(serving(base, 6)) >= 3)
-        server = run.server(data="processes", config=config, port=server.port)
         with open(os.path.join(folder, "worker-2")) as pid:
             os.kill(int(pid.read()), 9)
-        lib.check("one that dies comes again", lib.wait_for(lambda: len(serving(base, 6)) < 3, 10) is not None and
-                  lib.wait_for(lambda: 2 in serving(base, 6), 40), scaler(server, "pool")["decision"])
+        server = run.server(data="processes", config=config, port=server.port)
+        lib.check("one that died meanwhile comes again", lib.wait_for(lambda: 2 in serving(base, 6), 40),
+                  scaler(server, "pool")["decision"])
+        with open(os.path.join(folder, "worker-3")) as pid:
+            killed = pid.read()
+        os.kill(int(killed), 9)
+        lib.check("and one that dies later", lib.wait_for(
+            lambda: open(os.path.join(folder, "worker-3")).read() not in ("", killed), 40),
+            scaler(server, "pool")["decision"])
         lib.check_equal("a restarted server keeps the others", open(os.path.join(folder, "worker-1")).read(), before)
         load[0] = 550.0
         lib.check("six for twice the load", lib.wait_for(lambda: len(serving(base, 6)) == 6, 40),
