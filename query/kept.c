@@ -41,7 +41,7 @@ struct query_subject {
     struct query_subject_key key; /* owns its text */
     uint64_t hash;
     size_t holders, models;
-    int64_t delayed_until_ms; /* its models cannot be learned anew for now */
+    int64_t delayed_until_ms; /* it could not be renewed: the keeper waits so long */
     struct model *first;
     int64_t used_ms;
 };
