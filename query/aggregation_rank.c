@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * topk, bottomk, limitk: at each step the k first series of each group. Memory is groups x k x
- * steps; the heap is ordered as Go's container/heap orders it, so that ties fall as Prometheus's.
+ * steps, where k is at most the number of a group's series; the heap is ordered as Go's
+ * container/heap orders it, so that ties fall as Prometheus's.
  */
 #include "config.h"
 
@@ -26,10 +27,13 @@ struct rank {
     struct query_grouping grouping;
     uint32_t *limits;           /* k by step */
     const double *limit_values; /* as given */
-    size_t limit_max;           /* the largest of them: room of a heap */
+    size_t limit_max;           /* the largest of them */
+    uint32_t *rooms;            /* by group: of each of its heaps, one for each step */
+    size_t *firsts;             /* by group: rooms of the groups before it */
+    size_t room;                /* of all groups, for one step */
     uint32_t *sizes;            /* by group and step */
     struct ranked *heaps;
-    /* limitk: by slot of a heap; NULL until there is one. */
+    /* limitk: as the heaps; NULL until there is one. */
     const struct query_histogram **histograms;
     struct query_matrix matrix;
     uint32_t *row_of; /* instant queries: series in the order of their rank */
@@ -107,28 +111,59 @@ static enum tw_code read_limits(struct rank *rank, struct query_exec *exec, stru
     return TW_OK;
 }
 
+/* Where a heap begins. */
+static size_t place_of(const struct rank *rank, size_t group, size_t step)
+{
+    return rank->firsts[group] * rank->op.grid.steps + step * rank->rooms[group];
+}
+
+/* A heap holds no more than its group has series. */
+static enum tw_code make_room(struct rank *rank, struct query_exec *exec, struct tw_err *err)
+{
+    size_t count = rank->grouping.count, series_count = rank->inner->series_count;
+    void *rooms, *firsts, *sizes, *heaps;
+    enum tw_code code = query_exec_alloc(exec, count, sizeof *rank->rooms, &rooms, err);
+    if (!code)
+        code = query_exec_alloc(exec, count, sizeof *rank->firsts, &firsts, err);
+    if (code)
+        return code;
+    rank->rooms = rooms;
+    rank->firsts = firsts;
+    rank->room = 0;
+    for (size_t i = 0; i < series_count; i++)
+        rank->rooms[rank->grouping.group_of[i]]++;
+    for (size_t g = 0; g < count; g++) {
+        if (rank->rooms[g] > rank->limit_max)
+            rank->rooms[g] = (uint32_t)rank->limit_max;
+        rank->firsts[g] = rank->room;
+        rank->room += rank->rooms[g];
+    }
+    code = query_exec_alloc(exec, count * rank->op.grid.steps, sizeof *rank->sizes, &sizes, err);
+    if (!code)
+        code = query_exec_alloc(exec, rank->room, rank->op.grid.steps * sizeof *rank->heaps, &heaps,
+                                err);
+    if (code)
+        return code;
+    rank->sizes = sizes;
+    rank->heaps = heaps;
+    return TW_OK;
+}
+
 static enum tw_code fill_heaps(struct rank *rank, struct query_exec *exec, struct tw_err *err);
 
 static enum tw_code rank_open(struct query_op *op, struct query_exec *exec, struct query_grid grid,
                               struct tw_err *err)
 {
     struct rank *rank = (struct rank *)op;
-    void *sizes, *heaps;
     enum tw_code code = query_op_open(rank->inner, exec, grid, err);
     if (!code)
         code = query_grouping_init(&rank->grouping, exec, op->node, rank->inner, err);
     if (!code)
         code = read_limits(rank, exec, err);
     if (!code)
-        code = query_exec_alloc(exec, rank->grouping.count * grid.steps, sizeof *rank->sizes,
-                                &sizes, err);
-    if (!code)
-        code = query_exec_alloc(exec, rank->grouping.count * grid.steps,
-                                rank->limit_max * sizeof *rank->heaps, &heaps, err);
+        code = make_room(rank, exec, err);
     if (code)
         return code;
-    rank->sizes = sizes;
-    rank->heaps = heaps;
     rank->done = false;
     op->labels = rank->inner->labels;
     op->series_count = rank->inner->series_count;
@@ -138,10 +173,9 @@ static enum tw_code rank_open(struct query_op *op, struct query_exec *exec, stru
 /* ---- filling ---- */
 static void offer(struct rank *rank, size_t group, size_t step, struct ranked entry)
 {
-    size_t slot = group * rank->op.grid.steps + step;
-    struct ranked *heap = rank->heaps + slot * rank->limit_max;
+    struct ranked *heap = rank->heaps + place_of(rank, group, step);
     enum query_token_type kind = rank->op.node->aggregate.op;
-    uint32_t *size = &rank->sizes[slot];
+    uint32_t *size = &rank->sizes[group * rank->op.grid.steps + step];
     bool top = kind == QUERY_TOKEN_TOPK;
     if (*size < rank->limits[step]) {
         heap[(*size)++] = entry;
@@ -191,7 +225,7 @@ static enum tw_code order_series(struct rank *rank, struct query_exec *exec, str
     struct wire_labels *labels = labels_memory;
     rank->row_of = rows_memory;
     for (size_t group = 0; group < rank->grouping.count; group++) {
-        struct ranked *heap = rank->heaps + group * rank->limit_max;
+        struct ranked *heap = rank->heaps + place_of(rank, group, 0);
         if (rank->op.node->aggregate.op != QUERY_TOKEN_LIMITK)
             qsort(heap, rank->sizes[group], sizeof *heap,
                   rank->op.node->aggregate.op == QUERY_TOKEN_TOPK ? compare_top : compare_bottom);
@@ -233,13 +267,13 @@ static enum tw_code offer_histograms(struct rank *rank, struct query_exec *exec,
             continue;
         if (!rank->histograms) {
             void *memory;
-            enum tw_code code = query_exec_alloc(exec, rank->grouping.count * rank->op.grid.steps,
-                                                 rank->limit_max * sizeof memory, &memory, err);
+            enum tw_code code = query_exec_alloc(exec, rank->room,
+                                                 rank->op.grid.steps * sizeof memory, &memory, err);
             if (code)
                 return code;
             rank->histograms = memory;
         }
-        rank->histograms[slot * rank->limit_max + rank->sizes[slot]] =
+        rank->histograms[place_of(rank, group, s) + rank->sizes[slot]] =
             query_histogram_copy(exec->arena, histogram, NULL, NULL);
         offer(rank, group, s, (struct ranked){0, (uint32_t)series});
     }
@@ -264,12 +298,32 @@ static enum tw_code fill_heaps(struct rank *rank, struct query_exec *exec, struc
                       (struct ranked){tile.values[row * tile.stride + s], (uint32_t)series});
             }
             code = tile.histograms ? offer_histograms(rank, exec, &tile, row, err) : TW_OK;
+            if (!code)
+                code = query_exec_worked(exec, tile.stride, err);
             if (code)
                 return code;
         }
     }
     rank->row_of = NULL;
     return exec->instant && rank->op.grid.steps == 1 ? order_series(rank, exec, err) : TW_OK;
+}
+
+/* Into the rows of its series. */
+static void lay_heap(struct rank *rank, size_t group, size_t step)
+{
+    size_t place = place_of(rank, group, step);
+    for (size_t i = 0; i < rank->sizes[group * rank->op.grid.steps + step]; i++) {
+        const struct ranked *entry = &rank->heaps[place + i];
+        size_t row = rank->row_of ? rank->row_of[entry->series] : entry->series;
+        const struct query_histogram *histogram =
+            rank->histograms ? rank->histograms[place + i] : NULL;
+        if (histogram) {
+            rank->matrix.histograms[row * rank->matrix.stride + step] = histogram;
+            continue;
+        }
+        rank->matrix.values[row * rank->matrix.stride + step] = entry->value;
+        query_bit_set(rank->matrix.present + row * rank->matrix.words, step);
+    }
 }
 
 static enum tw_code rank_next(struct query_op *op, struct query_exec *exec,
@@ -290,22 +344,13 @@ static enum tw_code rank_next(struct query_op *op, struct query_exec *exec,
     }
     if (code)
         return code;
-    for (size_t slot = 0; slot < rank->grouping.count * op->grid.steps; slot++) {
-        size_t step = slot % op->grid.steps;
-        const struct ranked *heap = rank->heaps + slot * rank->limit_max;
-        for (size_t i = 0; i < rank->sizes[slot]; i++) {
-            size_t row = rank->row_of ? rank->row_of[heap[i].series] : heap[i].series;
-            size_t at = row * rank->matrix.stride + step;
-            const struct query_histogram *histogram =
-                rank->histograms ? rank->histograms[slot * rank->limit_max + i] : NULL;
-            if (histogram) {
-                rank->matrix.histograms[at] = histogram;
-                continue;
-            }
-            rank->matrix.values[at] = heap[i].value;
-            query_bit_set(rank->matrix.present + row * rank->matrix.words, step);
-        }
+    for (size_t group = 0; !code && group < rank->grouping.count; group++) {
+        for (size_t step = 0; step < op->grid.steps; step++)
+            lay_heap(rank, group, step);
+        code = query_exec_worked(exec, op->grid.steps * (rank->rooms[group] + 1), err);
     }
+    if (code)
+        return code;
     *ret_tile = query_matrix_tile(&rank->matrix);
     return TW_OK;
 }

@@ -147,11 +147,7 @@ static enum tw_code number_value(struct count_values *counter, struct query_exec
                                                  tw_arena_str(exec->arena, text));
     labels = query_group_labels(exec->arena, counter->op.node, labels);
     *ret_output = (uint32_t)query_label_index_add(index, labels);
-    if (tw_arena_bytes(exec->arena) <= exec->bytes_max)
-        return TW_OK;
-    exec->out_of_bytes = true;
-    return tw_err_set(err, TW_LIMIT,
-                      "count_values finds more different values than the memory of a query holds");
+    return query_exec_labelled(exec, labels.count, text.size, err);
 }
 
 /* Per series, the last value's output is remembered: values repeat from step to step. */
@@ -177,6 +173,7 @@ static enum tw_code collect(struct count_values *counter, struct query_exec *exe
             }
             outputs[i * source->stride + s] = output;
         }
+        code = query_exec_worked(exec, source->stride, err);
     }
     return code;
 }
@@ -265,9 +262,7 @@ static enum tw_code count_values_open(struct query_op *op, struct query_exec *ex
         code = collect_histograms(counter, exec, &source, &index, outputs, err);
     if (!code)
         code = query_matrix_init(&counter->matrix, exec, index.count, grid.steps, err);
-    if (code)
-        return code;
-    for (size_t i = 0; i < source.count; i++) {
+    for (size_t i = 0; !code && i < source.count; i++) {
         uint64_t *present = source.present + i * source.words;
         if (source.histograms)
             query_bits_add_histograms(present, source.histograms + i * source.stride,
@@ -278,7 +273,10 @@ static enum tw_code count_values_open(struct query_op *op, struct query_exec *ex
             counter->matrix.values[output * source.stride + s] += 1;
             query_bit_set(counter->matrix.present + output * source.words, s);
         }
+        code = query_exec_worked(exec, source.stride, err);
     }
+    if (code)
+        return code;
     counter->done = false;
     op->labels = index.labels;
     op->series_count = index.count;

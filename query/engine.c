@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The driver: parses, plans, pulls the plan's tiles and collects the result. When what operators
- * hold does not fit the budget, the steps are run in slices, half as many at a time.
+ * hold does not fit the budget, the steps are run in slices, a quarter as many at a time.
  */
 #include "config.h"
 
@@ -179,21 +179,33 @@ unsigned query_features_parse(struct tw_str names)
 }
 
 /* ---- collecting ---- */
-static enum tw_code reserve_series(struct run *run, size_t more, struct tw_err *err)
+/* Room for more bytes of the result. When it alone is the larger part of what the query holds,
+ * smaller slices do not help. */
+static enum tw_code reserve_bytes(struct run *run, size_t bytes, struct tw_err *err)
+{
+    enum tw_code code = query_exec_room(&run->exec, bytes, err);
+    if (!code || tw_arena_bytes(run->owned->arena) + bytes <= run->exec.bytes_max / 2)
+        return code;
+    run->exec.out_of_bytes = false;
+    return tw_err_set(err, TW_LIMIT,
+                      "the result needs more than the limit of %llu bytes of memory; ask for "
+                      "fewer series, a shorter range or larger steps",
+                      (unsigned long long)run->exec.bytes_max);
+}
+
+static enum tw_code reserve_series(struct run *run, size_t more, size_t bytes, struct tw_err *err)
 {
     struct tw_arena *arena = run->owned->arena;
-    if (tw_arena_bytes(arena) > run->exec.bytes_max)
-        return tw_err_set(err, TW_LIMIT,
-                          "the result needs more than the limit of %llu bytes of memory; ask for "
-                          "fewer series, a shorter range or larger steps",
-                          (unsigned long long)run->exec.bytes_max);
-    if (run->count + more > run->capacity) {
-        size_t old = run->capacity;
-        run->capacity = (run->count + more) * 2;
-        run->series = tw_arena_grow(arena, run->series, old * sizeof *run->series,
-                                    run->capacity * sizeof *run->series);
+    size_t capacity = run->count + more > run->capacity ? (run->count + more) * 2 : run->capacity;
+    if (capacity > run->capacity)
+        bytes += capacity * sizeof *run->series;
+    enum tw_code code = reserve_bytes(run, bytes, err);
+    if (!code && capacity > run->capacity) {
+        run->series = tw_arena_grow(arena, run->series, run->capacity * sizeof *run->series,
+                                    capacity * sizeof *run->series);
+        run->capacity = capacity;
     }
-    return TW_OK;
+    return code;
 }
 
 static struct tw_str keep_text(struct run *run, struct tw_str text)
@@ -253,7 +265,10 @@ static enum tw_code collect_row(struct run *run, const struct query_op *op,
         histograms += query_tile_histogram(tile, row, s) != NULL;
     if (count + histograms == 0)
         return TW_OK;
-    enum tw_code code = reserve_series(run, 1, err);
+    enum tw_code code = reserve_series(run, 1,
+                                       count * sizeof(struct query_point) +
+                                           histograms * sizeof(struct query_histogram_point),
+                                       err);
     if (code)
         return code;
     struct query_point *points = tw_arena_alloc(run->owned->arena, count * sizeof *points);
@@ -287,6 +302,10 @@ static enum tw_code run_slice(struct run *run, struct query_plan *plan, struct q
     return code;
 }
 
+/* Into so many slices steps are parted that do not fit. Each trial may be long: few are better than
+ * slices that just fit. */
+#define SLICES 4
+
 static enum tw_code run_plan(struct run *run, const struct query_node *node, struct query_grid grid,
                              struct tw_err *err)
 {
@@ -302,7 +321,7 @@ static enum tw_code run_plan(struct run *run, const struct query_node *node, str
         code = run_slice(run, &plan, part, err);
         if (code == TW_LIMIT && run->exec.out_of_bytes && part.steps > 1) {
             run->count = before;
-            slice = (part.steps + 1) / 2;
+            slice = (part.steps + SLICES - 1) / SLICES;
             code = TW_OK;
         } else {
             done += part.steps;
@@ -333,8 +352,8 @@ static int compare_series(const void *left, const void *right)
 }
 
 /* The slices of one series as one. */
-static struct query_series join_slices(struct run *run, const struct query_series *slices,
-                                       size_t slice_count)
+static enum tw_code join_slices(struct run *run, const struct query_series *slices,
+                                size_t slice_count, struct query_series *ret, struct tw_err *err)
 {
     struct query_series joined = slices[0];
     joined.count = joined.histogram_count = 0;
@@ -342,6 +361,13 @@ static struct query_series join_slices(struct run *run, const struct query_serie
         joined.count += slices[i].count;
         joined.histogram_count += slices[i].histogram_count;
     }
+    enum tw_code code =
+        reserve_bytes(run,
+                      joined.count * sizeof(struct query_point) +
+                          joined.histogram_count * sizeof(struct query_histogram_point),
+                      err);
+    if (code)
+        return code;
     struct query_point *points =
         TW_ARENA_ARRAY(run->owned->arena, struct query_point, joined.count);
     struct query_histogram_point *histograms =
@@ -357,32 +383,39 @@ static struct query_series join_slices(struct run *run, const struct query_serie
         points += slices[i].count;
         histograms += slices[i].histogram_count;
     }
-    return joined;
+    *ret = joined;
+    return TW_OK;
 }
 
 /* Sorts by labels and joins the slices of one series. */
-static void sort_and_join(struct run *run)
+static enum tw_code sort_and_join(struct run *run, struct tw_err *err)
 {
     size_t kept = 0;
+    enum tw_code code = TW_OK;
     if (run->count == 0)
-        return;
+        return TW_OK;
     qsort(run->series, run->count, sizeof *run->series, compare_series);
     for (size_t first = 0, limit; first < run->count; first = limit) {
         for (limit = first + 1; limit < run->count && wire_labels_equal(run->series[first].labels,
                                                                         run->series[limit].labels);)
             limit++;
-        run->series[kept++] = limit > first + 1
-                                  ? join_slices(run, run->series + first, limit - first)
-                                  : run->series[first];
+        struct query_series joined = run->series[first];
+        if (limit > first + 1)
+            code = join_slices(run, run->series + first, limit - first, &joined, err);
+        if (code)
+            return code;
+        run->series[kept++] = joined;
     }
     run->count = kept;
+    return TW_OK;
 }
 
-static void order_matrix(struct run *run)
+static enum tw_code order_matrix(struct run *run, struct tw_err *err)
 {
     int64_t started_ns = tw_clock_mono_ns(run->exec.context->clock);
-    sort_and_join(run);
+    enum tw_code code = sort_and_join(run, err);
     run->timings.sort_ns = tw_clock_mono_ns(run->exec.context->clock) - started_ns;
+    return code;
 }
 
 /* ---- ranges as results: a range selector or subquery asked for at one time ---- */
@@ -427,7 +460,10 @@ static enum tw_code run_raw(struct run *run, const struct query_node *node, int6
         code = query_source_read(&source, &holder, &run->exec, i, start_ms, end_ms, false, err);
         if (code || samples->count + samples->histogram_count == 0)
             continue;
-        code = reserve_series(run, 1, err);
+        code = reserve_series(run, 1,
+                              samples->count * sizeof(struct query_point) +
+                                  samples->histogram_count * sizeof(struct query_histogram_point),
+                              err);
         if (!code)
             collect_samples(run, samples, tsdb_selection_labels(source.selection, i));
     }
@@ -559,7 +595,7 @@ static enum tw_code run_instant(struct run *run, int64_t time_ms, struct tw_err 
     switch (root->type) {
     case QUERY_NODE_STRING:
         run->owned->result.string = tw_arena_str(run->owned->arena, root->string);
-        code = reserve_series(run, 1, err);
+        code = reserve_series(run, 1, 0, err);
         if (!code) {
             struct query_point *point = TW_ARENA_NEW(run->owned->arena, struct query_point);
             point->time_ms = time_ms;
@@ -571,10 +607,10 @@ static enum tw_code run_instant(struct run *run, int64_t time_ms, struct tw_err 
     case QUERY_NODE_SUBQUERY:
         code = root->type == QUERY_NODE_MATRIX ? run_raw(run, root, time_ms, err)
                                                : run_subquery(run, root, time_ms, err);
-        if (!code) {
-            order_matrix(run);
+        if (!code)
+            code = order_matrix(run, err);
+        if (!code)
             finish(run, QUERY_MATRIX);
-        }
         return code;
     default:
         code = run_plan(run, run->ast->root, (struct query_grid){time_ms, 1, 1}, err);
@@ -637,10 +673,10 @@ enum tw_code query_range(struct query_engine *engine, const struct tw_context *c
         begin(&run, context, start_ms, end_ms, step_ms);
         code = run_plan(&run, run.ast->root, (struct query_grid){start_ms, step_ms, steps}, err);
     }
-    if (!code) {
-        order_matrix(&run);
+    if (!code)
+        code = order_matrix(&run, err);
+    if (!code)
         finish(&run, QUERY_MATRIX);
-    }
     return end(&run, code, started_ns, ret_result);
 }
 

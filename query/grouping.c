@@ -73,6 +73,9 @@ enum tw_code query_grouping_init(struct query_grouping *grouping, struct query_e
     for (size_t i = 0; i < inner->series_count; i++) {
         struct wire_labels labels = query_group_labels(exec->arena, aggregate, inner->labels[i]);
         group_of[i] = (uint32_t)query_label_index_add(&index, labels);
+        code = query_exec_labelled(exec, inner->labels[i].count, 0, err);
+        if (code)
+            return code;
     }
     for (size_t i = 0; i < inner->series_count; i++) /* one doomed member dooms its group */
         if (query_labels_doomed(inner->labels[i]))
@@ -80,5 +83,5 @@ enum tw_code query_grouping_init(struct query_grouping *grouping, struct query_e
                 query_labels_lose_name(exec, index.labels[grouping->group_of[i]]);
     grouping->labels = index.labels;
     grouping->count = index.count;
-    return query_exec_worked(exec, inner->series_count, err);
+    return TW_OK;
 }

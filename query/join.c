@@ -135,34 +135,42 @@ static enum tw_code index_sides(struct join *join, struct query_exec *exec,
         join->signature_of_one[i] = (uint32_t)number;
         join->next_one[i] = join->first_one[number];
         join->first_one[number] = (uint32_t)i;
+        code = query_exec_labelled(exec, signature.count, 0, err);
+        if (code)
+            return code;
     }
-    for (size_t i = 0; i < many_count; i++) {
+    for (size_t i = 0; !code && i < many_count; i++) {
         struct wire_labels signature =
             query_labels_signature(exec->arena, join->many->labels[i], matching_of(join));
         size_t number = join->fills_one ? query_label_index_add(index, signature)
                                         : query_label_index_find(index, signature);
         join->signature_of_many[i] = number == SIZE_MAX ? NONE : (uint32_t)number;
+        code = query_exec_labelled(exec, signature.count, 0, err);
     }
     join->signature_count = index->count;
-    return query_exec_worked(exec, count + many_count, err);
+    return code;
 }
 
-static size_t count_pairs(const struct join *join)
+static enum tw_code count_pairs(const struct join *join, struct query_exec *exec, size_t *ret_count,
+                                struct tw_err *err)
 {
-    size_t many_count = join->many->series_count;
-    size_t count =
-        (join->fills_one ? many_count : 0) + (join->fills_many ? join->one->series_count : 0);
-    for (size_t i = 0; i < many_count; i++) {
-        uint32_t signature = join->signature_of_many[i];
-        for (uint32_t k = signature == NONE ? NONE : join->first_one[signature]; k != NONE;
-             k = join->next_one[k])
-            count++;
-    }
-    return count;
+    size_t many_count = join->many->series_count, one_count = join->one->series_count;
+    uint32_t *ones; /* by signature: series of the one side */
+    enum tw_code code = alloc_u32(exec, join->signature_count, &ones, err);
+    if (code)
+        return code;
+    *ret_count = (join->fills_one ? many_count : 0) + (join->fills_many ? one_count : 0);
+    for (size_t i = 0; i < one_count; i++)
+        ones[join->signature_of_one[i]]++;
+    for (size_t i = 0; i < many_count; i++)
+        if (join->signature_of_many[i] != NONE)
+            *ret_count += ones[join->signature_of_many[i]];
+    return TW_OK;
 }
 
-static void add_pair(struct join *join, struct query_exec *exec, struct query_label_index *outputs,
-                     uint32_t many, uint32_t one, uint32_t signature)
+static enum tw_code add_pair(struct join *join, struct query_exec *exec,
+                             struct query_label_index *outputs, uint32_t many, uint32_t one,
+                             uint32_t signature, struct tw_err *err)
 {
     struct wire_labels many_labels = many == NONE
                                          ? filled_labels(join, exec->arena, join->one->labels[one])
@@ -173,14 +181,17 @@ static void add_pair(struct join *join, struct query_exec *exec, struct query_la
     join->op.labels[join->pair_count] = labels;
     join->pairs[join->pair_count++] =
         (struct pair){many, one, signature, (uint32_t)query_label_index_add(outputs, labels)};
+    return query_exec_labelled(exec, labels.count, 0, err);
 }
 
 static enum tw_code make_pairs(struct join *join, struct query_exec *exec, struct tw_err *err)
 {
-    size_t count = count_pairs(join);
+    size_t count;
     void *memory;
     struct query_label_index outputs;
-    enum tw_code code = query_exec_alloc(exec, count, sizeof *join->pairs, &memory, err);
+    enum tw_code code = count_pairs(join, exec, &count, err);
+    if (!code)
+        code = query_exec_alloc(exec, count, sizeof *join->pairs, &memory, err);
     join->pairs = memory;
     if (!code)
         code = query_label_index_init(&outputs, exec, count, err);
@@ -189,21 +200,18 @@ static enum tw_code make_pairs(struct join *join, struct query_exec *exec, struc
     if (code)
         return code;
     join->pair_count = 0;
-    for (uint32_t i = 0; i < join->many->series_count; i++) {
+    for (uint32_t i = 0; !code && i < join->many->series_count; i++) {
         uint32_t signature = join->signature_of_many[i];
         uint32_t one = signature == NONE ? NONE : join->first_one[signature];
-        for (; one != NONE; one = join->next_one[one])
-            add_pair(join, exec, &outputs, i, one, signature);
-        if (join->fills_one)
-            add_pair(join, exec, &outputs, i, NONE, signature);
-        code = query_exec_worked(exec, 1, err);
-        if (code)
-            return code;
+        for (; !code && one != NONE; one = join->next_one[one])
+            code = add_pair(join, exec, &outputs, i, one, signature, err);
+        if (!code && join->fills_one)
+            code = add_pair(join, exec, &outputs, i, NONE, signature, err);
     }
-    for (uint32_t i = 0; join->fills_many && i < join->one->series_count; i++)
-        add_pair(join, exec, &outputs, NONE, i, join->signature_of_one[i]);
+    for (uint32_t i = 0; !code && join->fills_many && i < join->one->series_count; i++)
+        code = add_pair(join, exec, &outputs, NONE, i, join->signature_of_one[i], err);
     join->output_count = outputs.count;
-    return TW_OK;
+    return code;
 }
 
 /* Where two series of one signature meet on the one side: an error once the many side has points
@@ -281,6 +289,8 @@ static enum tw_code note_side(struct join *join, struct query_exec *exec, struct
     return TW_OK;
 }
 
+static enum tw_code pull(struct join *join, struct query_exec *exec, struct tw_err *err);
+
 static enum tw_code join_open(struct query_op *op, struct query_exec *exec, struct query_grid grid,
                               struct tw_err *err)
 {
@@ -294,8 +304,6 @@ static enum tw_code join_open(struct query_op *op, struct query_exec *exec, stru
     if (!code)
         code = index_sides(join, exec, &index, err);
     if (!code)
-        code = make_pairs(join, exec, err);
-    if (!code)
         code = query_op_materialise(join->one, exec, &join->side, err);
     if (!code)
         code = note_side(join, exec, err);
@@ -307,6 +315,12 @@ static enum tw_code join_open(struct query_op *op, struct query_exec *exec, stru
         code = find_duplicates(join, exec, err);
     if (!code && (join->fills_many || join->fills_one))
         code = prepare_fills(join, exec, err);
+    /* Then the first tile nearly always tells that it is an error, before pairs are made that are
+     * as many as the square of the series. */
+    if (!code && join->duplicate[0] != NONE)
+        code = pull(join, exec, err);
+    if (!code)
+        code = make_pairs(join, exec, err);
     size_t words = query_words(grid.steps);
     if (!code && matching_of(join)->card == QUERY_ONE_TO_ONE)
         code = alloc_bits(exec, join->signature_count, words, &join->matched, err);

@@ -29,23 +29,45 @@ static bool is_label_name(struct tw_str name)
     return name.size > 0 && tw_utf8_valid(name);
 }
 
-static struct wire_labels replace(struct query_op *op, struct query_exec *exec,
-                                  const struct tw_regex *regex, struct wire_labels labels)
+/* Sets the series' label to the value; what was too long for the buffer is an error. */
+static enum tw_code set_label(struct query_op *op, struct query_exec *exec, size_t series,
+                              struct wire_labels labels, const struct tw_buf *value,
+                              struct tw_err *err)
 {
-    struct tw_str groups[GROUPS_MAX];
-    if (!tw_regex_groups(regex, wire_labels_get(labels, argument(op, 3)), groups, GROUPS_MAX))
-        return labels;
-    struct tw_buf value;
-    tw_buf_init(&value, WIRE_LABELS_BYTES_MAX);
-    tw_regex_expand(regex, groups, GROUPS_MAX, argument(op, 2), &value);
-    struct tw_str text = tw_arena_str(exec->arena, tw_buf_str(&value));
-    tw_buf_fini(&value);
-    return query_labels_set(exec->arena, labels, argument(op, 1), text);
+    if (value->overflow)
+        return query_exec_fail(exec, op->node, err,
+                               "the value of label \"%.*s\" in %s() is longer than the limit of %d "
+                               "bytes; take a part of what it is made of",
+                               TW_STR_ARG(argument(op, 1)), op->node->call.function->name,
+                               WIRE_LABELS_BYTES_MAX);
+    op->labels[series] = query_labels_set(exec->arena, labels, argument(op, 1),
+                                          tw_arena_str(exec->arena, tw_buf_str(value)));
+    /* Labels that grow from call to call keep the budget, too. */
+    return query_exec_labelled(exec, labels.count, value->size, err);
 }
 
-static enum tw_code replace_all(struct query_op *op, struct query_exec *exec, struct tw_err *err)
+static enum tw_code replace(struct query_op *op, struct query_exec *exec,
+                            const struct tw_regex *regex, struct tw_buf *value, struct tw_err *err)
 {
-    struct labelling *labelling = (struct labelling *)op;
+    const struct labelling *labelling = (const struct labelling *)op;
+    enum tw_code code = TW_OK;
+    for (size_t i = 0; !code && i < op->series_count; i++) {
+        struct wire_labels labels = labelling->inner->labels[i];
+        struct tw_str groups[GROUPS_MAX], source = wire_labels_get(labels, argument(op, 3));
+        op->labels[i] = labels;
+        code = query_exec_worked(exec, source.size, err);
+        if (code || !tw_regex_groups(regex, source, groups, GROUPS_MAX))
+            continue;
+        tw_buf_clear(value);
+        tw_regex_expand(regex, groups, GROUPS_MAX, argument(op, 2), value);
+        code = set_label(op, exec, i, labels, value, err);
+    }
+    return code;
+}
+
+static enum tw_code replace_all(struct query_op *op, struct query_exec *exec, struct tw_buf *value,
+                                struct tw_err *err)
+{
     struct tw_regex *regex;
     struct tw_str target = argument(op, 1), pattern = argument(op, 4);
     struct tw_err inner;
@@ -53,36 +75,40 @@ static enum tw_code replace_all(struct query_op *op, struct query_exec *exec, st
         return query_exec_fail(exec, op->node, err,
                                "invalid regular expression in label_replace(): %.*s",
                                TW_STR_ARG(pattern));
-    if (!is_label_name(target)) {
-        tw_regex_free(regex);
-        return query_exec_fail(exec, op->node, err,
+    enum tw_code code = TW_OK;
+    if (!is_label_name(target))
+        code = query_exec_fail(exec, op->node, err,
                                "invalid destination label name in label_replace(): %.*s",
                                TW_STR_ARG(target));
-    }
-    for (size_t i = 0; i < op->series_count; i++)
-        op->labels[i] = replace(op, exec, regex, labelling->inner->labels[i]);
+    if (!code)
+        code = replace(op, exec, regex, value, err);
     tw_regex_free(regex);
-    return TW_OK;
+    return code;
 }
 
-static struct wire_labels join(struct query_op *op, struct query_exec *exec,
-                               struct wire_labels labels)
+static enum tw_code join(struct query_op *op, struct query_exec *exec, struct tw_buf *value,
+                         struct tw_err *err)
 {
-    struct tw_buf value;
-    tw_buf_init(&value, WIRE_LABELS_BYTES_MAX);
-    for (size_t i = 3; i < op->node->call.count; i++) {
-        if (i > 3)
-            tw_buf_append_str(&value, argument(op, 2));
-        tw_buf_append_str(&value, wire_labels_get(labels, argument(op, i)));
+    const struct labelling *labelling = (const struct labelling *)op;
+    enum tw_code code = TW_OK;
+    for (size_t s = 0; !code && s < op->series_count; s++) {
+        struct wire_labels labels = labelling->inner->labels[s];
+        tw_buf_clear(value);
+        for (size_t i = 3; i < op->node->call.count; i++) {
+            if (i > 3)
+                tw_buf_append_str(value, argument(op, 2));
+            tw_buf_append_str(value, wire_labels_get(labels, argument(op, i)));
+        }
+        code = query_exec_worked(exec, op->node->call.count, err);
+        if (!code)
+            code = set_label(op, exec, s, labels, value, err);
     }
-    struct tw_str text = tw_arena_str(exec->arena, tw_buf_str(&value));
-    tw_buf_fini(&value);
-    return query_labels_set(exec->arena, labels, argument(op, 1), text);
+    return code;
 }
 
-static enum tw_code join_all(struct query_op *op, struct query_exec *exec, struct tw_err *err)
+static enum tw_code join_all(struct query_op *op, struct query_exec *exec, struct tw_buf *value,
+                             struct tw_err *err)
 {
-    struct labelling *labelling = (struct labelling *)op;
     if (!is_label_name(argument(op, 1)))
         return query_exec_fail(exec, op->node, err,
                                "invalid destination label name in label_join(): %.*s",
@@ -92,9 +118,7 @@ static enum tw_code join_all(struct query_op *op, struct query_exec *exec, struc
             return query_exec_fail(exec, op->node, err,
                                    "invalid source label name in label_join(): %.*s",
                                    TW_STR_ARG(argument(op, i)));
-    for (size_t i = 0; i < op->series_count; i++)
-        op->labels[i] = join(op, exec, labelling->inner->labels[i]);
-    return TW_OK;
+    return join(op, exec, value, err);
 }
 
 static enum tw_code labelling_open(struct query_op *op, struct query_exec *exec,
@@ -106,8 +130,13 @@ static enum tw_code labelling_open(struct query_op *op, struct query_exec *exec,
         code = query_op_begin(op, exec, labelling->inner->series_count, false, err);
     if (code)
         return code;
-    return op->node->call.function->kind == QUERY_KIND_LABEL_JOIN ? join_all(op, exec, err)
-                                                                  : replace_all(op, exec, err);
+    struct tw_buf value;
+    tw_buf_init(&value, WIRE_LABELS_BYTES_MAX);
+    code = op->node->call.function->kind == QUERY_KIND_LABEL_JOIN
+               ? join_all(op, exec, &value, err)
+               : replace_all(op, exec, &value, err);
+    tw_buf_fini(&value);
+    return code;
 }
 
 static enum tw_code labelling_next(struct query_op *op, struct query_exec *exec,

@@ -164,8 +164,11 @@ struct tw_str query_labels_text(struct tw_arena *arena, struct wire_labels label
 struct wire_labels query_labels_signature(struct tw_arena *arena, struct wire_labels labels,
                                           const struct query_matching *matching)
 {
-    return matching->on ? query_labels_keep(arena, labels, &matching->labels)
-                        : drop_reserved(arena, labels, &matching->labels);
+    if (matching->on)
+        return query_labels_keep(arena, labels, &matching->labels);
+    return matching->labels.count == 0 && !query_labels_doomed(labels)
+               ? query_labels_without_name(arena, labels)
+               : drop_reserved(arena, labels, &matching->labels);
 }
 
 enum tw_code query_label_index_init(struct query_label_index *index, struct query_exec *exec,

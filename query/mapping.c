@@ -181,10 +181,12 @@ static enum tw_code mapping_open(struct query_op *op, struct query_exec *exec,
         if (mapping->parameters[p])
             code =
                 query_op_row(mapping->parameters[p], exec, grid, &mapping->parameter_rows[p], err);
-    for (size_t i = 0; !code && i < op->series_count; i++)
+    for (size_t i = 0; !code && i < op->series_count; i++) {
         op->labels[i] = mapping->keep_name
                             ? mapping->inner->labels[i]
                             : query_labels_lose_name(exec, mapping->inner->labels[i]);
+        code = query_exec_labelled(exec, 0, 0, err);
+    }
     return code;
 }
 

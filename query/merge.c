@@ -40,8 +40,12 @@ static enum tw_code merge_open(struct query_op *op, struct query_exec *exec, str
     if (code)
         return code;
     merge->target = target;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; !code && i < count; i++) {
         merge->target[i] = query_label_index_add(&index, merge->inner->labels[i]);
+        code = query_exec_labelled(exec, merge->inner->labels[i].count, 0, err);
+    }
+    if (code)
+        return code;
     merge->passes = index.count == count;
     op->series_count = index.count;
     op->labels = merge->passes ? merge->inner->labels : index.labels;

@@ -12,14 +12,22 @@
 
 /* How many values are worked on between two looks at the clock. */
 #define WORK_PER_CHECK 65536
+/* Labels are looked up, compared and hashed: so many values' work. */
+#define WORK_PER_LABEL_SET 16
+#define WORK_PER_LABEL 8
 /* Smaller pieces of memory are told to the account with the work done in them. */
 #define BYTES_PER_REPORT 65536
 
+/* What the query holds, its result included. */
+static uint64_t held_bytes(const struct query_exec *exec)
+{
+    return tw_arena_bytes(exec->arena) + exec->side_bytes +
+           (exec->result_arena ? tw_arena_bytes(exec->result_arena) : 0);
+}
+
 static enum tw_code report(struct query_exec *exec, struct tw_err *err)
 {
-    return query_ticket_report(
-        exec->ticket, exec->samples_read,
-        tw_arena_bytes(exec->arena) + exec->side_bytes + tw_arena_bytes(exec->result_arena), err);
+    return query_ticket_report(exec->ticket, exec->samples_read, held_bytes(exec), err);
 }
 
 static enum tw_code fail_bytes(struct query_exec *exec, struct tw_err *err)
@@ -31,21 +39,26 @@ static enum tw_code fail_bytes(struct query_exec *exec, struct tw_err *err)
                       (unsigned long long)exec->bytes_max);
 }
 
+enum tw_code query_exec_room(struct query_exec *exec, size_t bytes, struct tw_err *err)
+{
+    uint64_t held = held_bytes(exec);
+    return held > exec->bytes_max || bytes > exec->bytes_max - held ? fail_bytes(exec, err) : TW_OK;
+}
+
 static enum tw_code check_bytes(struct query_exec *exec, struct tw_err *err)
 {
-    if (tw_arena_bytes(exec->arena) + exec->side_bytes > exec->bytes_max)
-        return fail_bytes(exec, err);
-    return TW_OK;
+    return query_exec_room(exec, 0, err);
 }
 
 enum tw_code query_exec_alloc(struct query_exec *exec, size_t count, size_t item_bytes, void **ret,
                               struct tw_err *err)
 {
     size_t bytes;
-    uint64_t used = tw_arena_bytes(exec->arena) + exec->side_bytes;
-    if (__builtin_mul_overflow(count, item_bytes, &bytes) ||
-        bytes > exec->bytes_max - (used < exec->bytes_max ? used : exec->bytes_max))
+    if (__builtin_mul_overflow(count, item_bytes, &bytes))
         return fail_bytes(exec, err);
+    enum tw_code code = query_exec_room(exec, bytes, err);
+    if (code)
+        return code;
     *ret = tw_arena_alloc_zero(exec->arena, bytes);
     return bytes < BYTES_PER_REPORT ? TW_OK : report(exec, err);
 }
@@ -61,7 +74,16 @@ enum tw_code query_exec_worked(struct query_exec *exec, size_t values, struct tw
         return tw_err_set(err, code, "query was canceled in expression evaluation");
     if (code == TW_TIMEOUT || tw_clock_mono_ns(exec->context->clock) >= exec->deadline_mono_ns)
         return tw_err_set(err, TW_TIMEOUT, "query timed out in expression evaluation");
+    if (!code)
+        code = check_bytes(exec, err);
     return code ? code : report(exec, err);
+}
+
+enum tw_code query_exec_labelled(struct query_exec *exec, size_t labels, size_t text_bytes,
+                                 struct tw_err *err)
+{
+    return query_exec_worked(
+        exec, WORK_PER_LABEL_SET + labels * WORK_PER_LABEL + text_bytes / sizeof(double), err);
 }
 
 enum tw_code query_exec_read(struct query_exec *exec, size_t samples, struct tw_err *err)

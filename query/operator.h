@@ -87,8 +87,8 @@ struct query_exec {
     struct tsdb_storage *storage;
     const struct tw_context *context;
     const struct query_ast *ast;
-    struct tw_arena *arena; /* of the slice */
-    const struct tw_arena *result_arena;
+    struct tw_arena *arena;              /* of the slice */
+    const struct tw_arena *result_arena; /* NULL: there is no result here */
     struct query_ticket *ticket;
     struct query_annotations *annotations;
     struct query_kept *kept;       /* models that stay; NULL: none do */
@@ -100,7 +100,7 @@ struct query_exec {
     int64_t lookback_ms, subquery_step_ms;
     int64_t now_ms; /* by the wall clock, when the query began */
     uint64_t samples_read, samples_max;
-    uint64_t bytes_max;  /* of the arena and the side arenas */
+    uint64_t bytes_max;  /* of the arena, the side arenas and the result */
     uint64_t side_bytes; /* of the side arenas */
     uint64_t work;       /* samples since the context was asked last */
     uint64_t slice;      /* number of the one that is run, from 1 */
@@ -115,9 +115,16 @@ struct query_exec {
 /* Zeroed memory of the slice. */
 TW_MUST_CHECK enum tw_code query_exec_alloc(struct query_exec *exec, size_t count,
                                             size_t item_bytes, void **ret, struct tw_err *err);
-/* Counts samples or values that were worked on; asks now and then for deadline and cancellation. */
+/* Is there room for so many bytes more, of whatever lifetime? */
+TW_MUST_CHECK enum tw_code query_exec_room(struct query_exec *exec, size_t bytes,
+                                           struct tw_err *err);
+/* Counts samples or values that were worked on; asks now and then for deadline, cancellation and
+ * memory. Every loop that can grow with the query or the data counts what it does. */
 TW_MUST_CHECK enum tw_code query_exec_worked(struct query_exec *exec, size_t values,
                                              struct tw_err *err);
+/* The same for label sets that were made or looked up: their labels and the bytes of new texts. */
+TW_MUST_CHECK enum tw_code query_exec_labelled(struct query_exec *exec, size_t labels,
+                                               size_t text_bytes, struct tw_err *err);
 /* Counts samples read from the store against the limit. */
 TW_MUST_CHECK enum tw_code query_exec_read(struct query_exec *exec, size_t samples,
                                            struct tw_err *err);

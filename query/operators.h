@@ -88,8 +88,9 @@ struct query_op *query_of_two_op(struct tw_arena *arena, const struct query_node
 struct query_op *query_join_op(struct tw_arena *arena, const struct query_node *node,
                                struct query_op *left, struct query_op *right);
 /* ---- setop.c ---- */
+/* Two sides; of `or`, two and more that match alike. */
 struct query_op *query_set_op(struct tw_arena *arena, const struct query_node *node,
-                              struct query_op *left, struct query_op *right);
+                              struct query_op *const *sides, size_t count);
 
 /* ---- aggregation.c, aggregation_rank.c, aggregation_ratio.c, aggregation_values.c ---- */
 struct query_op *query_aggregation_op(struct tw_arena *arena, const struct query_node *node,

@@ -224,7 +224,7 @@ static enum tw_code open_lane(struct parallel *parallel, struct lane *lane,
     lane->ticket = (struct query_ticket){.running = NULL};
     lane->exec = *exec;
     lane->exec.arena = lane->arena;
-    lane->exec.result_arena = lane->arena;
+    lane->exec.result_arena = NULL; /* results are the first lane's business */
     lane->exec.annotations = &lane->annotations;
     lane->exec.ticket = &lane->ticket;
     lane->exec.bytes_max = exec->bytes_max / parallel->lane_count;

@@ -360,10 +360,64 @@ static struct query_op *build_aggregate(struct builder *builder, const struct qu
     }
 }
 
+static bool same_names(const struct query_names *a, const struct query_names *b)
+{
+    for (size_t i = 0; a->count == b->count && i < a->count; i++)
+        if (!tw_str_equal(a->items[i], b->items[i]))
+            return false;
+    return a->count == b->count;
+}
+
+/* Whether node is an `or` that takes part in the chain of root. */
+static bool is_of_chain(const struct builder *builder, const struct query_node *node,
+                        const struct query_node *root, const struct span *span)
+{
+    if (node == root)
+        return true;
+    return node->type == QUERY_NODE_BINARY && node->binary.op == QUERY_TOKEN_OR &&
+           node->binary.matching.on == root->binary.matching.on &&
+           same_names(&node->binary.matching.labels, &root->binary.matching.labels) &&
+           !query_sharing_find(builder->plan->sharing, node, span->above);
+}
+
+/* The sides of an `or` and of those below it that match alike, in the order of the text. sides
+ * NULL: they are only counted. */
+static size_t gather_sides(struct builder *builder, const struct query_node *node,
+                           const struct query_node *root, const struct span *span,
+                           struct query_op **sides, size_t count)
+{
+    const struct query_node *inner = query_node_unwrap(node);
+    if (is_of_chain(builder, inner, root, span)) {
+        count = gather_sides(builder, inner->binary.left, root, span, sides, count);
+        return gather_sides(builder, inner->binary.right, root, span, sides, count);
+    }
+    if (sides)
+        sides[count] = build(builder, node, *span);
+    return count + 1;
+}
+
+static struct query_op *build_set(struct builder *builder, const struct query_node *node,
+                                  struct span span)
+{
+    struct query_op *both[2], **sides = both;
+    size_t count = 2;
+    if (node->binary.op == QUERY_TOKEN_OR) {
+        count = gather_sides(builder, node, node, &span, NULL, 0);
+        sides = TW_ARENA_ARRAY(builder->arena, struct query_op *, count);
+        gather_sides(builder, node, node, &span, sides, 0);
+    } else {
+        both[0] = build(builder, node->binary.left, span);
+        both[1] = build(builder, node->binary.right, span);
+    }
+    return merge(builder, node, query_set_op(builder->arena, node, sides, count), false);
+}
+
 static struct query_op *build_binary(struct builder *builder, const struct query_node *node,
                                      struct span span)
 {
     struct tw_arena *arena = builder->arena;
+    if (query_token_is_set(node->binary.op))
+        return build_set(builder, node, span);
     struct query_op *left = build(builder, node->binary.left, span);
     struct query_op *right = build(builder, node->binary.right, span);
     bool left_scalar = node->binary.left->value_type == QUERY_TYPE_SCALAR;
@@ -375,8 +429,6 @@ static struct query_op *build_binary(struct builder *builder, const struct query
                      query_vector_scalar_op(arena, node, left_scalar ? right : left,
                                             left_scalar ? left : right, left_scalar),
                      false);
-    if (query_token_is_set(node->binary.op))
-        return merge(builder, node, query_set_op(arena, node, left, right), false);
     return merge(builder, node, query_join_op(arena, node, left, right), false);
 }
 

@@ -102,6 +102,8 @@ static void kernel_count(const struct query_range_row *row)
     pick_sample(row, PICK_COUNT);
     for (size_t s = 0; row->weights && s < row->steps; s++) {
         double count = 0;
+        if (!query_range_row_worked(row, row->high[s] - row->low[s]))
+            return;
         for (size_t i = row->low[s]; i < row->high[s]; i++)
             count += row->weights[i];
         row->out[s] = count;

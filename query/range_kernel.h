@@ -33,7 +33,7 @@ struct query_range_row {
     double *out;
     uint64_t *present;               /* cleared */
     struct query_keepsake *keepsake; /* of forecasts (query/keeping.h), or NULL */
-    /* For kernels that work long: they look at the deadline, and stop with *failed set. */
+    /* For kernels that work long: they look at the budget, and stop with *failed set. */
     struct query_exec *exec;
     const struct query_node *node; /* the call */
     struct tw_err *err;
@@ -41,6 +41,14 @@ struct query_range_row {
 };
 
 typedef void query_range_kernel(const struct query_range_row *row);
+
+/* For kernels that look through whole windows again and again: counts a window's samples as work.
+ * False: the run ends, *failed says why. */
+static inline bool query_range_row_worked(const struct query_range_row *row, size_t samples)
+{
+    *row->failed = query_exec_worked(row->exec, samples, row->err);
+    return *row->failed == TW_OK;
+}
 
 /* Never NULL for a function of QUERY_KIND_RANGE, if the extension is allowed with it. */
 query_range_kernel *query_range_kernel_find(enum query_function_id function,

@@ -98,6 +98,9 @@ TW_VECTOR static void fit_lines(const struct query_range_row *row, bool is_predi
             continue;
         changed = find_change(row, changed, &entered, high);
         move_line(row, low, high, changed, query_grid_time(&row->grid, s), &slope, &value);
+        /* Values that are not finite are looked through window by window. */
+        if (!isfinite(value) && !query_range_row_worked(row, high - low))
+            return;
         row->out[s] = is_prediction ? slope * row->first[s] + value : slope;
         query_bit_set(row->present, s);
     }
@@ -120,6 +123,8 @@ void query_kernel_smoothing(const struct query_range_row *row)
         size_t low = row->low[s], high = row->high[s];
         if (high < low + 2)
             continue;
+        if (!query_range_row_worked(row, high - low))
+            return;
         double level_factor = row->first[s], trend_factor = row->second[s];
         double before = 0, level = row->values[low], trend = row->values[low + 1] - level;
         for (size_t i = low + 1; i < high; i++) {

@@ -36,7 +36,12 @@ TW_VECTOR void query_kernel_sum(const struct query_range_row *row)
             continue;
         query_sliding_move(row->sliding, row, low, high, take_value, &sums);
         double sum = sums.sum[0] + sums.rest[0];
-        row->out[s] = isfinite(sum) ? sum : sum_window(row->values + low, high - low);
+        if (!isfinite(sum)) {
+            sum = sum_window(row->values + low, high - low);
+            if (!query_range_row_worked(row, high - low))
+                return;
+        }
+        row->out[s] = sum;
         query_bit_set(row->present, s);
     }
 }
@@ -85,6 +90,8 @@ static void average_weighted(const struct query_range_row *row)
         size_t low = row->low[s], high = row->high[s];
         if (high <= low)
             continue;
+        if (!query_range_row_worked(row, high - low))
+            return;
         row->out[s] = weighted_average(row->values + low, row->weights + low, high - low);
         query_bit_set(row->present, s);
     }
@@ -101,7 +108,12 @@ TW_VECTOR static void average_samples(const struct query_range_row *row)
         query_sliding_move(row->sliding, row, low, high, take_value, &sums);
         double count = (double)(high - low);
         double mean = sums.sum[0] / count + sums.rest[0] / count;
-        row->out[s] = isfinite(mean) ? mean : average(row->values + low, high - low);
+        if (!isfinite(mean)) {
+            mean = average(row->values + low, high - low);
+            if (!query_range_row_worked(row, high - low))
+                return;
+        }
+        row->out[s] = mean;
         query_bit_set(row->present, s);
     }
 }
@@ -131,6 +143,8 @@ void query_kernel_stdvar(const struct query_range_row *row)
     for (size_t s = 0; s < row->steps; s++) {
         if (row->high[s] <= row->low[s])
             continue;
+        if (!query_range_row_worked(row, row->high[s] - row->low[s]))
+            return;
         row->out[s] = variance(row->values + row->low[s], row->high[s] - row->low[s]);
         query_bit_set(row->present, s);
     }
@@ -144,6 +158,10 @@ void query_kernel_stddev(const struct query_range_row *row)
 }
 
 /* ---- order ---- */
+
+/* Sorting takes about so many times as long as looking. */
+#define WORK_PER_SORTED 16
+
 static int compare_doubles(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -196,6 +214,8 @@ void query_kernel_quantile(const struct query_range_row *row)
         if (row->high[s] <= row->low[s])
             continue;
         const double *sorted = sort_window(row, s, &count);
+        if (!query_range_row_worked(row, count * WORK_PER_SORTED))
+            return;
         row->out[s] = query_quantile_sorted(row->first[s], sorted, count);
         query_bit_set(row->present, s);
     }
@@ -209,6 +229,8 @@ void query_kernel_mad(const struct query_range_row *row)
         if (row->high[s] <= row->low[s])
             continue;
         const double *sorted = sort_window(row, s, &count);
+        if (!query_range_row_worked(row, count * WORK_PER_SORTED))
+            return;
         double median = query_quantile_sorted(0.5, sorted, count);
         for (size_t i = 0; i < count; i++)
             row->sorted[i] = fabs(row->sorted[i] - median);

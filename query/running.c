@@ -43,8 +43,7 @@ static enum tw_code open_journal(struct query_running *running, struct tw_err *e
     struct tw_buf found;
     struct tw_err ignored;
     tw_buf_init(&found, JOURNAL_BYTES);
-    if (tw_file_exists(path) && tw_file_read(path, &found, &ignored) == TW_OK &&
-        found.size > 0) {
+    if (tw_file_exists(path) && tw_file_read(path, &found, &ignored) == TW_OK && found.size > 0) {
         running->broken_off = calloc(1, JOURNAL_BYTES);
         TW_ASSERT(running->broken_off != NULL);
         memcpy(running->broken_off, found.data, found.size);
