@@ -375,6 +375,12 @@ static void print_plan(const struct tw_json *data)
         printf("shares  %.*s: once for %lld places\n",
                TW_STR_ARG(text_of(tw_json_member(item, "expression"))), whole(item, "places"));
     }
+    list = tw_json_member(data, "together");
+    for (size_t i = 0; i < tw_json_count(list); i++) {
+        const struct tw_json *item = tw_json_item(list, i);
+        printf("finds   %.*s: once for %lld places\n",
+               TW_STR_ARG(text_of(tw_json_member(item, "selector"))), whole(item, "places"));
+    }
     list = tw_json_member(data, "exceeds");
     for (size_t i = 0; i < tw_json_count(list); i++)
         printf("exceeds the limit of %.*s\n", TW_STR_ARG(text_of(tw_json_item(list, i))));

@@ -108,6 +108,22 @@ static void write_shared(struct tw_json_writer *writer, const struct query_cost 
     tw_json_end_array(writer);
 }
 
+static void write_together(struct tw_json_writer *writer, const struct query_cost *cost)
+{
+    tw_json_key(writer, TW_STR("together"));
+    tw_json_begin_array(writer);
+    for (size_t i = 0; i < cost->together_count; i++) {
+        const struct query_cost_together *one = &cost->together[i];
+        tw_json_begin_object(writer);
+        tw_json_member_str(writer, "selector", one->text);
+        tw_json_member_int(writer, "places", (int64_t)one->places);
+        member_time(writer, "start", one->start_ms);
+        member_time(writer, "end", one->end_ms);
+        tw_json_end_object(writer);
+    }
+    tw_json_end_array(writer);
+}
+
 static void answer_cost(struct tw_http_exchange *exchange, const struct query_cost *cost)
 {
     struct tw_json_writer writer;
@@ -131,6 +147,7 @@ static void answer_cost(struct tw_http_exchange *exchange, const struct query_co
     tw_json_end_array(&writer);
     write_selectors(&writer, cost);
     write_shared(&writer, cost);
+    write_together(&writer, cost);
     tw_json_end_object(&writer);
     tw_json_end_object(&writer);
 }

@@ -13,6 +13,7 @@
 #include "query/printer.h"
 #include "query/propagation.h"
 #include "query/range_kernel.h"
+#include "query/selections.h"
 #include "query/sharing.h"
 
 struct walk {
@@ -194,13 +195,43 @@ static uint64_t estimate_bytes(const struct walk *walk)
     return walk->label_bytes + widest * (steps * sizeof(double) + query_words(steps) * 8);
 }
 
+static void describe_shared(struct walk *walk, const struct query_sharing *sharing)
+{
+    struct tw_str text;
+    size_t places, count = query_sharing_describe(sharing, SIZE_MAX, &text, &places);
+    struct query_cost_shared *shared =
+        TW_ARENA_ARRAY(walk->arena, struct query_cost_shared, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        (void)query_sharing_describe(sharing, i, &text, &places);
+        shared[i] = (struct query_cost_shared){tw_arena_str(walk->arena, text), places};
+    }
+    walk->cost->shared = shared;
+    walk->cost->shared_count = count;
+}
+
+static void describe_together(struct walk *walk, const struct query_selections *selections)
+{
+    struct query_selections_shared one;
+    size_t count = query_selections_describe(selections, SIZE_MAX, &one);
+    struct query_cost_together *together =
+        TW_ARENA_ARRAY(walk->arena, struct query_cost_together, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        (void)query_selections_describe(selections, i, &one);
+        struct query_node plain = *one.selector; /* offsets and @ are the readers' */
+        plain.selector.modifiers = (struct query_modifiers){0};
+        plain.selector.extension = QUERY_EXTENSION_NONE;
+        together[i] =
+            (struct query_cost_together){print(walk, &plain), one.start_ms, one.end_ms, one.places};
+    }
+    walk->cost->together = together;
+    walk->cost->together_count = count;
+}
+
 /* What the plan shares; it is made and not run. */
 static void describe_plan(struct walk *walk, const struct query_options *options, int64_t step_ms)
 {
     const struct query_node *root = walk->ast->root;
     struct query_plan plan;
-    struct tw_str text;
-    size_t places;
     if (root->value_type != QUERY_TYPE_VECTOR && root->value_type != QUERY_TYPE_SCALAR)
         return;
     struct query_exec exec = walk->exec;
@@ -208,15 +239,8 @@ static void describe_plan(struct walk *walk, const struct query_options *options
     exec.step_ms = step_ms;
     exec.delays_names = options->features & QUERY_FEATURE_DELAYED_NAME_REMOVAL;
     query_plan_init(&plan, walk->ast->arena, &exec, root, exec.start_ms, exec.end_ms);
-    size_t count = query_sharing_describe(plan.sharing, SIZE_MAX, &text, &places);
-    struct query_cost_shared *shared =
-        TW_ARENA_ARRAY(walk->arena, struct query_cost_shared, count + 1);
-    for (size_t i = 0; i < count; i++) {
-        (void)query_sharing_describe(plan.sharing, i, &text, &places);
-        shared[i] = (struct query_cost_shared){tw_arena_str(walk->arena, text), places};
-    }
-    walk->cost->shared = shared;
-    walk->cost->shared_count = count;
+    describe_shared(walk, plan.sharing);
+    describe_together(walk, plan.selections);
     query_plan_fini(&plan);
 }
 

@@ -32,6 +32,12 @@ struct query_cost_shared {
     size_t places;
 };
 
+struct query_cost_together {
+    struct tw_str text;       /* the first of them, as it is read */
+    int64_t start_ms, end_ms; /* (start, end] of all */
+    size_t places;
+};
+
 struct query_cost {
     uint64_t series, samples, bytes; /* of all selectors together */
     uint64_t steps;
@@ -41,6 +47,9 @@ struct query_cost {
     /* What stands several times and is worked out once; its selectors are listed at each place. */
     const struct query_cost_shared *shared;
     size_t shared_count;
+    /* Selectors that match alike and are looked up once. */
+    const struct query_cost_together *together;
+    size_t together_count;
 };
 
 /* step_ms 0 = an instant query at start_ms = end_ms. The result and its texts are in the arena.

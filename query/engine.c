@@ -314,6 +314,7 @@ static enum tw_code run_plan(struct run *run, const struct query_node *node, str
     enum tw_code code = TW_OK;
     query_plan_init(&plan, run->plan_arena, &run->exec, node, grid.start_ms,
                     query_grid_time(&grid, grid.steps - 1));
+    run->exec.selections = plan.selections;
     while (!code && done < grid.steps) {
         struct query_grid part = {query_grid_time(&grid, done), grid.step_ms,
                                   slice < grid.steps - done ? slice : grid.steps - done};
@@ -328,6 +329,7 @@ static enum tw_code run_plan(struct run *run, const struct query_node *node, str
         }
     }
     query_plan_fini(&plan);
+    run->exec.selections = NULL;
     return code;
 }
 

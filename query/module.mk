@@ -82,6 +82,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/samples.c %D%/samples.h \
 	%D%/selector.c \
 	%D%/setop.c \
+	%D%/selections.c %D%/selections.h \
 	%D%/sharing.c %D%/sharing.h \
 	%D%/sliding.c %D%/sliding.h \
 	%D%/trial.c %D%/trial.h \

@@ -8,6 +8,7 @@
 #include "query/operators.h"
 #include "query/parallel.h"
 #include "query/range_kernel.h"
+#include "query/selections.h"
 #include "query/sharing.h"
 #include "wire/labels.h"
 
@@ -20,6 +21,7 @@ struct builder {
 struct span {
     int64_t start_ms, end_ms;
     bool invariant;                   /* below a broadcast: evaluated once anyway */
+    bool is_repeated;                 /* below a place of what another place works out */
     const struct query_shared *above; /* the nearest subtree above that is shared; NULL: none */
 };
 
@@ -100,6 +102,13 @@ static struct query_op *join_lanes(struct builder *builder, const struct query_n
                    : query_parallel_op(builder->arena, node, builder->exec->helpers, lanes, count));
 }
 
+static void add_reader(struct builder *builder, const struct query_node *selector,
+                       const struct span *span)
+{
+    if (!span->is_repeated)
+        query_selections_add(builder->plan->selections, selector, span->start_ms, span->end_ms);
+}
+
 static struct query_op *build_selector(struct builder *builder, const struct query_node *node,
                                        struct span span, enum query_selected selected)
 {
@@ -108,10 +117,10 @@ static struct query_op *build_selector(struct builder *builder, const struct que
         span.end_ms += builder->exec->lookback_ms;
     struct query_op *lanes[QUERY_LANES_MAX];
     size_t count = lane_count(builder);
+    span.start_ms -= builder->exec->lookback_ms;
+    add_reader(builder, node, &span);
     for (size_t i = 0; i < count; i++)
-        lanes[i] =
-            query_selector_op(builder->arena, node, span.start_ms - builder->exec->lookback_ms,
-                              span.end_ms, selected);
+        lanes[i] = query_selector_op(builder->arena, node, span.start_ms, span.end_ms, selected);
     return join_lanes(builder, node, lanes, count);
 }
 
@@ -167,6 +176,8 @@ static struct query_op *build_range(struct builder *builder, const struct query_
             inner.start_ms -= builder->exec->lookback_ms;
         if (extension == QUERY_SMOOTHED)
             inner.end_ms += builder->exec->lookback_ms;
+        if (!query_range_forecasts(node->call.function->id)) /* which may read less */
+            add_reader(builder, matrix->matrix.selector, &inner);
     }
     struct query_op *lanes[QUERY_LANES_MAX];
     size_t count = subquery ? 1 : lane_count(builder);
@@ -468,8 +479,10 @@ static struct query_op *build(struct builder *builder, const struct query_node *
     bool once = !span.invariant && node->type != QUERY_NODE_NUMBER && is_invariant(node);
     span.invariant = span.invariant || once;
     struct query_shared *shared = query_sharing_find(builder->plan->sharing, node, span.above);
-    if (shared)
+    if (shared) {
         span.above = shared;
+        span.is_repeated = span.is_repeated || query_shared_is_built(shared);
+    }
     struct query_op *op = build_varying(builder, node, span);
     if (shared)
         op = own(builder, node, query_tap_op(builder->arena, node, shared, op));
@@ -482,7 +495,8 @@ void query_plan_init(struct query_plan *plan, struct tw_arena *arena, const stru
     struct builder builder = {plan, arena, exec};
     plan->newest = NULL;
     plan->sharing = exec->ast->selector_count > 1 ? query_sharing_new(arena, node) : NULL;
-    plan->root = build(&builder, node, (struct span){start_ms, end_ms, false, NULL});
+    plan->selections = query_selections_new(arena);
+    plan->root = build(&builder, node, (struct span){.start_ms = start_ms, .end_ms = end_ms});
     if (exec->delays_names && node->value_type == QUERY_TYPE_VECTOR)
         plan->root = merge(&builder, node, query_naming_op(arena, plan->root), false);
 }
@@ -501,5 +515,6 @@ void query_plan_fini(struct query_plan *plan)
             op->ops->close(op);
         query_op_side_fini(op);
     }
+    query_selections_close(plan->selections);
     plan->newest = plan->root = NULL;
 }

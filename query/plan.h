@@ -13,8 +13,9 @@
 
 struct query_plan {
     struct query_op *root;
-    struct query_op *newest;       /* list of all operators */
-    struct query_sharing *sharing; /* what stands in the tree more than once; NULL: nothing */
+    struct query_op *newest;             /* list of all operators */
+    struct query_sharing *sharing;       /* what stands in the tree more than once; NULL: nothing */
+    struct query_selections *selections; /* for exec->selections while it runs */
 };
 
 /* node: the part of exec->ast to run, of type scalar or vector, at times from start_ms to end_ms.

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/number.h"
 #include "base/vector.h"
+#include "query/selections.h"
 
 /* Ids of columns, one behind the other, become that of all their times. */
 #define TIMES_ID_FACTOR UINT64_C(0x9e3779b97f4a7c15)
@@ -66,16 +67,32 @@ void query_samples_add_histogram(struct query_samples *samples, int64_t time_ms,
     samples->histograms[samples->histogram_count++] = histogram;
 }
 
+static enum tw_code open_cursor(struct query_source *source, struct tw_err *err)
+{
+    enum tw_code code = tsdb_cursor_open(source->selection, &source->cursor, err);
+    if (!code)
+        tsdb_cursor_hint(source->cursor, &source->hints);
+    return code;
+}
+
 enum tw_code query_source_open(struct query_source *source, struct query_exec *exec,
                                const struct query_node *selector, int64_t start_ms, int64_t end_ms,
                                const struct tsdb_hints *hints, struct tw_err *err)
 {
     if (source->selection)
         return TW_OK;
-    enum tw_code code = tsdb_select(exec->storage, exec->context, selector->selector.matchers,
-                                    selector->selector.matcher_count, start_ms + 1, end_ms, hints,
-                                    &source->selection, err);
-    return code ? code : tsdb_cursor_open(source->selection, &source->cursor, err);
+    enum tw_code code = TW_OK;
+    if (exec->selections)
+        code = query_selections_open(exec->selections, exec, selector, start_ms, end_ms, hints,
+                                     &source->selection, err);
+    source->is_shared = source->selection != NULL;
+    if (!code && !source->is_shared)
+        code = tsdb_select(exec->storage, exec->context, selector->selector.matchers,
+                           selector->selector.matcher_count, start_ms + 1, end_ms, hints,
+                           &source->selection, err);
+    source->hints = *hints;
+    source->hints.grouping = NULL;
+    return code ? code : open_cursor(source, err);
 }
 
 enum tw_code query_source_share(struct query_source *source, const struct query_source *from,
@@ -85,7 +102,8 @@ enum tw_code query_source_share(struct query_source *source, const struct query_
         return TW_OK;
     source->selection = from->selection;
     source->is_shared = true;
-    return tsdb_cursor_open(source->selection, &source->cursor, err);
+    source->hints = from->hints;
+    return open_cursor(source, err);
 }
 
 void query_source_close(struct query_source *source)

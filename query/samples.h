@@ -37,13 +37,15 @@ void query_samples_add_histogram(struct query_samples *samples, int64_t time_ms,
 /* Store side of a selector: opened once, read slice by slice. */
 struct query_source {
     struct tsdb_selection *selection;
-    bool is_shared; /* the selection is another's */
+    bool is_shared;          /* the selection is another's */
+    struct tsdb_hints hints; /* of this reader; its function's name is borrowed */
     struct tsdb_cursor *cursor;
     struct query_samples samples;
     bool last_only; /* of histograms the newest is enough: one step */
 };
 
-/* Selects what lies in (start_ms, end_ms], unless that was done already. */
+/* Selects what lies in (start_ms, end_ms], unless that was done already; together with others that
+ * select alike, when the run knows of any. */
 TW_MUST_CHECK enum tw_code query_source_open(struct query_source *source, struct query_exec *exec,
                                              const struct query_node *selector, int64_t start_ms,
                                              int64_t end_ms, const struct tsdb_hints *hints,

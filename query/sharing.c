@@ -191,6 +191,11 @@ struct query_shared *query_sharing_find(struct query_sharing *sharing,
     return NULL;
 }
 
+bool query_shared_is_built(const struct query_shared *shared)
+{
+    return shared->taps != NULL;
+}
+
 size_t query_sharing_describe(const struct query_sharing *sharing, size_t index,
                               struct tw_str *ret_text, size_t *ret_places)
 {

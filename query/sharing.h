@@ -40,6 +40,8 @@ struct query_sharing *query_sharing_new(struct tw_arena *arena, const struct que
 struct query_shared *query_sharing_find(struct query_sharing *sharing,
                                         const struct query_node *node,
                                         const struct query_shared *above);
+/* Whether one of its places has its tap already. */
+bool query_shared_is_built(const struct query_shared *shared);
 /* In the order of the text: the canonical text and the number of places of those that a plan
  * shares. Returns how many there are; index beyond: nothing is set. */
 size_t query_sharing_describe(const struct query_sharing *sharing, size_t index,

@@ -29,6 +29,8 @@ struct cursor {
     struct tsdb_db_selection *selection;
     const struct tsdb_selected *series;
     struct tsdb_cut cut; /* what is gone of it */
+    struct tsdb_hints hints;
+    enum tsdb_want want; /* of downsampled samples */
     int64_t start_ms, end_ms;
     struct tsdb_partition_reader **readers; /* by partition, opened when first needed */
     uint32_t next_part;                     /* of the series' partitions */
@@ -75,10 +77,22 @@ enum tw_code tsdb_db_cursor_open(struct tsdb_selection *base, struct tsdb_cursor
     cursor->base.ops = &tsdb_db_ops;
     cursor->magic = CURSOR_MAGIC;
     cursor->selection = selection;
+    cursor->hints = selection->hints;
+    cursor->want = selection->want;
     cursor->readers = calloc(selection->partition_count + 1, sizeof *cursor->readers);
     TW_ASSERT(cursor->readers != NULL);
     *ret_cursor = &cursor->base;
     return TW_OK;
+}
+
+void tsdb_db_cursor_hint(struct tsdb_cursor *base, const struct tsdb_hints *hints)
+{
+    struct cursor *cursor = (struct cursor *)base;
+    TW_CHECK_MAGIC(cursor, CURSOR_MAGIC);
+    cursor->hints = *hints;
+    cursor->hints.function = TW_STR(""); /* the caller's, as is the grouping */
+    cursor->hints.grouping = NULL;
+    cursor->want = tsdb_want_of(hints);
 }
 
 void tsdb_db_cursor_close(struct tsdb_cursor *base)
@@ -458,9 +472,9 @@ static enum tw_code seek_reader(struct cursor *cursor, const struct tsdb_part *p
     if (step_ms > 0) {
         int64_t day_ms = tsdb_partition_day(selection->partitions[part->source]) * TSDB_DAY_MS;
         int64_t last_ms = day_ms + TSDB_DAY_MS - 1;
-        tsdb_projection_begin(&cursor->projection, &selection->hints, step_ms, start_ms,
+        tsdb_projection_begin(&cursor->projection, &cursor->hints, step_ms, start_ms,
                               last_ms < cursor->end_ms ? last_ms : cursor->end_ms);
-        cursor->projection.want = selection->want;
+        cursor->projection.want = cursor->want;
         start_ms = start_ms < INT64_MIN + 2 * step_ms ? INT64_MIN : start_ms - 2 * step_ms;
     }
     tsdb_partition_reader_erase(reader, selection->erasures.items + cursor->cut.first_erasure,

@@ -80,6 +80,12 @@ enum tw_code tsdb_cursor_open(struct tsdb_selection *selection, struct tsdb_curs
     return selection->ops->cursor_open(selection, ret_cursor, err);
 }
 
+void tsdb_cursor_hint(struct tsdb_cursor *cursor, const struct tsdb_hints *hints)
+{
+    if (cursor->ops->cursor_hint)
+        cursor->ops->cursor_hint(cursor, hints);
+}
+
 struct tsdb_cursor *tsdb_cursor_close(struct tsdb_cursor *cursor)
 {
     if (cursor)

@@ -135,6 +135,8 @@ bool tsdb_selection_groups(const struct tsdb_selection *selection, struct tsdb_g
 /* A cursor is made once and pointed at one series after the other; ascending order is fastest. */
 TW_MUST_CHECK enum tw_code tsdb_cursor_open(struct tsdb_selection *selection,
                                             struct tsdb_cursor **ret_cursor, struct tw_err *err);
+/* What this cursor's reader does, when that is not what the selection was asked for. */
+void tsdb_cursor_hint(struct tsdb_cursor *cursor, const struct tsdb_hints *hints);
 struct tsdb_cursor *tsdb_cursor_close(struct tsdb_cursor *cursor); /* returns NULL */
 /* Points the cursor at a series of the selection and at samples in [start_ms, end_ms], which lies
  * within the selection's range. */
@@ -285,6 +287,8 @@ struct tsdb_storage_ops {
                                      struct tw_err *);
     /* NULL: never any groups. */
     bool (*selection_groups)(const struct tsdb_selection *, struct tsdb_groups *);
+    /* NULL: hints change nothing. */
+    void (*cursor_hint)(struct tsdb_cursor *, const struct tsdb_hints *);
 };
 
 #endif

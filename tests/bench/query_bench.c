@@ -68,6 +68,8 @@ int main(int argc, char **argv)
         "topk(5, rate(requests_total[5m]))",
         "quantile(0.9, rate(requests_total[5m]))",
         "rate(requests_total[5m]) / on (instance) requests_total",
+        "requests_total - requests_total offset 5m",
+        "sum by (group) (rate(requests_total[5m])) / sum by (group) (rate(requests_total[1h]))",
         "requests_total and on (instance) (rate(requests_total[5m]) > 0.5)",
         "sum(rate(requests_total[5m]) > bool 0.5)",
     };

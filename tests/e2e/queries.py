@@ -82,6 +82,15 @@ with lib.Run() as run:
     lib.check("the cost before", cost["data"]["series"] == 40 and
               cost["data"]["samples"] == 40 * 59 and cost["data"]["exceeds"] == [], cost)
 
+    plan = server.get("/api/v1/query_cost?" + urllib.parse.urlencode(
+        {"query": "rate(m[1m]) + increase(m[5m]) + rate(m[1m])", "time": now})).json()["data"]
+    lib.check("the plan tells what is worked out once, and what is looked up once",
+              [(s["expression"], s["places"]) for s in plan["shared"]] == [("rate(m[1m])", 2)] and
+              [(t["selector"], t["places"]) for t in plan["together"]] == [("m", 2)], plan)
+    explained = lib.tidewatch("query", "-s", server.url, "--explain", "sum(m) / sum(m offset 1m)")
+    lib.check_contains("and so does the command line", explained.stdout,
+                       "reads   m offset 1m: 40 series", "finds   m: once for 2 places")
+
     start_heavy(server)
     server.kill()
     server = run.server(arguments=arguments)
