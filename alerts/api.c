@@ -12,7 +12,9 @@
 #include "alerts/manager_int.h"
 #include "alerts/template_value.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/json.h"
+#include "base/number.h"
 
 #define MATCH_MAX 64 /* match[] parameters of one request */
 
@@ -91,6 +93,8 @@ struct filter {
     bool alerts, records, exclude_alerts;
     struct tsdb_selector selectors[MATCH_MAX];
     size_t selector_count;
+    size_t group_limit;  /* 0: all groups */
+    struct tw_str token; /* of the first group; empty: from the beginning */
 };
 
 /* No parameter of the name, or one with this value. */
@@ -194,14 +198,20 @@ static void write_rule(struct tw_json_writer *w, const struct filter *filter,
     tw_json_end_object(w);
 }
 
+static bool group_wanted(const struct filter *filter, const struct alert_group_run *run)
+{
+    if (!is_wanted(filter->request, "rule_group[]", run->group->name) ||
+        !is_wanted(filter->request, "file[]", run->group->file))
+        return false;
+    for (size_t i = 0; i < run->group->count; i++)
+        if (rule_wanted(filter, run->rules[i].rule))
+            return true;
+    return false;
+}
+
 static void write_group(struct tw_json_writer *w, const struct filter *filter,
                         const struct alert_group_run *run)
 {
-    bool any = false;
-    for (size_t i = 0; i < run->group->count; i++)
-        any = any || rule_wanted(filter, run->rules[i].rule);
-    if (!any)
-        return;
     tw_json_begin_object(w);
     tw_json_member_str(w, "name", run->group->name);
     tw_json_member_str(w, "file", run->group->file);
@@ -216,6 +226,58 @@ static void write_group(struct tw_json_writer *w, const struct filter *filter,
     tw_json_member_number(w, "evaluationTime", run->seconds);
     member_time(w, "lastEvaluation", run->evaluated_ms);
     tw_json_end_object(w);
+}
+
+/* What an answer of some groups only says of the next one; clients give it back as it is. */
+static struct tw_str group_token(struct tw_arena *arena, const struct alert_rule_group *group)
+{
+    uint64_t hash = tw_hash64_seeded(group->name.data, group->name.size,
+                                     tw_hash64(group->file.data, group->file.size));
+    return tw_arena_format(arena, "%016llx", (unsigned long long)hash);
+}
+
+static enum tw_code read_page(const struct tw_http_request *request, struct filter *filter,
+                              struct tw_err *err)
+{
+    struct tw_str limit = TW_STR("");
+    int64_t count = 0;
+    tw_http_parameter(request, "group_limit", &limit);
+    tw_http_parameter(request, "group_next_token", &filter->token);
+    if (limit.size == 0 && filter->token.size > 0)
+        return tw_err_set(err, TW_BAD_DATA,
+                          "invalid parameter \"group_next_token\": group_limit needs to be present "
+                          "in order to paginate over the groups");
+    if (limit.size == 0)
+        return TW_OK;
+    if (!tw_int64_parse(limit, &count))
+        return tw_err_set(err, TW_BAD_DATA,
+                          "invalid parameter \"group_limit\": group_limit needs to be a valid "
+                          "number, not \"%.*s\"",
+                          TW_STR_ARG(limit));
+    if (count <= 0)
+        return tw_err_set(
+            err, TW_BAD_DATA,
+            "invalid parameter \"group_limit\": group_limit needs to be greater than 0");
+    filter->group_limit = (size_t)count;
+    return TW_OK;
+}
+
+/* Where the page begins. */
+static enum tw_code find_page(struct tw_arena *arena, const struct filter *filter,
+                              const struct alert_rule_set *set, size_t *ret_first,
+                              struct tw_err *err)
+{
+    *ret_first = 0;
+    if (filter->token.size == 0)
+        return TW_OK;
+    for (; set && *ret_first < set->group_count; ++*ret_first)
+        if (tw_str_equal(group_token(arena, set->groups[*ret_first].group), filter->token))
+            return TW_OK;
+    return tw_err_set(
+        err, TW_BAD_DATA,
+        "invalid parameter \"group_next_token\": invalid group_next_token '%.*s'. were "
+        "rule groups changed?",
+        TW_STR_ARG(filter->token));
 }
 
 static enum tw_code read_match(struct tw_http_exchange *exchange, struct filter *filter,
@@ -266,7 +328,31 @@ static enum tw_code read_filter(struct tw_http_exchange *exchange, struct filter
         !tw_str_is(exclude, "0"))
         return tw_err_set(err, TW_BAD_DATA, "invalid parameter \"exclude_alerts\": \"%.*s\"",
                           TW_STR_ARG(exclude));
+    if (read_page(&exchange->request, filter, err) != TW_OK)
+        return err->code;
     return read_match(exchange, filter, err);
+}
+
+static void write_groups(struct tw_http_exchange *exchange, const struct filter *filter,
+                         const struct alert_rule_set *set, size_t first, struct tw_json_writer *w)
+{
+    struct tw_str next = {0};
+    size_t written = 0;
+    tw_json_begin_object(w);
+    tw_json_key(w, TW_STR("groups"));
+    tw_json_begin_array(w);
+    for (size_t i = first; set && i < set->group_count && next.size == 0; i++) {
+        if (!group_wanted(filter, &set->groups[i]))
+            continue;
+        if (filter->group_limit && written++ == filter->group_limit)
+            next = group_token(exchange->arena, set->groups[i].group);
+        else
+            write_group(w, filter, &set->groups[i]);
+    }
+    tw_json_end_array(w);
+    if (next.size > 0)
+        tw_json_member_str(w, "groupNextToken", next);
+    tw_json_end_object(w);
 }
 
 static enum tw_http_verdict answer_rules(void *user, struct tw_http_exchange *exchange)
@@ -280,23 +366,20 @@ static enum tw_http_verdict answer_rules(void *user, struct tw_http_exchange *ex
         tw_http_error_api(exchange, &err);
         return TW_HTTP_DONE;
     }
-    begin_answer(exchange, &w);
-    tw_json_begin_object(&w);
-    tw_json_key(&w, TW_STR("groups"));
-    tw_json_begin_array(&w);
     struct alert_evaluator *evaluator = alert_manager_evaluator(manager);
     const struct alert_rule_set *set = alert_evaluator_view(evaluator);
-    for (size_t i = 0; set != NULL && i < set->group_count; i++) {
-        const struct alert_rule_group *group = set->groups[i].group;
-        if (is_wanted(&exchange->request, "rule_group[]", group->name) &&
-            is_wanted(&exchange->request, "file[]", group->file))
-            write_group(&w, filter, &set->groups[i]);
+    size_t first;
+    enum tw_code code = find_page(exchange->arena, filter, set, &first, &err);
+    if (code == TW_OK) {
+        begin_answer(exchange, &w);
+        write_groups(exchange, filter, set, first, &w);
     }
     alert_evaluator_unview(evaluator);
-    tw_json_end_array(&w);
-    tw_json_end_object(&w);
     free_match(filter);
-    return end_answer(exchange, &w);
+    if (code == TW_OK)
+        return end_answer(exchange, &w);
+    tw_http_error_api(exchange, &err);
+    return TW_HTTP_DONE;
 }
 
 /* ---- /api/v1/alerts, /api/v1/alertmanagers ---- */

@@ -276,6 +276,27 @@ void tw_http_route(struct tw_http_router *router, unsigned methods, const char *
     parse_pattern(route);
 }
 
+static int compare_patterns(const void *a, const void *b)
+{
+    const struct route *const *one = a, *const *other = b;
+    int order = strcmp((*one)->pattern, (*other)->pattern);
+    return order ? order : (int)(*one)->methods - (int)(*other)->methods;
+}
+
+void tw_http_router_each(const struct tw_http_router *router, tw_http_route_visit *visit,
+                         void *user)
+{
+    TW_CHECK_MAGIC(router, ROUTER_MAGIC);
+    const struct route **routes = calloc(router->count + 1, sizeof(const struct route *));
+    TW_ASSERT(routes != NULL);
+    for (size_t i = 0; i < router->count; i++)
+        routes[i] = &router->routes[i];
+    qsort(routes, router->count, sizeof(const struct route *), compare_patterns);
+    for (size_t i = 0; i < router->count; i++)
+        visit(user, routes[i]->methods, routes[i]->pattern);
+    free(routes);
+}
+
 /* The path's parts, decoded; what lies beyond PARTS_MAX parts stays together in the last. */
 struct path {
     struct tw_str parts[PARTS_MAX];

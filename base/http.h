@@ -123,6 +123,12 @@ struct tw_http_router *tw_http_router_free(struct tw_http_router *router); /* re
 void tw_http_route(struct tw_http_router *router, unsigned methods, const char *pattern,
                    enum tw_http_place place, tw_http_handler *handler, void *user);
 
+/* Each route in the order of its pattern; methods as the caller of tw_http_route gave them, HEAD
+ * included. */
+typedef void tw_http_route_visit(void *user, unsigned methods, const char *pattern);
+void tw_http_router_each(const struct tw_http_router *router, tw_http_route_visit *visit,
+                         void *user);
+
 struct tw_http_match {
     tw_http_handler *handler;
     void *user;

@@ -319,17 +319,24 @@ static bool is_api(const struct session *session)
     return !strncmp(session->target, "/api/", 5);
 }
 
-/* Any page may read the API, as with Prometheus: there are no cookies that it could abuse. */
+/* Any page may read the API unless it was said which, as with Prometheus: there are no cookies that
+ * it could abuse. */
 static void add_cors(const struct session *session, struct MHD_Response *response)
 {
     struct tw_str origin;
     if (!is_api(session) || !tw_http_header(&session->exchange->request, "Origin", &origin))
         return;
-    MHD_add_response_header(response, "Access-Control-Allow-Origin", "*");
+    const struct tw_regex *allowed = session->server->options.cors_origins;
+    if (!allowed)
+        MHD_add_response_header(response, "Access-Control-Allow-Origin", "*");
+    else if (tw_regex_match(allowed, origin))
+        add_text_header(response,
+                        (struct tw_http_pair){TW_STR("Access-Control-Allow-Origin"), origin});
     MHD_add_response_header(response, "Access-Control-Allow-Methods", "GET, POST, OPTIONS");
     MHD_add_response_header(response, "Access-Control-Allow-Headers",
                             "Accept, Authorization, Content-Type, Origin");
     MHD_add_response_header(response, "Access-Control-Expose-Headers", "Date");
+    MHD_add_response_header(response, "Vary", "Origin");
 }
 
 static enum MHD_Result send_answer(struct session *session)

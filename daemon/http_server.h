@@ -29,6 +29,7 @@
 #include "base/err.h"
 #include "base/http.h"
 #include "base/metrics.h"
+#include "base/regex.h"
 
 struct daemon_http;
 
@@ -42,6 +43,8 @@ struct daemon_http_options {
     size_t bodies_bytes_max;    /* of all requests together; 0 = 512 MiB */
     int64_t idle_timeout_ms;    /* without progress, and between requests; 0 = 2 min */
     int64_t request_timeout_ms; /* from a request's first line to the end of its body; 0 = 1 min */
+    /* Pages of these origins may read the API (wholly matched); NULL = of any. Borrowed. */
+    const struct tw_regex *cors_origins;
     struct tw_clock *clock;
     struct tw_metrics *metrics; /* may be NULL */
 };

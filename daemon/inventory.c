@@ -341,8 +341,79 @@ static enum tw_http_verdict cardinality(void *user, struct tw_http_exchange *exc
     return TW_HTTP_DONE;
 }
 
+/* ---- days on disk ---- */
+
+/* A name in the form that Prometheus's blocks have, a ULID: 48 bits of time and 80 that tell it
+ * from others; it changes when the day is written again. */
+static void format_ulid(const struct tsdb_day *day, char *ret_text)
+{
+    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    const uint64_t seed[] = {(uint64_t)day->day, day->last_run, (uint64_t)day->rewritten_ms};
+    uint64_t time = day->day < 0 ? 0 : (uint64_t)day->day * TSDB_DAY_MS;
+    uint64_t low = tw_hash64(seed, sizeof seed), high = tw_hash64_seeded(seed, sizeof seed, low);
+    for (int i = 9; i >= 0; i--, time >>= 5)
+        ret_text[i] = digits[time & 31];
+    for (int i = 25; i >= 18; i--, low >>= 5)
+        ret_text[i] = digits[low & 31];
+    for (int i = 17; i >= 10; i--, high >>= 5)
+        ret_text[i] = digits[high & 31];
+    ret_text[26] = '\0';
+}
+
+static void write_day(struct tw_json_writer *writer, const struct tsdb_day *day)
+{
+    char ulid[27];
+    format_ulid(day, ulid);
+    tw_json_begin_object(writer);
+    tw_json_member_cstr(writer, "ulid", ulid);
+    tw_json_member_int(writer, "minTime", day->day * TSDB_DAY_MS);
+    tw_json_member_int(writer, "maxTime", (day->day + 1) * TSDB_DAY_MS);
+    tw_json_key(writer, TW_STR("stats"));
+    tw_json_begin_object(writer);
+    tw_json_member_int(writer, "numSamples", (int64_t)day->samples);
+    tw_json_member_int(writer, "numSeries", day->series);
+    tw_json_member_int(writer, "numChunks", day->series); /* as for the head: each has its own */
+    tw_json_member_int(writer, "numBytes", (int64_t)day->bytes);
+    tw_json_end_object(writer);
+    tw_json_key(writer, TW_STR("compaction"));
+    tw_json_begin_object(writer);
+    tw_json_member_int(writer, "level", day->rewritten_ms ? 2 : 1);
+    tw_json_key(writer, TW_STR("sources"));
+    tw_json_begin_array(writer);
+    tw_json_write_cstr(writer, ulid);
+    tw_json_end_array(writer);
+    tw_json_member_int(writer, "runs", day->runs);
+    tw_json_end_object(writer);
+    tw_json_member_number(writer, "downsampledStep", (double)day->step_ms / 1000);
+    tw_json_member_int(writer, "version", 1);
+    tw_json_end_object(writer);
+}
+
+static enum tw_http_verdict blocks(void *user, struct tw_http_exchange *exchange)
+{
+    struct tsdb_day *days;
+    struct tw_json_writer writer;
+    struct tw_err err;
+    size_t count;
+    if (tsdb_db_days(user, exchange->arena, &days, &count, &err) != TW_OK) {
+        tw_http_error_api(exchange, &err);
+        return TW_HTTP_DONE;
+    }
+    tw_http_begin_success(exchange, &writer);
+    tw_json_begin_object(&writer);
+    tw_json_key(&writer, TW_STR("blocks"));
+    tw_json_begin_array(&writer);
+    for (size_t i = 0; i < count; i++)
+        write_day(&writer, &days[i]);
+    tw_json_end_array(&writer);
+    tw_json_end_object(&writer);
+    tw_json_end_object(&writer);
+    return TW_HTTP_DONE;
+}
+
 void daemon_inventory_route(struct tw_http_router *router, struct tsdb_db *db)
 {
     tw_http_route(router, TW_HTTP_GET, "/api/v1/hosts", TW_HTTP_WORKER, hosts, db);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/status/tsdb", TW_HTTP_WORKER, cardinality, db);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/status/tsdb/blocks", TW_HTTP_WORKER, blocks, db);
 }

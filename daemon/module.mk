@@ -7,6 +7,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/checkup.c %D%/checkup.h \
 	%D%/configuration.c %D%/configuration.h \
 	%D%/encoding.c %D%/encoding.h \
+	%D%/families.c %D%/families.h \
 	%D%/forecast_settings.c %D%/forecast_settings.h \
 	%D%/hangup.c %D%/hangup.h \
 	%D%/http_server.c %D%/http_server.h \
@@ -15,6 +16,8 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/listener.c %D%/listener.h \
 	%D%/machine.c %D%/machine.h \
 	%D%/notify.c %D%/notify.h \
+	%D%/openapi.c %D%/openapi.h %D%/openapi.tbl \
+	%D%/openapi_schema.c %D%/openapi_schema.h \
 	%D%/params.c %D%/params.h %D%/params.tbl \
 	%D%/process.c %D%/process.h \
 	%D%/self.c %D%/self.h \

@@ -51,6 +51,7 @@ static const char *const features[] = {"all-promql",
                                        "created-timestamp-zero-ingestion",
                                        "exemplar-storage",
                                        "native-histograms",
+                                       "search-api",
                                        NULL};
 
 static void *field_of(struct daemon_params *params, const struct param *param)

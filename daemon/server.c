@@ -18,8 +18,10 @@
 #include "daemon/budget.h"
 #include "daemon/cardinality.h"
 #include "daemon/configuration.h"
+#include "daemon/families.h"
 #include "daemon/http_server.h"
 #include "daemon/inventory.h"
+#include "daemon/openapi.h"
 #include "daemon/process.h"
 #include "daemon/self.h"
 #include "daemon/status.h"
@@ -63,6 +65,7 @@ struct daemon_server {
     struct daemon_status status;
     struct tw_http_router *router;
     struct daemon_http *http;
+    struct tw_regex *cors_origins; /* NULL: any */
     struct tw_metric *reload_ok, *reload_time;
     struct tw_buf external_url;
     struct tw_lock lock; /* guards configuration, and one reload at a time */
@@ -401,6 +404,8 @@ static void add_routes(struct daemon_server *server)
     server->status.owner = server;
     server->router = tw_http_router_new();
     daemon_status_route(server->router, &server->status);
+    daemon_families_route(server->router, server->metrics);
+    daemon_openapi_route(server->router);
     daemon_inventory_route(server->router, server->db);
     daemon_cardinality_route(server->router, server->db);
     tsdb_receiver_route(server->router, server->receiver);
@@ -414,9 +419,24 @@ static void add_routes(struct daemon_server *server)
     ui_pages_route(server->router);
 }
 
+/* NULL: any. */
+static enum tw_code read_origins(const char *pattern, struct tw_regex **ret, struct tw_err *err)
+{
+    *ret = NULL;
+    if (!strcmp(pattern, ".*"))
+        return TW_OK;
+    enum tw_code code = tw_regex_new(tw_str(pattern), true, ret, err);
+    if (code != TW_OK)
+        err->code = code = TW_CONFIG;
+    return code == TW_OK ? TW_OK : tw_err_wrap(err, "--cors-origin");
+}
+
 static enum tw_code start_http(struct daemon_server *server, struct tw_err *err)
 {
     const struct daemon_params *params = server->params;
+    enum tw_code code = read_origins(params->cors_origin, &server->cors_origins, err);
+    if (code != TW_OK)
+        return code;
     struct daemon_http_options options = {.listen = params->listen,
                                           .loop_threads = (size_t)params->http_threads,
                                           .worker_threads = (size_t)params->query_threads,
@@ -426,6 +446,7 @@ static enum tw_code start_http(struct daemon_server *server, struct tw_err *err)
                                           .bodies_bytes_max = params->http_bodies_max,
                                           .idle_timeout_ms = params->http_idle_timeout,
                                           .request_timeout_ms = params->http_request_timeout,
+                                          .cors_origins = server->cors_origins,
                                           .clock = server->clock,
                                           .metrics = server->metrics};
     return daemon_http_start(&options, server->router, &server->http, err);
@@ -514,6 +535,7 @@ bool daemon_server_stop(struct daemon_server *server)
     scale_manager_free(server->scalers);
     alert_manager_free(server->alerts);
     tw_http_router_free(server->router);
+    tw_regex_free(server->cors_origins);
     tsdb_receiver_free(server->receiver);
     query_keeper_free(server->keeper);
     query_engine_free(server->engine);

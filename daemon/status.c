@@ -189,6 +189,29 @@ static enum tw_http_verdict scrape_pools(void *user, struct tw_http_exchange *ex
     return TW_HTTP_DONE;
 }
 
+/* Which rules a target's labels went through; without scrape pools there is none to ask about. */
+static enum tw_http_verdict relabel_steps(void *user, struct tw_http_exchange *exchange)
+{
+    (void)user;
+    struct tw_str pool = {0}, labels = {0};
+    struct tw_json *root;
+    struct tw_err err;
+    if (!tw_http_parameter(&exchange->request, "scrapePool", &pool) || pool.size == 0)
+        (void)tw_err_set(&err, TW_BAD_DATA, "no scrapePool parameter provided");
+    else if (!tw_http_parameter(&exchange->request, "labels", &labels) || labels.size == 0)
+        (void)tw_err_set(&err, TW_BAD_DATA, "no labels parameter provided");
+    else if (tw_json_parse(labels, &root, &err) != TW_OK)
+        (void)tw_err_wrap(&err, "error parsing labels");
+    else {
+        tw_json_free(root);
+        (void)tw_err_set(&err, TW_BAD_DATA,
+                         "there is no scrape pool \"%.*s\": samples are pushed to this server",
+                         TW_STR_ARG(pool));
+    }
+    tw_http_error_api(exchange, &err);
+    return TW_HTTP_DONE;
+}
+
 /* Nothing is replayed while requests are answered. */
 static enum tw_http_verdict walreplay(void *user, struct tw_http_exchange *exchange)
 {
@@ -230,6 +253,8 @@ void daemon_status_route(struct tw_http_router *router, struct daemon_status *st
     tw_http_route(router, TW_HTTP_GET, "/api/v1/targets", TW_HTTP_INLINE, targets, status);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/targets/metadata", TW_HTTP_INLINE, empty_list,
                   status);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/targets/relabel_steps", TW_HTTP_INLINE,
+                  relabel_steps, status);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/notifications/live", TW_HTTP_INLINE, no_events,
                   status);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/notifications", TW_HTTP_INLINE, empty_list, status);

@@ -227,6 +227,7 @@ void query_api_route(struct tw_http_router *router, struct query_engine *engine)
     tw_http_route(router, TW_HTTP_GET, "/api/v1/status/buildinfo", TW_HTTP_INLINE, handle_buildinfo,
                   NULL);
     query_api_names_route(router, engine);
+    query_api_search_route(router, engine);
     query_api_features_route(router, engine);
     query_api_federate_route(router, engine);
     query_api_language_route(router, engine);

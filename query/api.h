@@ -6,6 +6,7 @@
  *   GET, POST /api/v1/labels, series           names, label sets
  *   GET       /api/v1/label/:name/values       values; U__ escaped names
  *   GET, POST /api/v1/format_query, parse_query  the query printed, and as a tree
+ *   GET, POST /api/v1/search/metric_names, label_names, label_values  names like what was typed
  *   GET       /api/v1/metadata                 types, helps and units, as pushed
  *   GET, POST /api/v1/query_exemplars          exemplars of the series that a query reads
  *   POST      /api/v1/read                     remote read: samples or streamed chunks
@@ -33,6 +34,8 @@
 void query_api_route(struct tw_http_router *router, struct query_engine *engine);
 /* labels, label values, series and metadata; called by query_api_route (query/api_names.c). */
 void query_api_names_route(struct tw_http_router *router, struct query_engine *engine);
+/* search/...; the same (query/api_search.c). */
+void query_api_search_route(struct tw_http_router *router, struct query_engine *engine);
 /* query_exemplars; the same (query/api_exemplars.c). */
 void query_api_exemplars_route(struct tw_http_router *router, struct query_engine *engine);
 /* remote read; the same (query/api_read.c). */
@@ -48,8 +51,8 @@ void query_api_features_route(struct tw_http_router *router, struct query_engine
  * (query/api_running.c). */
 void query_api_running_route(struct tw_http_router *router, struct query_engine *engine);
 
-/* format_query and parse_query; called by query_api_route (query/api_language.c). What they make of a
- * query is no longer than this. */
+/* format_query and parse_query; called by query_api_route (query/api_language.c). What they make of
+ * a query is no longer than this. */
 #define QUERY_API_LANGUAGE_BYTES_MAX ((size_t)16 << 20)
 void query_api_language_route(struct tw_http_router *router, struct query_engine *engine);
 
@@ -65,6 +68,18 @@ bool query_api_range(struct tw_http_exchange *exchange, int64_t *ret_start_ms, i
 /* Answers what ended a query: mistakes in it are mistakes in a parameter, the rest went wrong while
  * it ran. */
 enum tw_http_verdict query_api_fail(struct tw_http_exchange *exchange, struct tw_err *err);
+/* start, end, limit and match[] of a call for names. */
+#define QUERY_API_SELECTORS_MAX 256
+struct query_names_query {
+    int64_t start_ms, end_ms;
+    size_t limit; /* 0 = none */
+    struct tsdb_selector selectors[QUERY_API_SELECTORS_MAX];
+    size_t selector_count;
+};
+/* Reads them, in the exchange's arena; limit only when limited. NULL: the exchange is answered.
+ * Else query_api_names_end follows. */
+struct query_names_query *query_api_names_begin(struct tw_http_exchange *exchange, bool limited);
+void query_api_names_end(struct query_names_query *query);
 /* The limit parameter, 0 = none. False: the exchange is answered. */
 bool query_api_limit(struct tw_http_exchange *exchange, const char *name, size_t *ret_limit);
 

@@ -59,10 +59,19 @@ static void write_promql(struct tw_json_writer *writer, unsigned features)
 
 static enum tw_http_verdict handle_features(void *user, struct tw_http_exchange *exchange)
 {
-    static const char *const api[] = {
-        "exclude_alerts",    "label_values_match",    "lifecycle",       "query_stats",
-        "query_warnings",    "remote_write_receiver", "running_queries", "query_cost",
-        "time_range_labels", "time_range_series"};
+    static const char *const api[] = {"exclude_alerts",
+                                      "label_values_match",
+                                      "lifecycle",
+                                      "query_stats",
+                                      "query_warnings",
+                                      "remote_write_receiver",
+                                      "running_queries",
+                                      "query_cost",
+                                      "search",
+                                      "search_fuzz_alg_jarowinkler",
+                                      "search_fuzz_alg_subsequence",
+                                      "time_range_labels",
+                                      "time_range_series"};
     static const char *const operators[] = {
         "!=",    "!~",   "%",     "*",   "+",        "-",      "/",
         "<",     "<=",   "==",    "=~",  ">",        ">=",     "@",

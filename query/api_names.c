@@ -10,16 +10,7 @@
 #include "query/answer.h"
 #include "query/api.h"
 
-#define SELECTORS_MAX 256
-
-struct names_query {
-    int64_t start_ms, end_ms;
-    size_t limit;
-    struct tsdb_selector selectors[SELECTORS_MAX];
-    size_t selector_count;
-};
-
-static void end_query(struct names_query *query)
+void query_api_names_end(struct query_names_query *query)
 {
     for (size_t i = 0; i < query->selector_count; i++)
         for (size_t m = 0; m < query->selectors[i].count; m++) {
@@ -28,13 +19,13 @@ static void end_query(struct names_query *query)
         }
 }
 
-static enum tw_code read_selectors(struct tw_http_exchange *exchange, struct names_query *query,
-                                   struct tw_err *err)
+static enum tw_code read_selectors(struct tw_http_exchange *exchange,
+                                   struct query_names_query *query, struct tw_err *err)
 {
     struct tw_str text;
     for (size_t n = 0; tw_http_parameter_at(&exchange->request, "match[]", n, &text); n++) {
-        if (n == SELECTORS_MAX)
-            return tw_err_set(err, TW_BAD_DATA, "more than %d selectors", SELECTORS_MAX);
+        if (n == QUERY_API_SELECTORS_MAX)
+            return tw_err_set(err, TW_BAD_DATA, "more than %d selectors", QUERY_API_SELECTORS_MAX);
         struct tsdb_matcher *matchers;
         size_t count;
         enum tw_code code = query_parse_selector(text, exchange->arena, &matchers, &count, err);
@@ -46,19 +37,18 @@ static enum tw_code read_selectors(struct tw_http_exchange *exchange, struct nam
     return TW_OK;
 }
 
-/* NULL: the exchange is answered. */
-static struct names_query *begin_query(struct tw_http_exchange *exchange)
+struct query_names_query *query_api_names_begin(struct tw_http_exchange *exchange, bool limited)
 {
-    struct names_query *query = TW_ARENA_NEW(exchange->arena, struct names_query);
+    struct query_names_query *query = TW_ARENA_NEW(exchange->arena, struct query_names_query);
     query->start_ms = QUERY_API_TIME_MIN_MS;
     query->end_ms = QUERY_API_TIME_MAX_MS;
     if (!query_api_time(exchange, "start", &query->start_ms) ||
         !query_api_time(exchange, "end", &query->end_ms) ||
-        !query_api_limit(exchange, "limit", &query->limit))
+        (limited && !query_api_limit(exchange, "limit", &query->limit)))
         return NULL;
     struct tw_err err;
     if (read_selectors(exchange, query, &err) != TW_OK) {
-        end_query(query);
+        query_api_names_end(query);
         query_api_refuse(exchange, "match[]", &err);
         return NULL;
     }
@@ -88,22 +78,22 @@ static void answer_strings(struct tw_http_exchange *exchange, const struct tsdb_
 }
 
 /* Nothing is between an end and a later start. */
-static bool is_no_time(const struct names_query *query)
+static bool is_no_time(const struct query_names_query *query)
 {
     return query->end_ms < query->start_ms;
 }
 
 static enum tw_http_verdict answer_nothing(struct tw_http_exchange *exchange,
-                                           struct names_query *query)
+                                           struct query_names_query *query)
 {
-    end_query(query);
+    query_api_names_end(query);
     answer_strings(exchange, &(struct tsdb_strings){0});
     return TW_HTTP_DONE;
 }
 
 static enum tw_http_verdict handle_labels(void *user, struct tw_http_exchange *exchange)
 {
-    struct names_query *query = begin_query(exchange);
+    struct query_names_query *query = query_api_names_begin(exchange, true);
     if (!query)
         return TW_HTTP_DONE;
     if (is_no_time(query))
@@ -117,7 +107,7 @@ static enum tw_http_verdict handle_labels(void *user, struct tw_http_exchange *e
         answer_strings(exchange, &strings);
     else
         tw_http_error_api(exchange, &err);
-    end_query(query);
+    query_api_names_end(query);
     return TW_HTTP_DONE;
 }
 
@@ -175,7 +165,7 @@ static enum tw_http_verdict handle_values(void *user, struct tw_http_exchange *e
         tw_http_error_api(exchange, &err);
         return TW_HTTP_DONE;
     }
-    struct names_query *query = begin_query(exchange);
+    struct query_names_query *query = query_api_names_begin(exchange, true);
     if (!query)
         return TW_HTTP_DONE;
     if (is_no_time(query))
@@ -189,14 +179,14 @@ static enum tw_http_verdict handle_values(void *user, struct tw_http_exchange *e
         answer_strings(exchange, &strings);
     else
         tw_http_error_api(exchange, &err);
-    end_query(query);
+    query_api_names_end(query);
     return TW_HTTP_DONE;
 }
 
 /* The union of sorted selections, each label set once, in order. */
 struct series_union {
-    struct tsdb_selection *selections[SELECTORS_MAX];
-    size_t next[SELECTORS_MAX];
+    struct tsdb_selection *selections[QUERY_API_SELECTORS_MAX];
+    size_t next[QUERY_API_SELECTORS_MAX];
     size_t count;
 };
 
@@ -222,7 +212,7 @@ static bool union_next(struct series_union *all, struct wire_labels *ret_labels)
 
 static enum tw_http_verdict handle_series(void *user, struct tw_http_exchange *exchange)
 {
-    struct names_query *query = begin_query(exchange);
+    struct query_names_query *query = query_api_names_begin(exchange, true);
     if (!query)
         return TW_HTTP_DONE;
     if (is_no_time(query) && query->selector_count > 0)
@@ -262,7 +252,7 @@ static enum tw_http_verdict handle_series(void *user, struct tw_http_exchange *e
 out:
     for (size_t i = 0; i < all->count; i++)
         tsdb_selection_close(all->selections[i]);
-    end_query(query);
+    query_api_names_end(query);
     return TW_HTTP_DONE;
 }
 

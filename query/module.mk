@@ -18,6 +18,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/api_names.c \
 	%D%/api_read.c \
 	%D%/api_running.c \
+	%D%/api_search.c \
 	%D%/arithmetic.c %D%/arithmetic.h \
 	%D%/ast.c %D%/ast.h \
 	%D%/binary.c \
@@ -28,6 +29,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/duration.c %D%/duration.h \
 	%D%/engine.c %D%/engine.h \
 	%D%/function.c %D%/function.h \
+	%D%/fuzzy.c %D%/fuzzy.h \
 	%D%/grouping.c %D%/grouping.h \
 	%D%/histogram.c \
 	%D%/histogram_aggregation.c %D%/histogram_aggregation.h \

@@ -656,3 +656,34 @@ void tsdb_db_status(struct tsdb_db *db, struct tsdb_db_status *ret)
     tw_lock_release(&db->lock);
     ret->partitions = tsdb_partitions_count(db->partitions);
 }
+
+enum tw_code tsdb_db_days(struct tsdb_db *db, struct tw_arena *arena, struct tsdb_day **ret_days,
+                          size_t *ret_count, struct tw_err *err)
+{
+    TW_CHECK_MAGIC(db, DB_MAGIC);
+    int64_t *days;
+    size_t count;
+    enum tw_code code = TW_OK;
+    tsdb_partitions_days(db->partitions, &days, &count);
+    *ret_days = TW_ARENA_ARRAY(arena, struct tsdb_day, count);
+    *ret_count = 0;
+    for (size_t i = 0; i < count && code == TW_OK; i++) {
+        struct tsdb_partition_info info;
+        code = tsdb_partitions_info(db->partitions, days[i], &info, err);
+        if (code == TW_NOT_FOUND) { /* dropped since */
+            code = TW_OK;
+            continue;
+        }
+        if (code == TW_OK)
+            (*ret_days)[(*ret_count)++] = (struct tsdb_day){.day = days[i],
+                                                            .samples = info.samples,
+                                                            .bytes = info.bytes,
+                                                            .series = info.series,
+                                                            .runs = info.run_count,
+                                                            .last_run = info.last_run,
+                                                            .rewritten_ms = info.rewritten_ms,
+                                                            .step_ms = info.step_ms};
+    }
+    free(days);
+    return code;
+}

@@ -141,10 +141,23 @@ struct tsdb_db_status {
     enum tsdb_read_only read_only;
     char message[TW_ERR_MESSAGE_BYTES];
     uint64_t head_series, head_samples, head_bytes, partitions;
-    int64_t head_first_ms, head_last_ms; /* INT64_MAX, INT64_MIN without samples */
+    int64_t head_first_ms, head_last_ms;        /* INT64_MAX, INT64_MIN without samples */
     uint64_t disk_free, disk_reserve, size_max; /* of the last look at the disk */
 };
 void tsdb_db_status(struct tsdb_db *db, struct tsdb_db_status *ret);
+
+/* What a day has on disk. */
+struct tsdb_day {
+    int64_t day; /* since 1970 */
+    uint64_t samples, bytes;
+    uint32_t series, runs;         /* parts that readers merge */
+    uint64_t last_run;             /* goes up with each flush */
+    int64_t rewritten_ms, step_ms; /* 0: never; 0: not downsampled */
+};
+/* Those that have a partition, ascending, in the arena. */
+TW_MUST_CHECK enum tw_code tsdb_db_days(struct tsdb_db *db, struct tw_arena *arena,
+                                        struct tsdb_day **ret_days, size_t *ret_count,
+                                        struct tw_err *err);
 
 /* ---- appending without waiting ---- */
 

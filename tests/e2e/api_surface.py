@@ -16,6 +16,10 @@ RULES = """groups:
   rules:
   - {record: "job:m:sum", expr: "sum by (job) (m_total)"}
   - {alert: Low, expr: "m_total < 0", for: 1m, labels: {severity: page}, annotations: {summary: "it is {{ $value }}"}}
+- name: second
+  rules: [{record: "job:m:max", expr: "max by (job) (m_total)"}]
+- name: third
+  rules: [{record: "job:m:min", expr: "min by (job) (m_total)"}]
 """
 OK, BAD = 200, 400
 
@@ -47,6 +51,11 @@ CALLS = [
      "keepFiringFor:n,labels:{severity:s},annotations:{summary:s},alerts:[],health:s,evaluationTime:n,lastEvaluation:s,"
      "type:s}],interval:n,limit:n,evaluationTime:n,lastEvaluation:s}]}}"),
     ("GET", "rules?rule_name[]=nosuch", OK, "{status:s,data:{groups:[]}}"),
+    ("GET", "rules?group_limit=1", OK, "{status:s,data:{groups:[{name:s,file:s,rules:[{name:s,query:s,health:s,"
+     "evaluationTime:n,lastEvaluation:s,type:s}],interval:n,limit:n,evaluationTime:n,lastEvaluation:s}],groupNextToken:s}}"),
+    ("GET", "rules?group_limit=0", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "rules?group_next_token=x", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "rules?group_limit=1&group_next_token=x", BAD, "{status:s,errorType:s,error:s}"),
     ("GET", "alerts", OK, "{status:s,data:{alerts:[]}}"),
     ("GET", "query_exemplars?query=test&start=%d000&end=%d000" % (BASE, BASE + 60), OK, "{status:s,data:[]}"),
     ("POST", "query_exemplars?query=up&" + RANGE, OK, "{status:s,data:[]}"),
@@ -122,8 +131,44 @@ CALLS = [
      "lastConfigTime:s,corruptionCount:n,storageRetention:s}}"),
     ("GET", "status/walreplay", OK, "{status:s,data:{min:n,max:n,current:n}}"),
     ("GET", "notifications", OK, "{status:s,data:[]}"),
+    ("GET", "status/flags", OK, None),
+    ("POST", "labels?match[]=m_total", OK, "{status:s,data:[s]}"),
+    ("POST", "format_query?query=sum(a)by(b)", OK, "{status:s,data:s}"),
+    ("POST", "series", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "parse_query?query=1%2B", BAD, "{status:s,errorType:s,error:s}"),
+    ("POST", "read", BAD, None),
+    ("GET", "write", 405, None),
+    ("GET", "read", 405, None),
     ("PUT", "query", 405, None),
     ("GET", "nosuch", 404, None),
+]
+
+
+# What Prometheus 3.5 does not have, or not in this form.
+LATER = [
+    ("GET", "status/tsdb/blocks", OK, "{status:s,data:{blocks:[{ulid:s,minTime:n,maxTime:n,stats:{numSamples:n,numSeries:n,"
+     "numChunks:n,numBytes:n},compaction:{level:n,sources:[s],runs:n},downsampledStep:n,version:n}]}}"),
+    ("GET", "status/self_metrics?metric_name_pattern=tidewatch_build_info|tidewatch_tsdb_head_series", OK, None),
+    ("GET", "status/self_metrics?metric_name_pattern=(", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "features", OK, None),
+    ("GET", "targets/relabel_steps", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "targets/relabel_steps?scrapePool=a", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "targets/relabel_steps?scrapePool=a&labels=nojson", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "targets/relabel_steps?scrapePool=a&labels={}", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "search/label_values", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "search/metric_names?fuzz_threshold=101", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "search/metric_names?fuzz_alg=soundex", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "search/metric_names?sort_by=score", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "search/metric_names?sort_dir=asc", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "search/metric_names?limit=10001", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "search/metric_names?match[]=a{", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "search/metric_names?start=5&end=1", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "query_cost?query=m_total[5m]&time=%d" % (BASE + 600), OK, None),
+    ("GET", "queries", OK, None),
+    ("GET", "cardinality", OK, None),
+    ("GET", "hosts", OK, "{status:s,data:[]}"),
+    ("GET", "scalers", OK, None),
+    ("GET", "openapi.yaml?openapi_version=2", BAD, "{status:s,errorType:s,error:s}"),
 ]
 
 
@@ -176,11 +221,185 @@ def call(port, method, target):
 
 
 def check_stored(server):
-    for method, target, status, wanted in CALLS:
+    for method, target, status, wanted in CALLS + LATER:
         answer = call(server.port, method, target)
         if not lib.check_equal("%s %s has its status" % (method, target), answer.status, status) or wanted is None:
             continue
         lib.check_equal("%s %s has its shape" % (method, target), shape(only(wanted, answer.json())), wanted)
+
+
+# ---- the document of the API ----
+
+def read_yaml(text):
+    """The part of YAML that the document is written in: mappings, lists, plain and quoted scalars."""
+    lines = [(len(line) - len(line.lstrip()), line.strip()) for line in text.splitlines() if line.strip()]
+
+    def scalar(word):
+        if word[:1] == "'":
+            return word[1:-1].replace("''", "'")
+        return {"true": True, "false": False}.get(word, word)
+
+    def block(at):
+        depth = lines[at][0]
+        result = [] if lines[at][1][:1] == "-" and lines[at][1][:2] in ("-", "- ") else {}
+        while at < len(lines) and lines[at][0] == depth:
+            line = lines[at][1]
+            if isinstance(result, list):
+                if line == "-":
+                    item, at = block(at + 1)
+                    result.append(item)
+                    continue
+                if line[:2] != "- ":
+                    break
+                if ": " not in line and line[-1] != ":":
+                    result.append(scalar(line[2:]))
+                    at += 1
+                    continue
+                lines[at] = (depth + 2, line[2:])
+                item, at = block(at)
+                result.append(item)
+                continue
+            if line[:1] == "-":
+                break
+            key, _, rest = line.partition(":")
+            if line[:1] == "'":
+                key, rest = line[1:].split("':", 1)
+            at += 1
+            if rest.strip():
+                result[scalar(key)] = scalar(rest.strip())
+            elif at < len(lines) and (lines[at][0] > depth or lines[at][0] == depth and lines[at][1][:1] == "-"):
+                result[scalar(key)], at = block(at)
+        return result, at
+
+    return block(0)[0]
+
+
+def refuses(document, schema, value, place="answer"):
+    """Why a value is not what the schema says, or None."""
+    if "$ref" in schema:
+        node = document
+        for part in schema["$ref"][2:].split("/"):
+            node = node[part]
+        return refuses(document, node, value, place)
+    if "anyOf" in schema:
+        reasons = [refuses(document, item, value, place) for item in schema["anyOf"]]
+        return None if None in reasons else " and ".join(reasons)
+    if "const" in schema:
+        return None if value == schema["const"] else "%s is not %s" % (place, schema["const"])
+    kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "number": (int, float), "integer": int}
+    kind = schema.get("type")
+    if kind and (not isinstance(value, kinds[kind]) or (isinstance(value, bool) and kind != "boolean")):
+        return "%s is no %s: %r" % (place, kind, value)
+    if kind == "object":
+        for key in schema.get("required", []):
+            if key not in value:
+                return "%s lacks %s" % (place, key)
+        for key, item in value.items():
+            inner = schema.get("properties", {}).get(key, schema.get("additionalProperties"))
+            if inner is None:
+                return "%s has %s, which is not described" % (place, key)
+            reason = refuses(document, inner, item, place + "." + key)
+            if reason:
+                return reason
+    if kind == "array":
+        inner = schema.get("prefixItems", [schema.get("items")] * len(value))
+        if len(inner) != len(value):
+            return "%s has %d items" % (place, len(value))
+        return next(filter(None, (refuses(document, i, v, "%s[%d]" % (place, n))
+                                  for n, (i, v) in enumerate(zip(inner, value)))), None)
+    return None
+
+
+def described(document, method, target):
+    """The answer's schema for a status of 200, and that of errors."""
+    parts = target.partition("?")[0].split("/")
+    for path, item in document["paths"].items():
+        names = path[1:].split("/")
+        if len(names) == len(parts) and all(n == p or n[0] == "{" for n, p in zip(names, parts)):
+            return item.get(method.lower())
+    return None
+
+
+def check_document(server):
+    answer = lib.request(server.port, "GET", "/api/v1/openapi.yaml")
+    lib.check_equal("the document is YAML", answer.headers["Content-Type"], "application/yaml; charset=utf-8")
+    document = read_yaml(answer.text)
+    lib.check_equal("it says its version", document["openapi"], "3.1.0")
+    bare = [path for path, item in document["paths"].items() for call in item.values()
+            if call["summary"] == "Not described." and not path.startswith("/scalers")]
+    lib.check_equal("each route is described", bare, [])
+    ids = [call["operationId"] for item in document["paths"].values() for call in item.values()]
+    lib.check_equal("no two operations have one id", len(set(ids)), len(ids))
+    for method, target, status, _ in CALLS + LATER:
+        if status not in (OK, BAD, 422) or target.startswith("nosuch"):
+            continue
+        operation = described(document, method, target)
+        if not lib.check("%s %s is in the document" % (method, target), operation is not None):
+            continue
+        reply = call(server.port, method, target)
+        if "json" not in reply.headers["Content-Type"]:
+            continue
+        schema = (operation["responses"]["200"] if reply.status == OK
+                  else document["components"]["responses"]["Error"])["content"]["application/json"]["schema"]
+        reason = refuses(document, schema, reply.json())
+        lib.check("%s %s answers as the document says" % (method, target), reason is None, reason)
+    wrong = refuses(document, {"$ref": "#/components/schemas/Alert"}, {"labels": {}, "state": 1})
+    lib.check("a schema refuses what it does not describe", wrong is not None)
+    later = read_yaml(lib.request(server.port, "GET", "/api/v1/openapi.yaml?openapi_version=3.2").text)
+    lib.check_equal("3.2 has the stream of events", "/notifications/live" in later["paths"], True)
+    lib.check_equal("3.1 has not", "/notifications/live" in document["paths"], False)
+
+
+def ndjson(answer):
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def check_search(server):
+    def names(target):
+        lines = ndjson(call(server.port, "GET", "search/" + target))
+        lib.check_equal("search/%s ends well" % target, lines[-1]["status"], "success")
+        return [item["name"] for line in lines[:-1] for item in line["results"]], lines[-1]["has_more"]
+
+    lib.check_equal("what contains a text is found", names("metric_names?search[]=tota&match[]={job=~\"a|b\"}"), (["m_total"], False))
+    lib.check_equal("a typing error is not", names("metric_names?search[]=m_totla"), ([], False))
+    lib.check_equal("unless asked for", names("metric_names?search[]=m_totla&fuzz_threshold=90"), (["m_total"], False))
+    lib.check_equal("letters in between", names("metric_names?search[]=mtl&fuzz_threshold=40&fuzz_alg=subsequence&match[]=m_total"),
+                    (["m_total"], False))
+    lib.check_equal("case counts", names("metric_names?search[]=M_TOTAL"), ([], False))
+    lib.check_equal("or not", names("metric_names?search[]=M_TOTAL&case_sensitive=false"), (["m_total"], False))
+    lib.check_equal("names of labels", names("label_names?match[]=m_total&search[]=o"), (["host.name", "job"], False))
+    lib.check_equal("values", names("label_values?label=host.name&sort_by=alpha&sort_dir=dsc"), (["h3", "h2", "h1"], False))
+    lib.check_equal("a limit", names("label_values?label=host.name&limit=2"), (["h1", "h2"], True))
+    lines = ndjson(call(server.port, "POST", "search/label_values?label=host.name&batch_size=2&include_score=true"))
+    lib.check_equal("batches", [len(line["results"]) for line in lines[:-1]], [2, 1])
+    lib.check_equal("scores", lines[0]["results"][0], {"name": "h1", "score": 1})
+
+
+def check_pages(server):
+    """Groups of rules a page at a time, until there is no token."""
+    names, token = [], ""
+    for _ in range(5):
+        answer = call(server.port, "GET", "rules?group_limit=1" + (token and "&group_next_token=" + token)).json()["data"]
+        names += [group["name"] for group in answer["groups"]]
+        token = answer.get("groupNextToken", "")
+        if not token:
+            break
+    lib.check_equal("pages of rules give each group once", names, ["g", "second", "third"])
+
+
+def check_headers(server):
+    def headers(method="GET", origin="http://grafana.example.org", **more):
+        more = {key.replace("_", "-"): value for key, value in more.items()}
+        return lib.request(server.port, method, "/api/v1/query?query=1", headers=dict(more, Origin=origin)).headers
+
+    got = headers()
+    lib.check_equal("a page that may is told so", got["Access-Control-Allow-Origin"], "http://grafana.example.org")
+    lib.check("a cache keeps origins apart", "Origin" in got["Vary"])
+    lib.check_equal("another page is not", headers(origin="http://evil.example.com").get("Access-Control-Allow-Origin"), None)
+    lib.check_equal("the whole origin is matched", headers(origin="http://grafana.example.org.evil.com").get("Access-Control-Allow-Origin"), None)
+    lib.check_equal("before a request, too", headers("OPTIONS")["Access-Control-Allow-Origin"], "http://grafana.example.org")
+    large = lib.request(server.port, "GET", "/api/v1/query?query=m_total[1h]&time=%d" % (BASE + 1200), headers={"Accept-Encoding": "gzip"})
+    lib.check_equal("large answers come in gzip", large.headers.get("Content-Encoding"), "gzip")
 
 
 def check_beside(server, port):
@@ -204,11 +423,17 @@ def check_beside(server, port):
 def main():
     with lib.Run() as run:
         rules = run.file("rules.yml", RULES)
-        server = run.server(arguments=["--retention", "off"], config="rule_files: [%s]\n" % json.dumps(rules))
+        server = run.server(arguments=["--retention", "off", "--cors-origin", r"https?://grafana\.example\.org"], config="rule_files: [%s]\n" % json.dumps(rules))
         body = lib.snappy(lib.encode_write(list(data())))
         lib.check_equal("the server takes the data",
                         lib.request(server.port, "POST", "/api/v1/write", body, lib.WRITE_HEADERS).status, 204)
+        lib.check_equal("the store writes its days",
+                        lib.request(server.port, "POST", "/api/v1/admin/tsdb/flush").status, 204)
         check_stored(server)
+        check_document(server)
+        check_search(server)
+        check_pages(server)
+        check_headers(server)
         program = lib.peer("PROMETHEUS_BIN")
         if not program:
             lib.skip("the API beside Prometheus", "PROMETHEUS_BIN names no program")

@@ -3,7 +3,8 @@ if BUILD_SERVER
 QUERY_UNIT_LDADD = query/libquery.a forecast/libforecast.a $(UNIT_LIBS) tests/lib/libmemory_storage.a tsdb/libtsdb.a \
 	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 
-UNIT_TESTS += %D%/downsampling_test %D%/engine_test %D%/forecast_test %D%/hostile_test %D%/keeper_test %D%/parser_test \
+UNIT_TESTS += %D%/downsampling_test %D%/engine_test %D%/forecast_test %D%/hostile_test %D%/keeper_test \
+	%D%/parser_test %D%/fuzzy_test \
 	%D%/parallel_test %D%/printer_test %D%/range_change_test %D%/running_test
 %C%_downsampling_test_SOURCES = %D%/downsampling_test.c
 %C%_downsampling_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
@@ -17,6 +18,9 @@ UNIT_TESTS += %D%/downsampling_test %D%/engine_test %D%/forecast_test %D%/hostil
 %C%_hostile_test_SOURCES = %D%/hostile_test.c
 %C%_hostile_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_hostile_test_LDADD = $(QUERY_UNIT_LDADD)
+%C%_fuzzy_test_SOURCES = %D%/fuzzy_test.c
+%C%_fuzzy_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_fuzzy_test_LDADD = $(QUERY_UNIT_LDADD)
 %C%_keeper_test_SOURCES = %D%/keeper_test.c
 %C%_keeper_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_keeper_test_LDADD = $(QUERY_UNIT_LDADD)
