@@ -65,6 +65,13 @@ enum tw_code tw_duration_parse(struct tw_str text, int64_t *ret_ms, struct tw_er
                 return tw_err_set(err, TW_BAD_DATA, "duration out of range");
         size_t unit_bytes;
         size_t unit = find_unit(tw_str_slice(text, at, text.size), &unit_bytes);
+        size_t end = at;
+        while (end < text.size && !(text.data[end] >= '0' && text.data[end] <= '9'))
+            end++;
+        if (at > first && end > at && unit_bytes != end - at)
+            return tw_err_set(err, TW_BAD_DATA, "unknown unit \"%.*s\" in duration \"%.*s\"",
+                              TW_STR_ARG(tw_str_slice(text, at, end > at + 32 ? at + 32 : end)),
+                              (int)(text.size > 64 ? 64 : text.size), text.data);
         /* Units come in falling order, each at most once. */
         if (at == first || unit == UNIT_COUNT || unit < next_unit)
             return refuse(text, err);

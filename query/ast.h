@@ -91,6 +91,7 @@ struct query_node {
         struct {
             struct tw_str name; /* before or, quoted, within the braces; may be empty */
             bool name_quoted;
+            struct tw_str second_name; /* another one beside it, which is a mistake; or no data */
             struct tsdb_matcher *matchers; /* with the name's */
             size_t matcher_count;
             size_t added_count; /* the last so many are other selectors' (propagation.h) */

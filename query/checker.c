@@ -48,6 +48,9 @@ static enum tw_code check_selector(const struct checker *checker, const struct q
     bool restricts = false;
     size_t names = 0;
     struct tw_str other = {0};
+    if (node->selector.second_name.data)
+        return FAIL(checker, node, err, "metric name must not be set twice: \"%.*s\" or \"%.*s\"",
+                    TW_STR_ARG(node->selector.name), TW_STR_ARG(node->selector.second_name));
     for (size_t i = 0; i < node->selector.matcher_count; i++) {
         const struct tsdb_matcher *matcher = &node->selector.matchers[i];
         if (tw_str_is(matcher->name, WIRE_METRIC_NAME)) {
@@ -168,6 +171,19 @@ static enum tw_code check_count(const struct checker *checker, const struct quer
     return TW_OK;
 }
 
+/* The second argument of info(): matchers, no expression. */
+static enum tw_code check_info(const struct checker *checker, const struct query_node *given,
+                               struct tw_err *err)
+{
+    if (given->type != QUERY_NODE_SELECTOR)
+        return FAIL(checker, given, err,
+                    "expected label selectors as the second argument to \"info\" function");
+    if (given->selector.name.size > 0 && !given->selector.name_quoted)
+        return FAIL(checker, given, err,
+                    "expected label selectors only, got vector selector instead");
+    return TW_OK;
+}
+
 static enum tw_code check_call(const struct checker *checker, const struct query_node *node,
                                struct tw_err *err)
 {
@@ -178,8 +194,10 @@ static enum tw_code check_call(const struct checker *checker, const struct query
     for (size_t i = 0; !code && i < node->call.count; i++) {
         size_t index = i < function->argument_count ? i : (size_t)function->argument_count - 1;
         char context[96];
-        if (node->call.info && i == 1)
-            continue; /* matchers, no expression; the parser looked at them */
+        if (function->kind == QUERY_KIND_INFO && i == 1) {
+            code = check_info(checker, node->call.arguments[i], err);
+            continue;
+        }
         snprintf(context, sizeof context, "call to function \"%s\"", function->name);
         code = expect(checker, node->call.arguments[i], function->arguments[index], context, err);
     }

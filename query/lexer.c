@@ -214,72 +214,76 @@ static struct query_token lex_string(struct query_lexer *lexer)
     }
 }
 
-/* Digits with underscores between them, as Go's number literals have. */
-static size_t scan_digits(struct query_lexer *lexer, bool hex)
-{
-    size_t first = lexer->at;
-    for (;;) {
-        int c = lower(peek(lexer, 0));
-        if (is_digit(c) || (hex && c >= 'a' && c <= 'f'))
-            lexer->at++;
-        else if (c == '_' && lexer->at > first && peek(lexer, 1) != '_' &&
-                 digit_value(peek(lexer, 1)) < (hex ? 16 : 10))
-            lexer->at++;
-        else
-            return lexer->at - first;
-    }
-}
+/* What of a number the cursor has gone past. */
+struct scanned {
+    bool hex, dot, exponent;
+    int last; /* character; 0 at the beginning */
+};
 
-/* Number at the cursor; false if it is none, the cursor moves only on success. */
-static bool scan_number(struct query_lexer *lexer)
+/* The next character as a part of the number; false if it is not one, or one in a wrong place,
+ * which is taken then: errors show how far the text was understood. */
+static bool scan_digit(struct query_lexer *lexer, struct scanned *seen, bool *ret_wrong)
 {
-    size_t start = lexer->at;
-    bool hex = peek(lexer, 0) == '0' && lower(peek(lexer, 1)) == 'x';
-    if (hex)
-        lexer->at += 2;
-    size_t digits = scan_digits(lexer, hex);
-    if (!hex && peek(lexer, 0) == '.') {
-        lexer->at++;
-        digits += scan_digits(lexer, false);
-    }
-    bool good = digits > 0;
-    if (!hex && good && lower(peek(lexer, 0)) == 'e') {
-        size_t sign = peek(lexer, 1) == '+' || peek(lexer, 1) == '-';
-        lexer->at += 1 + sign;
-        good = scan_digits(lexer, false) > 0;
-    }
-    /* What follows directly must not continue a word: 1.5m, 3foo. */
-    if (!good || is_word(peek(lexer, 0)) || peek(lexer, 0) == '.') {
-        lexer->at = start;
+    int c = lower(peek(lexer, 0));
+    bool digit = is_digit(c) || (seen->hex && c >= 'a' && c <= 'f');
+    bool exponent = !seen->hex && c == 'e';
+    bool prefix = seen->hex && seen->last == 'x';
+    if (!digit && c != '_' && c != '.' && !exponent)
         return false;
+    if (c == '_')
+        *ret_wrong = !prefix && digit_value(seen->last) >= (seen->hex ? 16 : 10);
+    else if (c == '.')
+        *ret_wrong = seen->dot || seen->hex || seen->exponent || seen->last == '_';
+    else if (exponent)
+        *ret_wrong = seen->exponent || seen->last == '_';
+    lexer->at++;
+    seen->last = c;
+    if (*ret_wrong)
+        return false;
+    seen->dot = seen->dot || c == '.';
+    if (exponent) {
+        seen->exponent = true;
+        if (peek(lexer, 0) == '+' || peek(lexer, 0) == '-') {
+            seen->last = '-';
+            lexer->at++;
+        }
     }
     return true;
 }
 
-/* 1h30m: pairs of digits and unit; order and repetition are the parser's business. */
+/* Number at the cursor; false if it is none, or does not end here. */
+static bool scan_number(struct query_lexer *lexer)
+{
+    struct scanned seen = {0};
+    bool wrong = false;
+    if (peek(lexer, 0) == '0' && lower(peek(lexer, 1)) == 'x') {
+        lexer->at += 2;
+        seen = (struct scanned){.hex = true, .last = 'x'};
+    }
+    while (scan_digit(lexer, &seen, &wrong))
+        ;
+    bool whole = digit_value(seen.last) < (seen.hex ? 16 : 10) || seen.last == '.';
+    /* What follows directly must not continue a word: 1.5m, 3foo. */
+    return !wrong && whole && !is_word(peek(lexer, 0));
+}
+
+/* 1h30m, the cursor behind its first digits: pairs of digits and unit; order and repetition are the
+ * parser's business. */
 static bool scan_duration(struct query_lexer *lexer)
 {
-    size_t start = lexer->at;
-    for (size_t pairs = 0;; pairs++) {
-        size_t digits = 0;
-        while (is_digit(peek(lexer, 0))) {
-            lexer->at++;
-            digits++;
-        }
+    for (;;) {
         int unit = peek(lexer, 0);
-        if (digits == 0) {
-            if (pairs > 0 && !is_word(unit))
-                return true;
+        if (unit <= 0 || !strchr("smhdwy", unit))
+            return false;
+        lexer->at += unit == 'm' && peek(lexer, 1) == 's' ? 2 : 1;
+        if (!is_digit(peek(lexer, 0)))
             break;
-        }
-        if (unit == 'm' && peek(lexer, 1) == 's')
-            lexer->at += 2;
-        else if (unit > 0 && strchr("smhdwy", unit))
+        while (is_digit(peek(lexer, 0)))
             lexer->at++;
-        else
-            break;
     }
-    lexer->at = start;
+    if (!is_word(peek(lexer, 0)))
+        return true;
+    lexer->at++;
     return false;
 }
 
@@ -290,8 +294,6 @@ static struct query_token lex_number_or_duration(struct query_lexer *lexer)
         return emit(lexer, QUERY_TOKEN_NUMBER, start);
     if (scan_duration(lexer))
         return emit(lexer, QUERY_TOKEN_DURATION, start);
-    while (is_word(peek(lexer, 0)) || peek(lexer, 0) == '.')
-        lexer->at++;
     char shown[64];
     query_quote(tw_str_slice(lexer->text, start, lexer->at), 32, shown, sizeof shown);
     return fail(lexer, start, "bad number or duration syntax: %s", shown);
@@ -449,6 +451,22 @@ static struct query_token lex_end(struct query_lexer *lexer)
     return emit(lexer, QUERY_TOKEN_EOF, lexer->at);
 }
 
+/* Whether what the cursor is at may stand in brackets before the first duration. */
+static bool begins_duration(const struct query_lexer *lexer, int c)
+{
+    static const char *const words[] = {"step", "range", "min_of", "max_of"};
+    if (is_digit(c) || (c > 0 && strchr(".+-*/%^(),:]", c)))
+        return true;
+    for (size_t i = 0; is_alpha(c) && i < sizeof words / sizeof *words; i++) {
+        size_t size = 0;
+        while (words[i][size] && lower(peek(lexer, size)) == words[i][size])
+            size++;
+        if (!words[i][size] && !is_word(peek(lexer, size)))
+            return true;
+    }
+    return false;
+}
+
 struct query_token query_lexer_next(struct query_lexer *lexer)
 {
     static const struct {
@@ -464,6 +482,11 @@ struct query_token query_lexer_next(struct query_lexer *lexer)
         return lex_in_braces(lexer);
     size_t start = lexer->at;
     int c = peek(lexer, 0);
+    if (lexer->bracket_open && !lexer->got_duration && !begins_duration(lexer, c)) {
+        if (c < 0)
+            return fail(lexer, start, "unexpected end of input in duration expression");
+        return fail_character(lexer, start, "unexpected character in duration expression");
+    }
     if (c < 0)
         return lex_end(lexer);
     for (size_t i = 0; i < sizeof single / sizeof *single; i++) {

@@ -117,7 +117,7 @@ static bool begins_expression(enum query_token_type type)
 static enum tw_code parse_arguments(struct query_parser *parser, struct argument_list *list,
                                     struct tw_err *err)
 {
-    enum tw_code code = query_parser_take(parser, QUERY_TOKEN_LEFT_PAREN, NULL, "\"(\"", err);
+    enum tw_code code = query_parser_take(parser, QUERY_TOKEN_LEFT_PAREN, NULL, NULL, err);
     if (code)
         return code;
     if (parser->token.type == QUERY_TOKEN_RIGHT_PAREN) {
@@ -215,6 +215,9 @@ static enum tw_code parse_aggregate(struct query_parser *parser, struct query_no
     parser->aggregates--;
     if (!code && !node->aggregate.grouped && at_grouping(parser))
         code = parse_grouping(parser, node, err);
+    /* What cannot be read behind the arguments is told first: grouping might have followed. */
+    if (!code && !node->aggregate.grouped && parser->token.type == QUERY_TOKEN_ERROR)
+        code = query_parser_unexpected(parser, NULL, NULL, err);
     if (code)
         return code;
     node->end = parser->previous_end;

@@ -82,14 +82,8 @@ enum tw_code query_parser_info(struct query_parser *parser, struct query_node *c
 {
     const struct query_node *given = call->call.count > 1 ? call->call.arguments[1] : NULL;
     struct tw_arena *arena = parser->ast->arena;
-    if (given && given->type == QUERY_NODE_SELECTOR && given->selector.name.size > 0 &&
-        !given->selector.name_quoted)
-        return query_error_at(err, TW_SYNTAX, parser->ast->text, given->start, given->end,
-                              "expected label selectors only, got vector selector instead");
     if (given && given->type != QUERY_NODE_SELECTOR)
-        return query_error_at(
-            err, TW_SYNTAX, parser->ast->text, given->start, given->end,
-            "expected label selectors as the second argument to \"info\" function");
+        return TW_OK; /* the checker refuses it, when all is read */
     struct query_node *selector =
         query_parser_node(parser, QUERY_NODE_SELECTOR, QUERY_TYPE_VECTOR, call->start);
     size_t given_count = given ? given->selector.matcher_count : 0;

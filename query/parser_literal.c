@@ -69,10 +69,10 @@ enum tw_code query_parser_number(struct query_parser *parser, double *ret, struc
             return code;
         *ret = (double)ms / 1000;
     } else if (!parse_number(parser, query_parser_text(parser, &parser->token), ret)) {
-        return query_error_at(err, TW_SYNTAX, parser->ast->text, parser->token.start,
-                              parser->token.end,
-                              "error parsing number: \"%.*s\": value out of range",
-                              TW_STR_ARG(query_parser_text(parser, &parser->token)));
+        return query_error_at(
+            err, TW_SYNTAX, parser->ast->text, parser->token.start, parser->token.end,
+            "error parsing number: strconv.ParseFloat: parsing \"%.*s\": value out of range",
+            TW_STR_ARG(query_parser_text(parser, &parser->token)));
     }
     query_parser_advance(parser);
     return TW_OK;

@@ -114,9 +114,22 @@ static enum tw_code push_matcher(struct query_parser *parser, struct matcher_lis
     return TW_OK;
 }
 
+/* A name in quotes; the second one is for the checker, which looks when all is read. */
+static enum tw_code take_name(struct query_parser *parser, struct matcher_list *list,
+                              struct query_node *node, bool named, struct tw_str name,
+                              uint32_t start, struct tw_err *err)
+{
+    if (named) {
+        if (!node->selector.second_name.data)
+            node->selector.second_name = name;
+        return TW_OK;
+    }
+    node->selector.name = name;
+    return push_matcher(parser, list, TSDB_MATCH_EQUAL, TW_STR(WIRE_METRIC_NAME), name, start, err);
+}
+
 static enum tw_code parse_matcher(struct query_parser *parser, struct matcher_list *list,
-                                  struct tw_str *metric, bool named, uint32_t selector_start,
-                                  struct tw_err *err)
+                                  struct query_node *node, bool named, struct tw_err *err)
 {
     uint32_t start = parser->token.start;
     struct tw_str name = query_parser_text(parser, &parser->token), value;
@@ -148,13 +161,7 @@ static enum tw_code parse_matcher(struct query_parser *parser, struct matcher_li
         if (!quoted)
             return query_parser_unexpected(parser, "label matching", "label matching operator",
                                            err);
-        if (named)
-            return SYNTAX(parser, selector_start, parser->previous_end, err,
-                          "metric name must not be set twice: \"%.*s\" or \"%.*s\"",
-                          TW_STR_ARG(*metric), TW_STR_ARG(name));
-        *metric = name;
-        return push_matcher(parser, list, TSDB_MATCH_EQUAL, TW_STR(WIRE_METRIC_NAME), name, start,
-                            err);
+        return take_name(parser, list, node, named, name, start, err);
     }
     query_parser_advance(parser);
     if (parser->token.type != QUERY_TOKEN_STRING)
@@ -176,13 +183,12 @@ void query_parser_remember(struct query_parser *parser, struct query_node *node)
 }
 
 static enum tw_code parse_matchers(struct query_parser *parser, struct matcher_list *list,
-                                   struct tw_str *metric, uint32_t selector_start,
-                                   struct tw_err *err)
+                                   struct query_node *node, struct tw_err *err)
 {
-    bool named = metric->size > 0;
+    bool named = node->selector.name.size > 0;
     query_parser_advance(parser);
     while (parser->token.type != QUERY_TOKEN_RIGHT_BRACE) {
-        enum tw_code code = parse_matcher(parser, list, metric, named, selector_start, err);
+        enum tw_code code = parse_matcher(parser, list, node, named, err);
         if (code)
             return code;
         if (parser->token.type == QUERY_TOKEN_COMMA)
@@ -200,19 +206,17 @@ enum tw_code query_parser_selector(struct query_parser *parser, struct query_nod
     struct query_node *node =
         query_parser_node(parser, QUERY_NODE_SELECTOR, QUERY_TYPE_VECTOR, parser->token.start);
     struct matcher_list list = {0};
-    struct tw_str metric = {0};
     enum tw_code code = TW_OK;
     bool named = parser->token.type != QUERY_TOKEN_LEFT_BRACE;
     if (named) {
-        metric = query_parser_text(parser, &parser->token);
+        node->selector.name = query_parser_text(parser, &parser->token);
         query_parser_advance(parser);
     }
     if (parser->token.type == QUERY_TOKEN_LEFT_BRACE)
-        code = parse_matchers(parser, &list, &metric, node->start, err);
+        code = parse_matchers(parser, &list, node, err);
     if (!code && named)
-        code = push_matcher(parser, &list, TSDB_MATCH_EQUAL, TW_STR(WIRE_METRIC_NAME), metric,
-                            node->start, err);
-    node->selector.name = metric;
+        code = push_matcher(parser, &list, TSDB_MATCH_EQUAL, TW_STR(WIRE_METRIC_NAME),
+                            node->selector.name, node->start, err);
     node->selector.name_quoted = !named;
     node->selector.matchers = list.items;
     node->selector.matcher_count = list.count;
