@@ -380,9 +380,11 @@ static enum tw_code parse_labels_matched(struct query_parser *parser, struct que
                       query_token_spelling(node->binary.op));
     matching->card = left ? QUERY_MANY_TO_ONE : QUERY_ONE_TO_MANY;
     query_parser_advance(parser);
-    return parser->token.type == QUERY_TOKEN_LEFT_PAREN
-               ? query_parser_label_list(parser, &matching->include, err)
-               : TW_OK;
+    if (parser->token.type == QUERY_TOKEN_LEFT_PAREN)
+        return query_parser_label_list(parser, &matching->include, err);
+    return begins_expression(parser->token.type)
+               ? TW_OK
+               : query_parser_unexpected(parser, "grouping opts", "\"(\"", err);
 }
 
 /* Metrics may have these names; with a parenthesis behind they are modifiers. */

@@ -49,7 +49,8 @@ endif
 %C%_script_script_runner_LDADD = query/libquery.a forecast/libforecast.a %D%/lib/libmemory_storage.a tsdb/libtsdb.a \
 	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 dist_check_SCRIPTS += %D%/script/run.sh
-EXTRA_DIST += %D%/script/aggregation.test %D%/script/durations.test %D%/script/errors.test \
+EXTRA_DIST += %D%/script/aggregation.test %D%/script/durations.test \
+	%D%/script/each_aggregation.test %D%/script/each_function.test %D%/script/each_operator.test %D%/script/errors.test \
 	%D%/script/extended.test %D%/script/fill.test %D%/script/forecast.test \
 	%D%/script/functions.test %D%/script/histograms.test %D%/script/info.test %D%/script/names.test \
 	%D%/script/operators.test %D%/script/planner.test %D%/script/selectors.test \
