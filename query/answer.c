@@ -228,6 +228,7 @@ static void write_stats(struct answer *answer)
     tw_json_key(writer, TW_STR("samples"));
     tw_json_begin_object(writer);
     tw_json_member_int(writer, "totalQueryableSamples", samples);
+    tw_json_member_int(writer, "samplesRead", samples);
     tw_json_member_int(writer, "peakSamples", samples);
     tw_json_end_object(writer);
     tw_json_end_object(writer);

@@ -61,7 +61,7 @@ static const struct query_function functions[] = {
     FUNCTION("histogram_count", HISTOGRAM_NATIVE, HISTOGRAM_COUNT, V, 1, 0, V),
     FUNCTION("histogram_fraction", HISTOGRAM_FRACTION, NONE, V, 3, 0, S, S, V),
     FUNCTION("histogram_quantile", HISTOGRAM_QUANTILE, NONE, V, 2, 0, S, V),
-    EXPERIMENTAL("histogram_quantiles", HISTOGRAM_QUANTILES, NONE, V, 4, -1, V, T, S, S),
+    EXPERIMENTAL("histogram_quantiles", HISTOGRAM_QUANTILES, NONE, V, 4, 9, V, T, S, S),
     FUNCTION("histogram_stddev", HISTOGRAM_NATIVE, HISTOGRAM_STDDEV, V, 1, 0, V),
     FUNCTION("histogram_stdvar", HISTOGRAM_NATIVE, HISTOGRAM_STDVAR, V, 1, 0, V),
     FUNCTION("histogram_sum", HISTOGRAM_NATIVE, HISTOGRAM_SUM, V, 1, 0, V),

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/number.h"
+#include "base/utf8.h"
 #include "query/bucket.h"
 #include "query/histogram_annotation.h"
 #include "query/histogram_statistics.h"
@@ -141,6 +142,20 @@ static void label_outputs(struct histogram *histogram, struct query_exec *exec,
     }
 }
 
+/* The label that tells the quantiles apart. */
+static enum tw_code check_label(const struct histogram *histogram, struct query_exec *exec,
+                                struct tw_err *err)
+{
+    const struct query_node *node = histogram->op.node;
+    if (node->call.function->kind != QUERY_KIND_HISTOGRAM_QUANTILES)
+        return TW_OK;
+    struct tw_str name = query_node_unwrap(node->call.arguments[1])->string;
+    if (name.size > 0 && tw_utf8_valid(name))
+        return TW_OK;
+    return query_exec_fail(exec, node, err, "invalid label name in histogram_quantiles(): %.*s",
+                           TW_STR_ARG(name));
+}
+
 static enum tw_code histogram_open(struct query_op *op, struct query_exec *exec,
                                    struct query_grid grid, struct tw_err *err)
 {
@@ -149,7 +164,9 @@ static enum tw_code histogram_open(struct query_op *op, struct query_exec *exec,
     struct histogram *histogram = (struct histogram *)op;
     struct query_label_index index;
     void *memory;
-    enum tw_code code = query_op_open(histogram->inner, exec, grid, err);
+    enum tw_code code = check_label(histogram, exec, err);
+    if (!code)
+        code = query_op_open(histogram->inner, exec, grid, err);
     for (size_t p = 0; !code && p < histogram->parameter_count; p++)
         code =
             query_op_row(histogram->parameters[p], exec, grid, &histogram->parameter_rows[p], err);

@@ -98,7 +98,7 @@ CALLS = [
      "{status:s,data:{resultType:s,result:[{metric:{},value:[n,s]}]},warnings:[s]}"),
     ("GET", "query?query=1&stats=all&time=%d" % BASE, OK,
      "{status:s,data:{resultType:s,result:[n,s],stats:{timings:{evalTotalTime:n,resultSortTime:n,queryPreparationTime:n,"
-     "innerEvalTime:n,execQueueTime:n,execTotalTime:n},samples:{totalQueryableSamples:n,peakSamples:n}}}}"),
+     "innerEvalTime:n,execQueueTime:n,execTotalTime:n},samples:{totalQueryableSamples:n,samplesRead:n,peakSamples:n}}}}"),
     ("POST", "query_range?query=sum(rate(m_total[2m]))&step=15.5&timeout=10s&" + RANGE, OK,
      "{status:s,data:{resultType:s,result:[{metric:{},values:[[n,s]]}]}}"),
     ("GET", "query_range?query=m_total&limit=1&step=60&" + RANGE, OK,

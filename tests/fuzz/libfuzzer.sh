@@ -11,14 +11,14 @@ mkdir -p build-fuzz/found
 cd build-fuzz
 flags='-g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
 [ -f Makefile ] || ../configure -q CC=clang CXX=clang++ CFLAGS="$flags" CXXFLAGS="$flags"
-make -s -j2 base/libbase.a wire/libwire.a tsdb/libtsdb.a query/libquery.a
+make -s -j2 base/libbase.a wire/libwire.a forecast/libforecast.a tsdb/libtsdb.a query/libquery.a
 objects=
 for part in "$noun" $([ "$noun" != body ] || echo remote_write histogram histogram_chunk); do
     clang -std=c17 -D_GNU_SOURCE -DTW_LIBFUZZER -I. -I.. $flags -fsanitize=fuzzer \
         -c "../tests/fuzz/${part}_fuzz.c" -o "$part.o"
     objects="$objects $part.o"
 done
-clang++ $flags -fsanitize=fuzzer $objects query/libquery.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+clang++ $flags -fsanitize=fuzzer $objects query/libquery.a forecast/libforecast.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
     $(sed -n 's/^\(LMDB\|SNAPPY\|JANSSON\|YAML\|CURL\|XXHASH\|RE2\|ZSTD\)_LIBS = //p' Makefile) -lpthread -lm \
     -o "${noun}_fuzz"
 mkdir -p "corpus/$noun"
