@@ -95,8 +95,12 @@ static struct wire_labels result_labels(const struct join *join, struct query_ex
     if (matching->card == QUERY_ONE_TO_ONE)
         labels = matching->on ? query_labels_keep(arena, labels, &matching->labels)
                               : query_labels_drop(arena, labels, &matching->labels, true);
-    /* As in Prometheus, what a filter lets through has its name again. */
-    labels = drop_name ? query_labels_lose_name(exec, labels) : query_labels_save_name(labels);
+    /* As in Prometheus: what a filter lets through has its name again, what was calculated of two
+     * vectors has none from here on, even where names are removed late. */
+    if (drop_name && !query_token_is_comparison(node->binary.op))
+        labels = query_labels_without_name(arena, query_labels_save_name(labels));
+    else
+        labels = drop_name ? query_labels_lose_name(exec, labels) : query_labels_save_name(labels);
     for (size_t i = 0; i < matching->include.count; i++)
         labels = query_labels_set(arena, labels, matching->include.items[i],
                                   wire_labels_get(one, matching->include.items[i]));

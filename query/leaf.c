@@ -59,6 +59,7 @@ struct broadcast {
     struct query_op *inner;
     struct query_tile source; /* the inner operator's newest tile */
     size_t at;                /* rows of it that were given out */
+    bool ended;               /* the inner operator has no more */
 };
 
 static enum tw_code broadcast_open(struct query_op *op, struct query_exec *exec,
@@ -68,6 +69,7 @@ static enum tw_code broadcast_open(struct query_op *op, struct query_exec *exec,
     grid.steps = 1;
     broadcast->source = (struct query_tile){0};
     broadcast->at = 0;
+    broadcast->ended = false;
     enum tw_code code = query_op_open(broadcast->inner, exec, grid, err);
     if (!code)
         code = query_op_begin(op, exec, broadcast->inner->series_count, true, err);
@@ -90,11 +92,26 @@ static enum tw_code repeat_histogram(struct query_op *op, struct query_exec *exe
     return query_op_side_check(op, exec, err);
 }
 
+/* Behind its last row the inner operator may still find what is wrong. */
+static enum tw_code broadcast_end(struct broadcast *broadcast, struct query_exec *exec,
+                                  struct tw_err *err)
+{
+    while (!broadcast->ended) {
+        enum tw_code code = query_op_next(broadcast->inner, exec, &broadcast->source, err);
+        if (code)
+            return code;
+        broadcast->ended = broadcast->source.count == 0;
+    }
+    return TW_OK;
+}
+
 static enum tw_code broadcast_next(struct query_op *op, struct query_exec *exec,
                                    struct query_tile *ret_tile, struct tw_err *err)
 {
     struct broadcast *broadcast = (struct broadcast *)op;
     *ret_tile = query_op_batch(op);
+    if (ret_tile->count == 0)
+        return broadcast_end(broadcast, exec, err);
     for (size_t row = 0; row < ret_tile->count; row++) {
         if (broadcast->at == broadcast->source.count) {
             enum tw_code code = query_op_next(broadcast->inner, exec, &broadcast->source, err);
