@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # autoscaler: L5, observation -> model -> policy -> decision -> actuator.
-dist_noinst_DATA += docs/api-scalers.md docs/scaling.md docs/scaling-targets.md docs/format/state-scaler.md \
+dist_noinst_DATA += docs/api-scalers.md docs/scaling.md docs/scaling-backtest.md docs/scaling-targets.md docs/format/state-scaler.md \
 	tests/e2e/scaler_webhook.py tests/e2e/scaler_targets.py
 if BUILD_SERVER
 noinst_LIBRARIES += %D%/libautoscaler.a
@@ -16,6 +16,7 @@ endif
 	%D%/controller.c %D%/controller.h \
 	%D%/decision.c %D%/decision.h \
 	%D%/exec.c \
+	%D%/hpa.c %D%/hpa.h \
 	%D%/journal.c %D%/journal.h \
 	%D%/kubernetes.c \
 	%D%/kubernetes_account.c %D%/kubernetes_account.h \
@@ -23,8 +24,10 @@ endif
 	%D%/manager.c %D%/manager.h %D%/manager_int.h \
 	%D%/means.c %D%/means.h \
 	%D%/observation.c %D%/observation.h \
+	%D%/plant.c %D%/plant.h \
 	%D%/policy.c %D%/policy.h \
 	%D%/process.c \
+	%D%/replay.c %D%/replay.h \
 	%D%/scaler.c %D%/scaler.h \
 	%D%/schedule.c %D%/schedule.h \
 	%D%/schedule_reader.c \

@@ -43,6 +43,7 @@ int cli_fail(const struct cli_command *command, int status, const char *format, 
 
 int cli_autoscale(int argc, char **argv);
 int cli_backtest(int argc, char **argv);
+int cli_backtest_scaler(int argc, char **argv);
 int cli_forecast(int argc, char **argv);
 int cli_queries(int argc, char **argv);
 int cli_query(int argc, char **argv);

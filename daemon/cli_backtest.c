@@ -436,11 +436,14 @@ int cli_backtest(int argc, char **argv)
     int64_t horizon = HORIZON_DEFAULT, origins = ORIGINS_DEFAULT, step_ms = 0;
     int64_t history_ms = HISTORY_MS_DEFAULT;
     struct cli_series_list list = {0};
+    if (argc > 1 && !strcmp(argv[1], "scaler"))
+        return cli_backtest_scaler(argc - 1, argv + 1);
     if (!cli_parse(&command, argc, argv, &count, &status))
         return status;
     if (count < 1 || strcmp(argv[1], "forecast") != 0 || count > 2)
-        return cli_fail(&command, CLI_USAGE,
-                        "say what to test: tidewatch backtest forecast [EXPRESSION]");
+        return cli_fail(
+            &command, CLI_USAGE,
+            "say what to test: tidewatch backtest forecast [EXPRESSION], or scaler [NAME]");
     status = parse_count("horizon", horizon_text, FORECAST_HORIZON_MAX, &horizon);
     if (status == CLI_OK)
         status = parse_count("origins", origins_text, ORIGINS_MAX, &origins);

@@ -208,7 +208,9 @@ int cli_series_read(const struct cli_command *command, int64_t step_ms, struct c
 /* cli_ask shows its answer by a function without an argument of its own. */
 static struct asked {
     struct cli_series_list *list;
+    struct input *all; /* not NULL: one series in parts, whose points are gathered here */
     int64_t step_ms;
+    size_t series; /* the most that came at once */
 } asked;
 
 static char *name_of(const struct tw_json *metric)
@@ -240,27 +242,43 @@ static void take_series(const struct tw_json *data)
     for (size_t i = 0; i < tw_json_count(result) && i < CLI_SERIES_MAX; i++) {
         const struct tw_json *item = tw_json_item(result, i);
         const struct tw_json *values = tw_json_member(item, "values");
-        struct input input = {0};
+        struct input own = {0}, *input = asked.all ? asked.all : &own;
         for (size_t k = 0; k < tw_json_count(values); k++) {
             const struct tw_json *point = tw_json_item(values, k);
             double value = NAN;
             (void)tw_double_parse(tw_json_string(tw_json_item(point, 1), TW_STR("NaN")), &value);
-            add_point(&input, (int64_t)llround(tw_json_number(tw_json_item(point, 0), 0) * 1000),
+            add_point(input, (int64_t)llround(tw_json_number(tw_json_item(point, 0), 0) * 1000),
                       value);
         }
-        if (input.count > 0) {
+        if (own.count > 0) {
             struct cli_series *series = add_series(asked.list);
             series->name = name_of(tw_json_member(item, "metric"));
-            fill_series(series, &input, asked.step_ms);
+            fill_series(series, &own, asked.step_ms);
         }
-        free(input.points);
+        free(own.points);
     }
+    asked.series = tw_json_count(result) > asked.series ? tw_json_count(result) : asked.series;
+}
+
+static int ask_part(const struct cli_command *command, const char *server, const char *expression,
+                    int64_t start_ms, int64_t end_ms)
+{
+    struct tw_buf path, form;
+    tw_buf_init(&path, 1 << 20);
+    tw_buf_init(&form, 1 << 20);
+    cli_append_encoded(&form, "query", tw_str(expression));
+    tw_buf_appendf(&form, "&start=%.3f&end=%.3f&step=%.3f", (double)start_ms / 1000,
+                   (double)end_ms / 1000, (double)asked.step_ms / 1000);
+    tw_buf_appendf(&path, "/api/v1/query_range?%s", tw_buf_cstr(&form));
+    int status = cli_ask(command, server, TW_HTTP_GET, tw_buf_cstr(&path), false, take_series);
+    tw_buf_fini(&path);
+    tw_buf_fini(&form);
+    return status;
 }
 
 int cli_series_ask(const struct cli_command *command, const char *server, const char *expression,
                    int64_t history_ms, int64_t step_ms, struct cli_series_list *ret)
 {
-    struct tw_buf path, form;
     int64_t now_ms = tw_clock_wall_ms(tw_clock_system());
     *ret = (struct cli_series_list){0};
     if (!step_ms) {
@@ -271,17 +289,33 @@ int cli_series_ask(const struct cli_command *command, const char *server, const 
         return cli_fail(command, CLI_USAGE,
                         "--history holds more than %d steps: give a longer --step", POINTS_MAX);
     int64_t end_ms = tw_floor_div(now_ms, step_ms) * step_ms;
-    tw_buf_init(&path, 1 << 20);
-    tw_buf_init(&form, 1 << 20);
-    cli_append_encoded(&form, "query", tw_str(expression));
-    tw_buf_appendf(&form, "&start=%.3f&end=%.3f&step=%.3f", (double)(end_ms - history_ms) / 1000,
-                   (double)end_ms / 1000, (double)step_ms / 1000);
-    tw_buf_appendf(&path, "/api/v1/query_range?%s", tw_buf_cstr(&form));
-    asked = (struct asked){ret, step_ms};
-    int status = cli_ask(command, server, TW_HTTP_GET, tw_buf_cstr(&path), false, take_series);
-    tw_buf_fini(&path);
-    tw_buf_fini(&form);
+    asked = (struct asked){.list = ret, .step_ms = step_ms};
+    int status = ask_part(command, server, expression, end_ms - history_ms, end_ms);
     if (status == CLI_OK && ret->count == 0)
         status = cli_fail(command, CLI_FAILED, "the expression gives no series over the history");
+    return status;
+}
+
+int cli_series_ask_long(const struct cli_command *command, const char *server,
+                        const char *expression, int64_t history_ms, int64_t step_ms,
+                        struct cli_series_list *ret)
+{
+    struct input all = {0};
+    int64_t end_ms = tw_floor_div(tw_clock_wall_ms(tw_clock_system()), step_ms) * step_ms;
+    int64_t part_ms = (POINTS_MAX - 1) * step_ms, start_ms = end_ms - history_ms;
+    int status = CLI_OK;
+    *ret = (struct cli_series_list){0};
+    asked = (struct asked){.list = ret, .all = &all, .step_ms = step_ms};
+    for (int64_t at = start_ms; at <= end_ms && status == CLI_OK; at += part_ms + step_ms)
+        status = ask_part(command, server, expression, at,
+                          at + part_ms < end_ms ? at + part_ms : end_ms);
+    if (status == CLI_OK && asked.series > 1)
+        status = cli_fail(command, CLI_FAILED,
+                          "the expression gives %zu series: put sum(...) around it", asked.series);
+    if (status == CLI_OK && all.count == 0)
+        status = cli_fail(command, CLI_FAILED, "the expression gives no series over the history");
+    if (status == CLI_OK)
+        fill_series(add_series(ret), &all, step_ms);
+    free(all.points);
     return status;
 }

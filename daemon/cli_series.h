@@ -38,6 +38,11 @@ int cli_series_read(const struct cli_command *command, int64_t step_ms,
 int cli_series_ask(const struct cli_command *command, const char *server, const char *expression,
                    int64_t history_ms, int64_t step_ms, struct cli_series_list *ret);
 
+/* The same of one series, in as many range queries as it takes; step_ms has to be given. */
+int cli_series_ask_long(const struct cli_command *command, const char *server,
+                        const char *expression, int64_t history_ms, int64_t step_ms,
+                        struct cli_series_list *ret);
+
 /* A step or span given as seconds or duration; at least 1 ms. False after telling. */
 bool cli_series_duration(const struct cli_command *command, const char *option, const char *text,
                          int64_t *ret_ms);

@@ -19,7 +19,7 @@ struct entry {
 
 static const struct entry commands[] = {
     {"autoscale", "Decide replicas from observations on standard input.", cli_autoscale},
-    {"backtest", "Say how well a series would have been forecast.", cli_backtest},
+    {"backtest", "Say how well forecasts and scalers would have done.", cli_backtest},
     {"cardinality", "Say where the series of a server come from.", cli_cardinality},
     {"check", "Check configurations and rule files.", cli_check},
     {"compact", "Make the store of a server, or in a folder, as small as it gets.", cli_compact},
