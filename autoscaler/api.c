@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "autoscaler/manager_int.h"
+#include "autoscaler/trust.h"
 #include "base/assert.h"
 #include "base/duration.h"
 #include "base/number.h"
@@ -67,9 +68,11 @@ static void write_scaler(struct tw_json_writer *writer, const struct scaler *sca
                           (double)scale_load_known(load) * (double)settings->step_ms / 1000);
     tw_json_key(writer, TW_STR("decision"));
     if (scaler->decision.count)
-        scale_decision_write_json(&scaler->decision, writer);
+        scale_decision_write_json(&scaler->decision, NULL, writer);
     else
         tw_json_write_null(writer);
+    scale_pauses_write_json(&scaler->pauses, writer);
+    scale_verification_write_json(&scaler->verification, writer);
 }
 
 static void write_times(struct tw_json_writer *writer, int64_t first_ms, int64_t step_ms,
@@ -205,12 +208,13 @@ struct listing {
     int64_t until_ms; /* decisions that began later are left out */
 };
 
-static bool list_decision(void *user, const struct scale_decision *decision)
+static bool list_decision(void *user, const struct scale_decision *decision,
+                          const struct scale_effect *outcome)
 {
     struct listing *listing = user;
     if (decision->since_ms > listing->until_ms)
         return true;
-    scale_decision_write_json(decision, &listing->writer);
+    scale_decision_write_json(decision, outcome, &listing->writer);
     return --listing->left > 0;
 }
 
@@ -261,4 +265,5 @@ void scale_api_route(struct tw_http_router *router, struct scale_manager *manage
                   manager);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/scalers/:name/decisions", TW_HTTP_WORKER,
                   answer_decisions, manager);
+    scale_trust_route(router, manager);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "autoscaler/effect.h"
 #include "base/assert.h"
 #include "base/number.h"
 
@@ -113,7 +114,8 @@ static void write_action(const struct scale_decision *decision, struct tw_json_w
     tw_json_end_object(writer);
 }
 
-void scale_decision_write_json(const struct scale_decision *decision, struct tw_json_writer *writer)
+void scale_decision_write_json(const struct scale_decision *decision,
+                               const struct scale_effect *outcome, struct tw_json_writer *writer)
 {
     tw_json_begin_object(writer);
     write_time(writer, "time", decision->time_ms, true);
@@ -155,6 +157,7 @@ void scale_decision_write_json(const struct scale_decision *decision, struct tw_
     tw_json_member_cstr(writer, "reason", decision->reason);
     write_action(decision, writer);
     tw_json_member_cstr(writer, "idempotency_key", decision->key);
+    scale_effect_write_json(outcome, writer);
     tw_json_end_object(writer);
 }
 
@@ -255,7 +258,7 @@ static void take_guards(struct reader *reader, struct scale_decision *decision)
         reader->bad = true;
     for (size_t k = 0; k < decision->guard_count && !reader->bad; k++) {
         struct scale_guard_act *act = &decision->guards[k];
-        act->guard = (enum scale_guard)take_enum(reader, SCALE_GUARD_MAX);
+        act->guard = (enum scale_guard)take_enum(reader, SCALE_GUARD_PAUSE);
         act->before = (int64_t)take_int(reader, 8);
         act->after = (int64_t)take_int(reader, 8);
         take_text(reader, act->text, sizeof act->text);

@@ -50,7 +50,8 @@ enum scale_data {
     SCALE_GUARD(REVERSAL, "reversal")           /* in, right after out */                          \
     SCALE_GUARD(RATE, "rate")                   /* change per time */                              \
     SCALE_GUARD(MIN, "min")                                                                        \
-    SCALE_GUARD(MAX, "max")
+    SCALE_GUARD(MAX, "max")                                                                        \
+    SCALE_GUARD(PAUSE, "pause") /* somebody stopped it, or said how many */
 enum scale_guard {
 #define SCALE_GUARD_ENUM(name, text) SCALE_GUARD_##name,
     SCALE_GUARD_TABLE(SCALE_GUARD_ENUM)
@@ -117,8 +118,10 @@ void scale_decision_note(struct scale_decision *decision, enum scale_guard guard
 /* Whether b is but a repetition of a: same outcome, same guards, same quality of data, nothing
  * sent. */
 bool scale_decision_same(const struct scale_decision *a, const struct scale_decision *b);
+/* outcome: NULL when there is none yet. */
+struct scale_effect;
 void scale_decision_write_json(const struct scale_decision *decision,
-                               struct tw_json_writer *writer);
+                               const struct scale_effect *outcome, struct tw_json_writer *writer);
 
 /* As a record (format version 1). Decoding checks everything: TW_CORRUPT for what was not written
  * so, TW_UNSUPPORTED for a later version. */

@@ -12,13 +12,13 @@
 
 #define DECISION_TABLE "scaler.decision"
 #define MEMORY_TABLE "scaler.memory"
-#define KEY_BYTES_MAX (SCALE_NAME_BYTES_MAX + 1 + 8)
+#define KEY_BYTES_MAX SCALE_DECISION_KEY_BYTES
 #define MEMORY_MAGIC 0x4d444331u
 #define MEMORY_VERSION 1
 #define MEMORY_BYTES_MAX (1 << 20)
 
 /* name, a zero byte (names have none), and, big-endian so that keys sort by time, since_ms. */
-static struct tw_str key_of(char *bytes, struct tw_str name, int64_t since_ms)
+struct tw_str scale_journal_key(char *bytes, struct tw_str name, int64_t since_ms)
 {
     TW_ASSERT(name.size <= SCALE_NAME_BYTES_MAX);
     memcpy(bytes, name.data, name.size);
@@ -31,7 +31,7 @@ static struct tw_str key_of(char *bytes, struct tw_str name, int64_t since_ms)
 
 static struct tw_str prefix_of(char *bytes, struct tw_str name)
 {
-    struct tw_str key = key_of(bytes, name, 0);
+    struct tw_str key = scale_journal_key(bytes, name, 0);
     return (struct tw_str){key.data, name.size + 1};
 }
 
@@ -169,9 +169,12 @@ static enum tw_code prune(struct tsdb_state_txn *txn, struct tw_str name, struct
     struct pruning pruning = {0};
     enum tw_code code = tsdb_state_each(txn, DECISION_TABLE, prefix_of(bytes, name),
                                         (struct tw_str){0}, false, count_key, &pruning, err);
-    if (code == TW_OK && pruning.seen > SCALE_DECISIONS_KEPT)
-        code = tsdb_state_delete(txn, DECISION_TABLE,
-                                 (struct tw_str){pruning.oldest, pruning.oldest_bytes}, err);
+    struct tw_str oldest = {pruning.oldest, pruning.oldest_bytes};
+    if (code == TW_OK && pruning.seen > SCALE_DECISIONS_KEPT) {
+        code = tsdb_state_delete(txn, DECISION_TABLE, oldest, err);
+        if (code == TW_OK)
+            code = scale_effect_delete(txn, oldest, err);
+    }
     return code;
 }
 
@@ -179,7 +182,7 @@ static enum tw_code write_entry(struct tsdb_state_txn *txn, const struct scale_e
                                 struct tw_buf *bytes, struct tw_err *err)
 {
     char key_bytes[KEY_BYTES_MAX];
-    struct tw_str key = key_of(key_bytes, entry->name, entry->decision->since_ms), old;
+    struct tw_str key = scale_journal_key(key_bytes, entry->name, entry->decision->since_ms), old;
     enum tw_code code = tsdb_state_get(txn, DECISION_TABLE, key, &old, NULL);
     bool fresh = code == TW_NOT_FOUND;
     tw_buf_clear(bytes);
@@ -216,6 +219,8 @@ enum tw_code scale_journal_write(struct tsdb_state *state, const struct scale_en
 }
 
 struct walk {
+    struct tsdb_state_txn *txn;
+    struct tw_str name;
     scale_journal_visit *visit;
     void *user;
     enum tw_code code;
@@ -226,9 +231,18 @@ static bool walk_one(void *user, struct tw_str key, struct tw_str value)
 {
     struct walk *walk = user;
     struct scale_decision decision;
+    struct scale_effect outcome;
     (void)key;
     walk->code = scale_decision_decode(value, &decision, walk->err);
-    return walk->code == TW_OK && walk->visit(walk->user, &decision);
+    if (walk->code != TW_OK)
+        return false;
+    enum tw_code found =
+        scale_effect_read(walk->txn, walk->name, decision.since_ms, &outcome, walk->err);
+    if (found != TW_OK && found != TW_NOT_FOUND) {
+        walk->code = found;
+        return false;
+    }
+    return walk->visit(walk->user, &decision, found == TW_OK ? &outcome : NULL);
 }
 
 enum tw_code scale_journal_each(struct tsdb_state *state, struct tw_str name,
@@ -239,7 +253,7 @@ enum tw_code scale_journal_each(struct tsdb_state *state, struct tw_str name,
     if (code != TW_OK)
         return code;
     char bytes[KEY_BYTES_MAX];
-    struct walk walk = {visit, user, TW_OK, err};
+    struct walk walk = {txn, name, visit, user, TW_OK, err};
     code = tsdb_state_each(txn, DECISION_TABLE, prefix_of(bytes, name), (struct tw_str){0}, true,
                            walk_one, &walk, err);
     tsdb_state_abort(txn);
@@ -251,9 +265,11 @@ struct search {
     struct scale_decision *ret;
 };
 
-static bool take_first(void *user, const struct scale_decision *decision)
+static bool take_first(void *user, const struct scale_decision *decision,
+                       const struct scale_effect *outcome)
 {
     struct search *search = user;
+    (void)outcome;
     if (search->order && !decision->key[0])
         return true;
     *search->ret = *decision;

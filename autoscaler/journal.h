@@ -9,12 +9,18 @@
 #define TW_AUTOSCALER_JOURNAL_H
 
 #include "autoscaler/decision.h"
+#include "autoscaler/effect.h"
 #include "autoscaler/policy.h"
+#include "autoscaler/settings.h"
 #include "autoscaler/startup.h"
 #include "tsdb/state.h"
 
 /* Records kept of one scaler; the oldest go. */
 #define SCALE_DECISIONS_KEPT 2000
+#define SCALE_DECISION_KEY_BYTES (SCALE_NAME_BYTES_MAX + 1 + 8)
+
+/* Of a decision, in the tables of decisions and of outcomes; bytes: SCALE_DECISION_KEY_BYTES. */
+struct tw_str scale_journal_key(char *bytes, struct tw_str name, int64_t since_ms);
 
 struct scale_entry {
     struct tw_str name;
@@ -41,7 +47,8 @@ TW_MUST_CHECK enum tw_code scale_journal_memory(struct tsdb_state *state, struct
                                                 struct scale_startup *ret_startup,
                                                 double *ret_capacity, struct tw_err *err);
 /* Newest first, until visit returns false. */
-typedef bool scale_journal_visit(void *user, const struct scale_decision *decision);
+typedef bool scale_journal_visit(void *user, const struct scale_decision *decision,
+                                 const struct scale_effect *outcome); /* NULL: not known yet */
 TW_MUST_CHECK enum tw_code scale_journal_each(struct tsdb_state *state, struct tw_str name,
                                               scale_journal_visit *visit, void *user,
                                               struct tw_err *err);

@@ -16,7 +16,7 @@
 #define CALLERS 4 /* webhook calls at a time */
 #define CALLS_QUEUED_MAX (2 * SCALE_SCALERS_MAX)
 #define LOOK_NS_MAX 1000000000 /* the wall clock is looked at this often: it may be set */
-#define SERIES_EACH 8          /* samples a scaler writes at a tick, at most */
+#define SERIES_EACH 16         /* samples a scaler writes at a tick, at most */
 
 /* ---- life ---- */
 
@@ -52,6 +52,7 @@ static void register_metrics(struct scale_manager *manager)
         tw_metrics_histogram(metrics, "tidewatch_autoscaler_round_seconds", "",
                              "Time for one round over the scalers that are due.", bounds,
                              sizeof bounds / sizeof *bounds);
+    scale_trust_register(manager);
 }
 
 struct scale_manager *scale_manager_new(const struct scale_options *options)
@@ -120,6 +121,9 @@ static void take_over(struct scaler *scaler, struct scaler *old)
     scaler->under_way = old->under_way;
     scaler->followed = old->followed;
     scaler->seen = old->seen;
+    scaler->pauses = old->pauses;
+    scaler->verification = old->verification;
+    scaler->watch = old->watch;
     scaler->attempt_ms =
         scaler->settings.target.kind != SCALE_TARGET_NONE ? old->attempt_ms : INT64_MAX;
 }
@@ -154,6 +158,7 @@ enum tw_code scale_manager_load(struct scale_manager *manager, const char *file,
     manager->nudged = true;
     tw_cond_broadcast(&manager->wake);
     tw_lock_release(&manager->lock);
+    scale_trust_note_config(manager, file, old, old_count, fresh, count);
     tw_lock_release(&manager->round);
     for (size_t j = 0; j < old_count; j++)
         scaler_free(old[j]);
@@ -231,6 +236,7 @@ static void begin(struct scale_manager *manager, struct scaler *scaler, int64_t 
 {
     tw_lock_take(&manager->lock);
     read_journal(manager, scaler);
+    scale_trust_begin(manager, scaler);
     tw_lock_release(&manager->lock);
     read_history(manager, scaler, now);
     scaler->begun = true;
@@ -248,19 +254,46 @@ struct harvest {
     size_t sample_count;
 };
 
-static void add_sample(struct harvest *harvest, const char *metric, const char *quantile,
-                       struct tw_str scaler, int64_t time_ms, double value)
+/* name and text: of a label that sorts before `scaler`; NULL: none. */
+static void add_labelled(struct harvest *harvest, const char *metric, const char *name,
+                         const char *text, struct tw_str scaler, int64_t time_ms, double value)
 {
     if (!isfinite(value))
         return;
     struct wire_label *labels = harvest->labels + 3 * harvest->sample_count;
     size_t count = 0;
     labels[count++] = (struct wire_label){TW_STR(WIRE_METRIC_NAME), tw_str(metric)};
-    if (quantile)
-        labels[count++] = (struct wire_label){TW_STR("quantile"), tw_str(quantile)};
+    if (text)
+        labels[count++] = (struct wire_label){tw_str(name), tw_str(text)};
     labels[count++] = (struct wire_label){TW_STR("scaler"), scaler};
     harvest->samples[harvest->sample_count++] =
         (struct tsdb_sample){.labels = {labels, count}, .time_ms = time_ms, .value = value};
+}
+
+static void add_sample(struct harvest *harvest, const char *metric, const char *quantile,
+                       struct tw_str scaler, int64_t time_ms, double value)
+{
+    add_labelled(harvest, metric, "quantile", quantile, scaler, time_ms, value);
+}
+
+/* Whether it may act, and whether what it did came about. */
+static void add_trust_series(struct harvest *harvest, const struct scaler *scaler,
+                             const struct scale_decision *decision)
+{
+    struct tw_str name = scaler->settings.name;
+    const struct scale_pause *pauses = scaler->pauses.items;
+    const char *metric = "tidewatch_scaler_paused";
+    bool set = pauses[SCALE_PAUSE_SET].holds;
+    add_labelled(harvest, metric, "direction", "in", name, decision->time_ms,
+                 set || pauses[SCALE_PAUSE_IN].holds);
+    add_labelled(harvest, metric, "direction", "out", name, decision->time_ms,
+                 set || pauses[SCALE_PAUSE_OUT].holds);
+    if (decision->ready >= 0)
+        add_sample(harvest, "tidewatch_scaler_ready_replicas", NULL, name, decision->time_ms,
+                   (double)decision->ready);
+    if (scaler->settings.mode == SCALE_ACT)
+        add_sample(harvest, "tidewatch_scaler_overdue_replicas", NULL, name, decision->time_ms,
+                   (double)scale_verification_missing(&scaler->verification));
 }
 
 static void add_series(struct harvest *harvest, const struct scaler *scaler,
@@ -305,9 +338,11 @@ static void decide(struct scale_manager *manager, struct scaler *scaler, int64_t
     struct scale_observation observation;
     struct scale_decision decision, superseded;
     char error_text[SCALE_ERROR_BYTES];
+    struct scale_news news;
     scale_observe(&source, &scaler->settings, now, &observation, error_text);
     tw_lock_take(&manager->lock);
     scaler_fill(scaler, &observation);
+    scale_trust_before(scaler, now, &news);
     scale_controller_decide(scaler->controller, &observation, &decision);
     scaler_order(scaler, &decision, &superseded);
     if (scaler->decision.count && scale_decision_same(&scaler->decision, &decision) &&
@@ -316,11 +351,14 @@ static void decide(struct scale_manager *manager, struct scaler *scaler, int64_t
         decision.count = scaler->decision.count + 1;
     }
     scaler->decision = decision;
+    scale_trust_after(scaler, &decision, &news);
     if (superseded.key[0])
         add_entry(harvest, scaler, &superseded, false);
     add_entry(harvest, scaler, &decision, true);
     add_series(harvest, scaler, &decision);
+    add_trust_series(harvest, scaler, &decision);
     tw_lock_release(&manager->lock);
+    scale_trust_store(manager, &news);
     tw_metric_add(manager->counted.decisions, 1);
     if (decision.from >= 0 && decision.to != decision.from)
         tw_metric_add(manager->counted.changes, 1);
@@ -382,6 +420,7 @@ static void settle(struct call *call)
     struct scale_manager *manager = call->manager;
     struct scale_attempt *attempt = call->attempt;
     struct scale_decision order = {0};
+    struct scale_news news;
     char name[SCALE_NAME_BYTES_MAX];
     size_t name_bytes = 0;
     int64_t now = tw_clock_wall_ms(manager->options.clock);
@@ -395,6 +434,8 @@ static void settle(struct call *call)
         order = scaler->order;
         name_bytes = scaler->settings.name.size;
         memcpy(name, scaler->settings.name.data, name_bytes);
+        scale_trust_settle(scaler, &order, &news);
+        news.scaler = (struct tw_str){name, name_bytes}; /* outlives the scaler */
         if (strcmp(scaler->decision.key, order.key) == 0)
             scaler->decision = order;
         if (order.action == SCALE_ACTION_FAILED && order.from >= 0) {
@@ -412,6 +453,7 @@ static void settle(struct call *call)
         return;
     struct scale_entry entry = {.name = {name, name_bytes}, .decision = &order};
     struct tw_err err;
+    scale_trust_store(manager, &news);
     if (scale_journal_write(manager->options.state, &entry, 1, &err) != TW_OK)
         tw_log(TW_LOG_ERROR, "autoscaler.manager",
                "cannot record a attempt's result, it may be sent again after a restart",

@@ -7,6 +7,7 @@
 
 #include "autoscaler/manager.h"
 #include "autoscaler/scaler.h"
+#include "autoscaler/trust.h"
 #include "base/lock.h"
 #include "base/thread.h"
 #include "base/workers.h"
@@ -30,6 +31,7 @@ struct scale_manager {
     struct {
         struct tw_metric *decisions, *changes, *holds, *query_failures, *store_failures;
         struct tw_metric *attempts_ok, *attempts_failed, *looks_failed, *seconds;
+        struct scale_trust_counted trust;
     } counted;
 };
 

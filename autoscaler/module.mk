@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # autoscaler: L5, observation -> model -> policy -> decision -> actuator.
-dist_noinst_DATA += docs/api-scalers.md docs/scaling.md docs/scaling-backtest.md docs/scaling-targets.md docs/format/state-scaler.md \
-	tests/e2e/scaler_webhook.py tests/e2e/scaler_targets.py
+dist_noinst_DATA += docs/api-scalers.md docs/scaling.md docs/scaling-backtest.md docs/scaling-targets.md docs/scaling-trust.md docs/format/state-scaler.md \
+	tests/e2e/scaler_webhook.py tests/e2e/scaler_targets.py tests/e2e/scaler_trust.py
 if BUILD_SERVER
 noinst_LIBRARIES += %D%/libautoscaler.a
 # Programs for targets `exec`, ready to be named in a configuration.
@@ -12,6 +12,8 @@ endif
 %C%_libautoscaler_a_SOURCES = \
 	%D%/actuator.c %D%/actuator.h \
 	%D%/api.c \
+	%D%/api_trust.c \
+	%D%/audit.c %D%/audit.h \
 	%D%/capacity.c %D%/capacity.h \
 	%D%/controller.c %D%/controller.h \
 	%D%/decision.c %D%/decision.h \
@@ -24,9 +26,12 @@ endif
 	%D%/manager.c %D%/manager.h %D%/manager_int.h \
 	%D%/means.c %D%/means.h \
 	%D%/observation.c %D%/observation.h \
+	%D%/effect.c %D%/effect.h \
+	%D%/pause.c %D%/pause.h \
 	%D%/plant.c %D%/plant.h \
 	%D%/policy.c %D%/policy.h \
 	%D%/process.c \
+	%D%/record.c %D%/record.h \
 	%D%/replay.c %D%/replay.h \
 	%D%/scaler.c %D%/scaler.h \
 	%D%/schedule.c %D%/schedule.h \
@@ -37,5 +42,7 @@ endif
 	%D%/systemd.c \
 	%D%/target.c %D%/target.h \
 	%D%/target_reader.c \
+	%D%/trust.c %D%/trust.h \
+	%D%/verification.c %D%/verification.h \
 	%D%/trend.c %D%/trend.h \
 	%D%/webhook.c

@@ -267,6 +267,24 @@ static int64_t guard_limits(const struct scale_settings *settings, struct scale_
     return result;
 }
 
+/* I4 */
+static int64_t guard_pause(const struct scale_policy *policy, struct scale_decision *decision,
+                           int64_t n)
+{
+    int64_t current = decision->from, result = n;
+    if (policy->is_set) {
+        scale_decision_note(decision, SCALE_GUARD_PAUSE, n, policy->set_replicas,
+                            "somebody said that there shall be %lld",
+                            (long long)policy->set_replicas);
+        return policy->set_replicas;
+    }
+    if (current >= 0 && ((policy->hold_in && n < current) || (policy->hold_out && n > current)))
+        result = current;
+    scale_decision_note(decision, SCALE_GUARD_PAUSE, n, result, "scale-%s is paused",
+                        n < current ? "in" : "out");
+    return result;
+}
+
 void scale_policy_decide(struct scale_policy *policy, const struct scale_settings *settings,
                          int64_t trend, struct scale_decision *decision)
 {
@@ -283,9 +301,10 @@ void scale_policy_decide(struct scale_policy *policy, const struct scale_setting
     n = guard_stabilisation(policy, settings, decision, n);
     n = guard_rate(policy, settings, decision, n);
     n = guard_limits(settings, decision, n);
+    TW_ASSERT(n >= decision->min && n <= decision->max);
+    n = guard_pause(policy, decision, n);
     decision->to = n;
     if (decision->from >= 0 && n != decision->from)
         remember(policy->changes, &policy->change_count, now, n - decision->from,
                  SCALE_PERIOD_MS_MAX);
-    TW_ASSERT(n >= decision->min && n <= decision->max);
 }

@@ -9,11 +9,14 @@
  * I3  A scale-in needs the forecast to agree for the time to settle; without a forecast, or where
  *     the window was set, every moment of the stabilisation window.
  *
+ * I4  A pause comes after all of that: who paused, or said how many, is heeded even against limits.
+ *
  * Threads: plain data.
  */
 #ifndef TW_AUTOSCALER_POLICY_H
 #define TW_AUTOSCALER_POLICY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +38,9 @@ struct scale_policy {
     /* Changes decided lately (replicas: the difference), for the rate limits. */
     struct scale_moment changes[SCALE_WINDOW_ENTRIES_MAX];
     size_t change_count;
+    /* What people said (pause.h); not remembered with the rest. */
+    bool hold_in, hold_out, is_set;
+    int64_t set_replicas;
 };
 
 void scale_policy_init(struct scale_policy *policy);

@@ -82,7 +82,9 @@ void scaler_order(struct scaler *scaler, struct scale_decision *decision,
         scaler->followed = true; /* what is missing from now on has gone since, and is asked for */
     if (standing && order->action == SCALE_ACTION_PENDING && scaler->settings.mode == SCALE_ACT)
         return; /* on its way already */
-    if (decision->to == decision->from || scale_decision_is_blind(decision)) {
+    bool again = standing && order->action == SCALE_ACTION_DELIVERED &&
+                 scaler->verification.wants_again && scaler->settings.mode == SCALE_ACT;
+    if ((decision->to == decision->from && !again) || scale_decision_is_blind(decision)) {
         give_up_order(scaler, ret_superseded);
         return;
     }
@@ -92,12 +94,18 @@ void scaler_order(struct scaler *scaler, struct scale_decision *decision,
         return;
     }
     if (standing && order->action == SCALE_ACTION_DELIVERED && decision->replicas >= 0 &&
-        !scaler->followed && now - order->action_ms < decision->startup_ms + FOLLOW_MS)
+        !scaler->followed && !again && now - order->action_ms < decision->startup_ms + FOLLOW_MS)
         return; /* the target has been told and may still be at it */
     if (order->key[0] && order->action == SCALE_ACTION_FAILED &&
         now - order->action_ms < FAILED_PAUSE_MS)
         return;
     give_up_order(scaler, ret_superseded);
+    if (again) {
+        size_t used = strlen(decision->reason);
+        snprintf(decision->reason + used, sizeof decision->reason - used, " Asked for again: %s.",
+                 scaler->verification.text);
+        scaler->verification.wants_again = false;
+    }
     decision->action = SCALE_ACTION_PENDING;
     scale_order_key(scaler->settings.name, decision);
     *order = *decision;
@@ -133,6 +141,10 @@ const char *scaler_health(const struct scaler *scaler, const char **ret_error)
         (scaler->order.action == SCALE_ACTION_FAILED ||
          scaler->order.action == SCALE_ACTION_PENDING)) {
         *ret_error = scaler->order.error;
+        return "failed";
+    }
+    if (scaler->verification.state == SCALE_VERIFY_OVERDUE) {
+        *ret_error = scaler->verification.text;
         return "failed";
     }
     if (scaler->seen.error[0]) {

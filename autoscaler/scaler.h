@@ -13,6 +13,8 @@
 #include "autoscaler/controller.h"
 #include "autoscaler/journal.h"
 #include "autoscaler/observation.h"
+#include "autoscaler/pause.h"
+#include "autoscaler/verification.h"
 
 struct scaler {
     uint64_t id; /* never used again by another */
@@ -33,7 +35,10 @@ struct scaler {
         int64_t time_ms, replicas, ready; /* as the target itself said; -1 = not known */
         char error[SCALE_ERROR_BYTES];    /* why it could not; empty = it could */
     } seen;
-    int64_t attempt_ms; /* when the next attempt is due; INT64_MAX = none */
+    struct scale_pauses pauses;
+    struct scale_verification verification; /* of the order */
+    struct scale_watch watch;               /* of the last change */
+    int64_t attempt_ms;                     /* when the next attempt is due; INT64_MAX = none */
 };
 
 /* parsed: its texts are copied. */

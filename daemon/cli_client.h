@@ -14,6 +14,17 @@
 #define CLI_SERVER_DEFAULT "http://127.0.0.1:9090"
 #define CLI_SERVER_HELP "the server, by default $TIDEWATCH_URL or " CLI_SERVER_DEFAULT
 
+/* The options that every command has which asks a server and shows what it answers. */
+#define CLI_CLIENT_OPTIONS(server, as_json)                                                        \
+    {.name = "server",                                                                             \
+     .letter = 's',                                                                                \
+     .value = &(server),                                                                           \
+     .shown = "URL",                                                                               \
+     .help = CLI_SERVER_HELP},                                                                     \
+    {                                                                                              \
+        .name = "json", .flag = &(as_json), .help = "the answer as JSON"                           \
+    }
+
 /* The server of --server, of the environment, or the usual one. */
 const char *cli_server(const char *given);
 /* Appends name=value, percent-encoded, after "&" unless the text is empty. */

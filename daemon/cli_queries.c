@@ -16,8 +16,7 @@ static const char *server;
 static bool as_json;
 
 static const struct cli_option options[] = {
-    {.name = "server", .letter = 's', .value = &server, .shown = "URL", .help = CLI_SERVER_HELP},
-    {.name = "json", .flag = &as_json, .help = "the answer as JSON"},
+    CLI_CLIENT_OPTIONS(server, as_json),
 };
 static const struct cli_command command = {
     .name = "queries",

@@ -45,7 +45,7 @@ tidewatch_LDADD = $(DAEMON_LIBS)
 
 # Alerts about the server itself, for its rule_files, and examples of alerts ahead of time.
 rulesdir = $(pkgdatadir)/rules
-dist_rules_DATA = contrib/rules/forecast.yml contrib/rules/tidewatch.yml
+dist_rules_DATA = contrib/rules/forecast.yml contrib/rules/scalers.yml contrib/rules/tidewatch.yml
 
 # The manual's options come from the same table as --help.
 man_MANS += docs/man/tidewatchd.8

@@ -27,7 +27,7 @@ static const struct entry commands[] = {
     {"queries", "List and cancel the queries that run on a server.", cli_queries},
     {"query", "Evaluate a PromQL expression on a server.", cli_query},
     {"restore", "Make a store of a snapshot.", cli_restore},
-    {"scaler", "List scalers, and explain what one decided.", cli_scaler},
+    {"scaler", "List, explain and pause scalers; who did what.", cli_scaler},
     {"snapshot", "Make, list and delete snapshots of a running server's store.", cli_snapshot},
     {"status", "Say how a server and its store are.", cli_status},
     {"verify", "Check, and salvage, the store in a data folder.", cli_verify},

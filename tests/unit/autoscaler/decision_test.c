@@ -161,9 +161,11 @@ START_TEST(order_as_designed)
 }
 END_TEST
 
-static bool count_all(void *user, const struct scale_decision *decision)
+static bool count_all(void *user, const struct scale_decision *decision,
+                      const struct scale_effect *effect)
 {
     size_t *count = user;
+    (void)effect;
     ck_assert_int_ge(decision->time_ms, 0);
     return ++*count > 0;
 }
