@@ -266,4 +266,5 @@ void scale_api_route(struct tw_http_router *router, struct scale_manager *manage
     tw_http_route(router, TW_HTTP_GET, "/api/v1/scalers/:name/decisions", TW_HTTP_WORKER,
                   answer_decisions, manager);
     scale_trust_route(router, manager);
+    scale_readout_route(router, manager);
 }

@@ -35,4 +35,7 @@ struct scale_manager {
     } counted;
 };
 
+/* Read-outs for other scalers (docs/scaling-readouts.md). */
+void scale_readout_route(struct tw_http_router *router, struct scale_manager *manager);
+
 #endif

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # autoscaler: L5, observation -> model -> policy -> decision -> actuator.
-dist_noinst_DATA += docs/api-scalers.md docs/scaling.md docs/scaling-backtest.md docs/scaling-targets.md docs/scaling-trust.md docs/format/state-scaler.md \
+dist_noinst_DATA += docs/api-scalers.md docs/scaling.md docs/scaling-backtest.md docs/scaling-readouts.md docs/scaling-targets.md docs/scaling-trust.md docs/format/state-scaler.md \
 	tests/e2e/scaler_webhook.py tests/e2e/scaler_targets.py tests/e2e/scaler_trust.py
 if BUILD_SERVER
 noinst_LIBRARIES += %D%/libautoscaler.a
@@ -31,11 +31,13 @@ endif
 	%D%/plant.c %D%/plant.h \
 	%D%/policy.c %D%/policy.h \
 	%D%/process.c \
+	%D%/readout.c \
 	%D%/record.c %D%/record.h \
 	%D%/replay.c %D%/replay.h \
 	%D%/scaler.c %D%/scaler.h \
 	%D%/schedule.c %D%/schedule.h \
 	%D%/schedule_reader.c \
+	%D%/selector.c %D%/selector.h \
 	%D%/settings.c %D%/settings.h \
 	%D%/settings_reader.c \
 	%D%/startup.c %D%/startup.h \

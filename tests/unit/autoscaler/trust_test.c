@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Pauses, the audit log, verification and outcomes: alone, and with a manager in simulated time.
+ * Pauses, the audit log, verification and outcomes, and what others may read: alone, and with a
+ * manager in simulated time.
  */
 #include "config.h"
 
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "autoscaler/selector.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "tests/lib/memory_storage.h"
@@ -112,8 +114,8 @@ static void run_for(int64_t span_ms)
     }
 }
 
-/* The data of an answer; lives until the next call. */
-static const struct tw_json *call(enum tw_http_method method, const char *target, int status)
+/* A whole answer; lives until the next call. */
+static const struct tw_json *call_bare(enum tw_http_method method, const char *target, int status)
 {
     static struct tw_json *root;
     struct tw_http_router *router = tw_http_router_new();
@@ -131,6 +133,13 @@ static const struct tw_json *call(enum tw_http_method method, const char *target
     unit_assert_ok(tw_json_parse(tw_buf_str(&exchange->response.body), &root, &err), &err);
     tw_http_exchange_free(exchange);
     tw_http_router_free(router);
+    return root;
+}
+
+/* The data of an answer. */
+static const struct tw_json *call(enum tw_http_method method, const char *target, int status)
+{
+    const struct tw_json *root = call_bare(method, target, status);
     return status == 200 ? tw_json_member(root, "data") : root;
 }
 
@@ -370,6 +379,165 @@ START_TEST(a_configuration_is_noted_with_what_it_changed)
 }
 END_TEST
 
+/* ---- read-outs ---- */
+
+/* The members of an object, in their order: "kind apiVersion". */
+static void assert_members(const struct tw_json *object, const char *wanted)
+{
+    char seen[512] = "";
+    struct tw_str key;
+    const struct tw_json *value;
+    for (size_t i = 0; tw_json_member_at(object, i, &key, &value); i++) {
+        ck_assert(strlen(seen) + key.size + 2 < sizeof seen);
+        snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%s%.*s", i ? " " : "",
+                 TW_STR_ARG(key));
+    }
+    ck_assert_str_eq(seen, wanted);
+}
+
+#define EXTERNAL "/apis/external.metrics.k8s.io/v1beta1"
+#define OF_SPACE EXTERNAL "/namespaces/shop/"
+
+START_TEST(discovery_has_the_published_shapes)
+{
+    begin();
+    configure("");
+    const struct tw_json *root = call_bare(TW_HTTP_GET, EXTERNAL, 200);
+    assert_members(root, "kind apiVersion groupVersion resources");
+    unit_assert_str(text_of(root, "kind"), "APIResourceList");
+    unit_assert_str(text_of(root, "apiVersion"), "v1");
+    unit_assert_str(text_of(root, "groupVersion"), "external.metrics.k8s.io/v1beta1");
+    const struct tw_json *resources = tw_json_member(root, "resources");
+    ck_assert_uint_eq(tw_json_count(resources), 4);
+    for (size_t i = 0; i < 4; i++) {
+        const struct tw_json *resource = tw_json_item(resources, i);
+        assert_members(resource, "name singularName namespaced kind verbs");
+        unit_assert_str(text_of(resource, "kind"), "ExternalMetricValueList");
+        unit_assert_str(
+            tw_json_string(tw_json_item(tw_json_member(resource, "verbs"), 0), TW_STR("")), "get");
+    }
+    root = call_bare(TW_HTTP_GET, "/apis/external.metrics.k8s.io", 200);
+    assert_members(root, "kind apiVersion name versions preferredVersion");
+    unit_assert_str(text_of(root, "kind"), "APIGroup");
+    root = call_bare(TW_HTTP_GET, "/apis", 200);
+    assert_members(root, "kind apiVersion groups");
+    assert_members(tw_json_item(tw_json_member(root, "groups"), 0),
+                   "name versions preferredVersion");
+    end();
+}
+END_TEST
+
+START_TEST(values_have_the_published_shape)
+{
+    begin();
+    configure("");
+    run_for(1000);
+    const struct tw_json *root = call_bare(
+        TW_HTTP_GET, OF_SPACE "tidewatch_scaler_desired_replicas?labelSelector=scaler%3Dweb", 200);
+    assert_members(root, "kind apiVersion metadata items");
+    unit_assert_str(text_of(root, "kind"), "ExternalMetricValueList");
+    unit_assert_str(text_of(root, "apiVersion"), "external.metrics.k8s.io/v1beta1");
+    ck_assert_uint_eq(tw_json_count(tw_json_member(root, "items")), 1);
+    const struct tw_json *item = tw_json_item(tw_json_member(root, "items"), 0);
+    assert_members(item, "metricName metricLabels timestamp value");
+    assert_members(tw_json_member(item, "metricLabels"), "scaler target");
+    unit_assert_str(text_of(item, "metricName"), "tidewatch_scaler_desired_replicas");
+    unit_assert_str(text_of(item, "timestamp"), "2026-01-05T12:00:00Z");
+    unit_assert_str(text_of(item, "value"), "6");
+    root = call_bare(TW_HTTP_GET, OF_SPACE "tidewatch_scaler_load", 200);
+    struct tw_str value = text_of(tw_json_item(tw_json_member(root, "items"), 0), "value");
+    ck_assert_int_eq(value.data[0], '5'); /* 500.03 */
+    ck_assert_int_eq(value.data[value.size - 1], 'm');
+    root =
+        call_bare(TW_HTTP_GET, OF_SPACE "tidewatch_scaler_load?labelSelector=scaler%21%3Dweb", 200);
+    ck_assert_uint_eq(tw_json_count(tw_json_member(root, "items")), 0);
+    end();
+}
+END_TEST
+
+START_TEST(refusals_are_statuses)
+{
+    begin();
+    configure("");
+    run_for(1000);
+    const struct tw_json *root = call_bare(TW_HTTP_GET, OF_SPACE "no_such_metric", 404);
+    assert_members(root, "kind apiVersion metadata status message reason code");
+    unit_assert_str(text_of(root, "kind"), "Status");
+    unit_assert_str(text_of(root, "status"), "Failure");
+    unit_assert_str(text_of(root, "reason"), "NotFound");
+    ck_assert_int_eq(tw_json_int(tw_json_member(root, "code"), 0), 404);
+    root = call_bare(TW_HTTP_GET, OF_SPACE "tidewatch_scaler_load?labelSelector=a%20b", 400);
+    unit_assert_str(text_of(root, "reason"), "BadRequest");
+    end();
+}
+END_TEST
+
+START_TEST(nobody_is_told_what_nothing_stands_behind)
+{
+    begin();
+    configure("");
+    call_bare(TW_HTTP_GET, "/api/v1/scalers/nobody/desired", 404);
+    call_bare(TW_HTTP_GET, "/api/v1/scalers/web/desired", 503); /* nothing is decided yet */
+    run_for(1000);
+    const struct tw_json *data = call(TW_HTTP_GET, "/api/v1/scalers/web/desired", 200);
+    assert_members(data, "name time desired_replicas load predicted_load capacity");
+    ck_assert_int_eq(tw_json_int(tw_json_member(data, "desired_replicas"), 0), 6);
+    tw_clock_manual_advance(world.clock, 600000); /* and then it stands still */
+    call_bare(TW_HTTP_GET, "/api/v1/scalers/web/desired", 503);
+    const struct tw_json *root =
+        call_bare(TW_HTTP_GET, OF_SPACE "tidewatch_scaler_desired_replicas", 200);
+    ck_assert_uint_eq(tw_json_count(tw_json_member(root, "items")), 0);
+    end();
+}
+END_TEST
+
+START_TEST(selectors_select)
+{
+    static const struct {
+        const char *text;
+        int holds; /* -1: is refused */
+    } cases[] = {
+        {"", 1},
+        {"scaler=web", 1},
+        {"scaler==web", 1},
+        {" scaler = web , target!=exec", 1},
+        {"scaler=shop", 0},
+        {"scaler!=web", 0},
+        {"other!=web", 1},
+        {"other=web", 0},
+        {"scaler in (shop, web)", 1},
+        {"scaler in (shop)", 0},
+        {"scaler notin (shop),target", 1},
+        {"scaler notin (shop,web)", 0},
+        {"other notin (web)", 1},
+        {"scaler", 1},
+        {"!scaler", 0},
+        {"!other", 1},
+        {"other", 0},
+        {"other=", 0},
+        {"scaler in", -1},
+        {"scaler in (web", -1},
+        {"scaler ! web", -1},
+        {"scaler web", -1},
+        {"=web", -1},
+        {"scaler=web,", -1},
+        {"scaler=web;target=exec", -1},
+        {"a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a", -1},
+    };
+    const struct tw_http_pair labels[] = {{TW_STR("scaler"), TW_STR("web")},
+                                          {TW_STR("target"), TW_STR("webhook")}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static struct scale_selector selector;
+        struct tw_err err;
+        enum tw_code code = scale_selector_parse(tw_str(cases[i].text), &selector, &err);
+        ck_assert_msg((code == TW_OK) == (cases[i].holds >= 0), "%s: %d", cases[i].text, code);
+        if (code == TW_OK)
+            ck_assert_msg(scale_selector_holds(&selector, labels, 2) == cases[i].holds, "%s",
+                          cases[i].text);
+    }
+}
+END_TEST
+
 /* ---- alone ---- */
 
 START_TEST(the_audit_log_only_grows_and_is_bounded)
@@ -496,6 +664,11 @@ int main(void)
         UNIT_CASE(an_order_under_way_is_verified_after_a_restart),
         UNIT_CASE(what_became_of_a_change_is_found_out),
         UNIT_CASE(a_configuration_is_noted_with_what_it_changed),
+        UNIT_CASE(discovery_has_the_published_shapes),
+        UNIT_CASE(values_have_the_published_shape),
+        UNIT_CASE(refusals_are_statuses),
+        UNIT_CASE(nobody_is_told_what_nothing_stands_behind),
+        UNIT_CASE(selectors_select),
         UNIT_CASE(the_audit_log_only_grows_and_is_bounded),
         UNIT_CASE(a_scale_in_is_judged_at_once_and_overload_is_seen),
         UNIT_CASE(replicas_that_are_missing_are_the_verdict),
