@@ -267,4 +267,5 @@ void scale_api_route(struct tw_http_router *router, struct scale_manager *manage
                   answer_decisions, manager);
     scale_trust_route(router, manager);
     scale_readout_route(router, manager);
+    scale_reliability_route(router, manager);
 }

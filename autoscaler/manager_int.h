@@ -37,5 +37,7 @@ struct scale_manager {
 
 /* Read-outs for other scalers (docs/scaling-readouts.md). */
 void scale_readout_route(struct tw_http_router *router, struct scale_manager *manager);
+/* docs/reliability.md */
+void scale_reliability_route(struct tw_http_router *router, struct scale_manager *manager);
 
 #endif

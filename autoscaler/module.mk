@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # autoscaler: L5, observation -> model -> policy -> decision -> actuator.
-dist_noinst_DATA += docs/api-scalers.md docs/scaling.md docs/scaling-backtest.md docs/scaling-readouts.md docs/scaling-targets.md docs/scaling-trust.md docs/format/state-scaler.md \
-	tests/e2e/scaler_webhook.py tests/e2e/scaler_targets.py tests/e2e/scaler_trust.py
+dist_noinst_DATA += docs/api-scalers.md docs/scaling.md docs/reliability.md docs/scaling-backtest.md docs/scaling-readouts.md docs/scaling-targets.md docs/scaling-trust.md docs/format/state-scaler.md \
+	tests/e2e/scaler_webhook.py tests/e2e/scaler_targets.py tests/e2e/scaler_trust.py tests/e2e/reliability.py
 if BUILD_SERVER
 noinst_LIBRARIES += %D%/libautoscaler.a
 # Programs for targets `exec`, ready to be named in a configuration.
@@ -12,6 +12,7 @@ endif
 %C%_libautoscaler_a_SOURCES = \
 	%D%/actuator.c %D%/actuator.h \
 	%D%/api.c \
+	%D%/api_reliability.c \
 	%D%/api_trust.c \
 	%D%/audit.c %D%/audit.h \
 	%D%/capacity.c %D%/capacity.h \
@@ -33,6 +34,7 @@ endif
 	%D%/process.c \
 	%D%/readout.c \
 	%D%/record.c %D%/record.h \
+	%D%/reliability.c %D%/reliability.h \
 	%D%/replay.c %D%/replay.h \
 	%D%/scaler.c %D%/scaler.h \
 	%D%/schedule.c %D%/schedule.h \

@@ -38,7 +38,7 @@ tidewatchd_LDADD = $(DAEMON_LIBS)
 bin_PROGRAMS += tidewatch
 tidewatch_SOURCES = %D%/tidewatch.c %D%/cli.c %D%/cli.h %D%/cli_autoscale.c \
 	%D%/cli_backtest.c %D%/cli_backtest_scaler.c %D%/cli_cardinality.c %D%/cli_check.c \
-	%D%/cli_client.c %D%/cli_client.h %D%/cli_forecast.c %D%/cli_queries.c %D%/cli_query.c \
+	%D%/cli_client.c %D%/cli_client.h %D%/cli_forecast.c %D%/cli_queries.c %D%/cli_query.c %D%/cli_report.c \
 	%D%/cli_scaler.c %D%/cli_series.c %D%/cli_series.h \
 	%D%/cli_snapshot.c %D%/cli_status.c %D%/cli_store.c %D%/cli_verify.c
 tidewatch_LDADD = $(DAEMON_LIBS)

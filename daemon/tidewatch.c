@@ -26,6 +26,7 @@ static const struct entry commands[] = {
     {"forecast", "Forecast series given as CSV or by an expression.", cli_forecast},
     {"queries", "List and cancel the queries that run on a server.", cli_queries},
     {"query", "Evaluate a PromQL expression on a server.", cli_query},
+    {"report", "Say how dependable services were.", cli_report},
     {"restore", "Make a store of a snapshot.", cli_restore},
     {"scaler", "List, explain and pause scalers; who did what.", cli_scaler},
     {"snapshot", "Make, list and delete snapshots of a running server's store.", cli_snapshot},
