@@ -3,12 +3,17 @@
  * One curl easy handle a client, reset before each call; its connections, DNS answers and TLS
  * sessions outlive the reset. Messages name scheme and host only: paths and user parts of a URL
  * often hold secrets.
+ *
+ * libcurl brings some twenty libraries with it, whose loading takes longer than a whole forecast of
+ * the command line. So the programs are not linked with it: it is loaded when it is first called
+ * (docs/adr/0008-libcurl-when-called.md).
  */
 #include "config.h"
 
 #include "base/http_client.h"
 
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +28,31 @@
 
 struct tw_http_client {
     unsigned magic;
-    CURL *curl;
+    CURL *curl; /* NULL: not called yet */
     char *user_agent;
     char error[CURL_ERROR_SIZE];
 };
+
+/* What is called of libcurl: under these names, each with "curl_" before it. */
+#define LIBCURL_CALLS(CALL)                                                                        \
+    CALL(global_init)                                                                              \
+    CALL(easy_init)                                                                                \
+    CALL(easy_cleanup)                                                                             \
+    CALL(easy_reset)                                                                               \
+    CALL(easy_setopt)                                                                              \
+    CALL(easy_perform)                                                                             \
+    CALL(easy_getinfo)                                                                             \
+    CALL(easy_strerror)                                                                            \
+    CALL(slist_append)                                                                             \
+    CALL(slist_free_all)
+
+static struct {
+    pthread_mutex_t lock; /* of loading */
+    bool is_loaded;
+#define LIBCURL_MEMBER(name) __typeof__(curl_##name) *name;
+    LIBCURL_CALLS(LIBCURL_MEMBER)
+#undef LIBCURL_MEMBER
+} libcurl = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 struct answer {
     struct tw_buf *buf; /* NULL: only counted */
@@ -34,21 +60,54 @@ struct answer {
     bool cut;
 };
 
-static void start_library(void)
+/* ---- the library ---- */
+
+/* False: the library has no such function. */
+static bool find_call(void *library, const char *name, void *ret_call)
 {
-    TW_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+    void *symbol = dlsym(library, name);
+    memcpy(ret_call, &symbol, sizeof symbol); /* POSIX: of the same size as a function's pointer */
+    return symbol != NULL;
 }
+
+static enum tw_code load_locked(struct tw_err *err)
+{
+    void *library = dlopen(TW_CURL_SONAME, RTLD_NOW | RTLD_LOCAL);
+    bool complete = library != NULL;
+#define LIBCURL_FIND(name) complete = complete && find_call(library, "curl_" #name, &libcurl.name);
+    LIBCURL_CALLS(LIBCURL_FIND)
+#undef LIBCURL_FIND
+    if (!complete) {
+        const char *reason = dlerror();
+        enum tw_code code = tw_err_set(
+            err, TW_UNAVAILABLE, "no HTTP client: cannot load " TW_CURL_SONAME " (%s): install it",
+            reason ? reason : "reason not known");
+        if (library)
+            dlclose(library);
+        return code;
+    }
+    if (libcurl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return tw_err_set(err, TW_UNAVAILABLE, "no HTTP client: libcurl cannot start");
+    libcurl.is_loaded = true; /* for good: libcurl does not like to be unloaded */
+    return TW_OK;
+}
+
+enum tw_code tw_http_client_load(struct tw_err *err)
+{
+    pthread_mutex_lock(&libcurl.lock);
+    enum tw_code code = libcurl.is_loaded ? TW_OK : load_locked(err);
+    pthread_mutex_unlock(&libcurl.lock);
+    return code;
+}
+
+/* ---- clients ---- */
 
 struct tw_http_client *tw_http_client_new(const char *user_agent)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, start_library);
     struct tw_http_client *client = calloc(1, sizeof *client);
     TW_ASSERT(client != NULL);
     client->magic = CLIENT_MAGIC;
     client->user_agent = tw_str_dup(tw_str(user_agent));
-    client->curl = curl_easy_init();
-    TW_ASSERT(client->curl != NULL);
     return client;
 }
 
@@ -58,10 +117,21 @@ struct tw_http_client *tw_http_client_free(struct tw_http_client *client)
         return NULL;
     TW_CHECK_MAGIC(client, CLIENT_MAGIC);
     client->magic = 0;
-    curl_easy_cleanup(client->curl);
+    if (client->curl)
+        libcurl.easy_cleanup(client->curl);
     free(client->user_agent);
     free(client);
     return NULL;
+}
+
+static enum tw_code start(struct tw_http_client *client, struct tw_err *err)
+{
+    enum tw_code code = client->curl ? TW_OK : tw_http_client_load(err);
+    if (code != TW_OK || client->curl)
+        return code;
+    client->curl = libcurl.easy_init();
+    TW_ASSERT(client->curl != NULL);
+    return TW_OK;
 }
 
 static size_t take_answer(char *bytes, size_t size, size_t count, void *user)
@@ -103,7 +173,7 @@ static enum tw_code make_headers(const struct tw_http_call *call, struct curl_sl
                                  struct tw_err *err)
 {
     /* No "Expect: 100-continue": it costs a round trip, and many servers never answer it. */
-    struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+    struct curl_slist *list = libcurl.slist_append(NULL, "Expect:");
     struct tw_buf line;
     tw_buf_init(&line, 1 << 16);
     enum tw_code code = TW_OK;
@@ -121,11 +191,11 @@ static enum tw_code make_headers(const struct tw_http_call *call, struct curl_sl
             code = tw_err_set(err, TW_BAD_DATA, "header '%.*s' is too long or holds a line break",
                               TW_STR_ARG(tw_str_slice(header->name, 0, 64)));
         else
-            list = curl_slist_append(list, text);
+            list = libcurl.slist_append(list, text);
     }
     tw_buf_fini(&line);
     if (code != TW_OK)
-        curl_slist_free_all(list);
+        libcurl.slist_free_all(list);
     else
         *ret_list = list;
     return code;
@@ -135,30 +205,30 @@ static void set_body(CURL *curl, const struct tw_http_call *call)
 {
     bool sends = call->body.size > 0 || (call->method & (TW_HTTP_POST | TW_HTTP_PUT));
     if (call->method == TW_HTTP_HEAD) {
-        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+        libcurl.easy_setopt(curl, CURLOPT_NOBODY, 1L);
     } else if (sends) {
-        curl_easy_setopt(curl, CURLOPT_POST, 1L);
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->body.data ? call->body.data : "");
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.size);
-        curl_easy_setopt(curl, CURLOPT_POSTREDIR, (long)CURL_REDIR_POST_ALL);
+        libcurl.easy_setopt(curl, CURLOPT_POST, 1L);
+        libcurl.easy_setopt(curl, CURLOPT_POSTFIELDS, call->body.data ? call->body.data : "");
+        libcurl.easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.size);
+        libcurl.easy_setopt(curl, CURLOPT_POSTREDIR, (long)CURL_REDIR_POST_ALL);
     }
     if (call->method != TW_HTTP_HEAD && call->method != (sends ? TW_HTTP_POST : TW_HTTP_GET))
-        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, tw_http_method_name(call->method));
+        libcurl.easy_setopt(curl, CURLOPT_CUSTOMREQUEST, tw_http_method_name(call->method));
 }
 
 /* Only http and https; a redirect never leads from https back to plain text. */
 static void set_schemes(CURL *curl, bool secure)
 {
 #if LIBCURL_VERSION_NUM >= 0x075500
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
+    libcurl.easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    libcurl.easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
 #else
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS,
-                     (long)(secure ? CURLPROTO_HTTPS : CURLPROTO_HTTP | CURLPROTO_HTTPS));
+    libcurl.easy_setopt(curl, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+    libcurl.easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS,
+                        (long)(secure ? CURLPROTO_HTTPS : CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(curl, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
+    libcurl.easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+    libcurl.easy_setopt(curl, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
 }
 
 static void set_options(struct tw_http_client *client, const struct tw_http_call *call,
@@ -166,25 +236,25 @@ static void set_options(struct tw_http_client *client, const struct tw_http_call
 {
     CURL *curl = client->curl;
     int64_t timeout_ms = call->timeout_ms > 0 ? call->timeout_ms : TIMEOUT_MS_DEFAULT;
-    curl_easy_reset(curl);
+    libcurl.easy_reset(curl);
     client->error[0] = '\0';
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->error);
-    curl_easy_setopt(curl, CURLOPT_URL, call->url);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, client->user_agent);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L); /* no SIGALRM in a program with threads */
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
-                     (long)(timeout_ms < CONNECT_TIMEOUT_MS ? timeout_ms : CONNECT_TIMEOUT_MS));
-    curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+    libcurl.easy_setopt(curl, CURLOPT_ERRORBUFFER, client->error);
+    libcurl.easy_setopt(curl, CURLOPT_URL, call->url);
+    libcurl.easy_setopt(curl, CURLOPT_USERAGENT, client->user_agent);
+    libcurl.easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    libcurl.easy_setopt(curl, CURLOPT_NOSIGNAL, 1L); /* no SIGALRM in a program with threads */
+    libcurl.easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    libcurl.easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
+                        (long)(timeout_ms < CONNECT_TIMEOUT_MS ? timeout_ms : CONNECT_TIMEOUT_MS));
+    libcurl.easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    libcurl.easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer);
+    libcurl.easy_setopt(curl, CURLOPT_WRITEDATA, answer);
     if (call->ca_file)
-        curl_easy_setopt(curl, CURLOPT_CAINFO, call->ca_file);
+        libcurl.easy_setopt(curl, CURLOPT_CAINFO, call->ca_file);
     if (call->cert_file)
-        curl_easy_setopt(curl, CURLOPT_SSLCERT, call->cert_file);
+        libcurl.easy_setopt(curl, CURLOPT_SSLCERT, call->cert_file);
     if (call->key_file)
-        curl_easy_setopt(curl, CURLOPT_SSLKEY, call->key_file);
+        libcurl.easy_setopt(curl, CURLOPT_SSLKEY, call->key_file);
     set_schemes(curl, secure);
     set_body(curl, call);
 }
@@ -212,25 +282,27 @@ enum tw_code tw_http_client_call(struct tw_http_client *client, const struct tw_
     bool secure = scheme.size == 8 && !strncasecmp(scheme.data, "https://", 8);
     if (!secure && !(scheme.size == 7 && !strncasecmp(scheme.data, "http://", 7)))
         return tw_err_set(err, TW_BAD_DATA, "the URL must start with http:// or https://");
-    struct curl_slist *headers;
-    enum tw_code code = make_headers(call, &headers, err);
+    struct curl_slist *headers = NULL;
+    enum tw_code code = start(client, err);
+    if (code == TW_OK)
+        code = make_headers(call, &headers, err);
     if (code != TW_OK)
         return code;
     struct answer answer = {.buf = call->ret_answer,
                             .bytes_max = call->answer_bytes_max ? call->answer_bytes_max
                                                                 : ANSWER_BYTES_MAX_DEFAULT};
     set_options(client, call, headers, &answer, secure);
-    CURLcode result = curl_easy_perform(client->curl);
-    curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, NULL);
-    curl_slist_free_all(headers);
+    CURLcode result = libcurl.easy_perform(client->curl);
+    libcurl.easy_setopt(client->curl, CURLOPT_HTTPHEADER, NULL);
+    libcurl.slist_free_all(headers);
     if (result != CURLE_OK && !(result == CURLE_WRITE_ERROR && answer.cut))
         return tw_err_set(err, code_of(result), "%.*s%.*s: %s", TW_STR_ARG(scheme),
                           TW_STR_ARG(host),
-                          client->error[0] ? client->error : curl_easy_strerror(result));
+                          client->error[0] ? client->error : libcurl.easy_strerror(result));
     long status = 0;
     curl_off_t retry_after_s = 0;
-    curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(client->curl, CURLINFO_RETRY_AFTER, &retry_after_s);
+    libcurl.easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
+    libcurl.easy_getinfo(client->curl, CURLINFO_RETRY_AFTER, &retry_after_s);
     if (retry_after_s > INT32_MAX)
         retry_after_s = INT32_MAX;
     *ret_status = (int)status;

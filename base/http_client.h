@@ -2,7 +2,8 @@
  *
  * http_client: requests to other servers, over libcurl (GnuTLS build); the one file that knows it.
  *
- * A client keeps its connections alive between calls. Threads: one client, one thread.
+ * A client keeps its connections alive between calls. libcurl is loaded by the first call of the
+ * program, so that commands which call nobody start without it. Threads: one client, one thread.
  */
 #ifndef TW_BASE_HTTP_CLIENT_H
 #define TW_BASE_HTTP_CLIENT_H
@@ -30,11 +31,17 @@ struct tw_http_call {
     const char *ca_file, *cert_file, *key_file;
 };
 
+/* Loads libcurl now. TW_UNAVAILABLE, with the library's name, when it is not there: for programs
+ * that cannot do their work without it and say so at their start. Calls fail in the same way.
+ * Threads: any. */
+TW_MUST_CHECK enum tw_code tw_http_client_load(struct tw_err *err);
+
 /* user_agent: "tidewatch-agent/0.1.0". */
 struct tw_http_client *tw_http_client_new(const char *user_agent);
 struct tw_http_client *tw_http_client_free(struct tw_http_client *client); /* returns NULL */
 /* TW_OK when an answer came, of whatever status. ret_retry_after_ms (may be NULL): from
- * Retry-After, -1 if absent. TW_NETWORK or TW_TIMEOUT with the reason otherwise. */
+ * Retry-After, -1 if absent. TW_NETWORK, TW_TIMEOUT or TW_UNAVAILABLE with
+ * the reason otherwise. */
 TW_MUST_CHECK enum tw_code tw_http_client_call(struct tw_http_client *client,
                                                const struct tw_http_call *call, int *ret_status,
                                                int64_t *ret_retry_after_ms, struct tw_err *err);

@@ -31,5 +31,5 @@ noinst_LIBRARIES += %D%/libbase.a
 %C%_libbase_a_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(YAML_CFLAGS) $(CURL_CFLAGS) \
 	$(XXHASH_CFLAGS) $(RE2_CFLAGS) $(GNUTLS_CFLAGS)
 
-# What a program that links libbase.a has to name as well.
-BASE_LIBS = $(JANSSON_LIBS) $(YAML_LIBS) $(CURL_LIBS) $(XXHASH_LIBS) $(RE2_LIBS) $(GNUTLS_LIBS) -lstdc++
+# What a program that links libbase.a has to name as well. libcurl is loaded when it is called.
+BASE_LIBS = $(JANSSON_LIBS) $(YAML_LIBS) $(XXHASH_LIBS) $(RE2_LIBS) $(GNUTLS_LIBS) -lstdc++

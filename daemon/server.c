@@ -13,6 +13,7 @@
 #include "autoscaler/manager.h"
 #include "base/assert.h"
 #include "base/file.h"
+#include "base/http_client.h"
 #include "base/lock.h"
 #include "base/log.h"
 #include "daemon/budget.h"
@@ -471,7 +472,10 @@ static enum tw_code start(struct daemon_server *server, struct tw_err *err)
     enum tw_code code = daemon_configuration_read(server->params->config, &configuration, err);
     if (code != TW_OK)
         return code;
-    code = open_store(server, configuration, err);
+    /* Alerts and scalers would find out too late that they can reach nobody. */
+    code = tw_http_client_load(err);
+    if (code == TW_OK)
+        code = open_store(server, configuration, err);
     const struct daemon_params *params = server->params;
     daemon_configuration_free(configuration);
     if (code == TW_OK)

@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "base/duration.h"
+#include "base/http_client.h"
 #include "base/log.h"
 #include "collector/agent.h"
 #include "daemon/agent_config.h"
@@ -161,7 +162,8 @@ int main(int argc, char **argv)
     } else if (options.check) {
         printf("%s is good\n", options.config != NULL ? options.config : "the command line");
         status = EXIT_SUCCESS;
-    } else if (agent_start(&config.setup, &agent, &err) != TW_OK) {
+    } else if (tw_http_client_load(&err) != TW_OK ||
+               agent_start(&config.setup, &agent, &err) != TW_OK) {
         fprintf(stderr, "tidewatch-agent: %s\n", err.message);
         status = EXIT_FAILURE;
     } else {

@@ -22,9 +22,9 @@ def csv(count, order=1):
     return "timestamp,value\n" + "\n".join(lines[::order]) + "\n"
 
 
-def runs(what, status, text, *arguments):
+def runs(what, status, text, *arguments, env=None):
     done = subprocess.run([lib.os.path.join(lib.BUILD, "tidewatch")] + list(arguments), input=text, timeout=60,
-                          capture_output=True, text=True, check=False)
+                          capture_output=True, text=True, check=False, env=env)
     lib.check_equal("%s: exit status" % what, done.returncode, status)
     return done
 
@@ -121,9 +121,28 @@ def series_of_a_server(run):
     runs("nobody there", 1, "", "forecast", "load", *at)
 
 
+def without_libcurl(run):
+    """What asks no server does not load the HTTP client, and what does says that it is missing."""
+    for name in "libcurl.so.4", "libcurl-gnutls.so.4", "libcurl-nss.so.4", "libcurl-openssl.so.4":
+        run.file(name, "no library\n")
+    missing = dict(lib.os.environ, LD_LIBRARY_PATH=run.folder)
+    plain = runs("csv", 0, csv(500), "forecast").stdout
+    lib.check_equal("csv: needs no HTTP client", runs("no libcurl: csv", 0, csv(500), "forecast", env=missing).stdout, plain)
+    refused = runs("no libcurl: a server's series", 1, "", "forecast", "load", "-s", "http://127.0.0.1:1", env=missing)
+    lib.check_contains("no libcurl: says so", refused.stderr, "no HTTP client", "libcurl", "install")
+    for program in "tidewatchd", "tidewatch-agent":
+        done = subprocess.run([lib.os.path.join(lib.BUILD, program), "--data", run.folder + "/data"] +
+                              (["--listen", "127.0.0.1:0"] if program == "tidewatchd" else ["--server", "http://127.0.0.1:1"]),
+                              env=missing, capture_output=True, text=True, timeout=20, check=False)
+        lib.check_equal("no libcurl: %s does not start" % program, done.returncode, 1)
+        lib.check_contains("no libcurl: %s says why" % program, done.stderr, "no HTTP client")
+
+
 series_of_csv()
 bad_input()
 backtests()
+with lib.Run() as run:
+    without_libcurl(run)
 with lib.Run() as run:
     series_of_a_server(run)
 lib.done()
