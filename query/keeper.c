@@ -331,7 +331,7 @@ static void renew(struct query_keeper *keeper, const struct query_subject_due *d
     struct tw_buf text;
     int64_t started_ns = tw_clock_thread_cpu_ns();
     uint64_t fits = query_kept_fits(kept);
-    if (key->is_subquery && due->due * SUBQUERY_SHARE < due->models) {
+    if (key->is_subquery && due->wanted == 0 && due->due * SUBQUERY_SHARE < due->models) {
         query_kept_delay(kept, due->subject, now_ms + DELAY_MS);
         return;
     }

@@ -50,7 +50,9 @@ void query_keeping_begin(struct query_keeping_run *run, const struct query_exec 
     run->how = how_of(exec);
     run->now_ms = exec->now_ms;
     run->basis_ms = first_end_ms < exec->now_ms ? first_end_ms : exec->now_ms;
-    run->learns_left = exec->renews_max;
+    run->learns_left = run->how == QUERY_KEEPING_RENEWS  ? exec->renews_max
+                       : run->how == QUERY_KEEPING_KEEPS ? QUERY_LEARNS_PER_RUN
+                                                         : SIZE_MAX;
     if (!text.overflow)
         run->subject =
             query_kept_hold(exec->kept, &key, run->how == QUERY_KEEPING_KEEPS, exec->now_ms);
@@ -65,36 +67,54 @@ void query_keeping_end(struct query_keeping_run *run)
     *run = (struct query_keeping_run){0};
 }
 
-static enum query_keeping_verdict renew(struct query_keeping_run *run, struct wire_labels labels,
-                                        struct query_keepsake *ret)
+static enum query_keeping_take find_due(const struct query_keeping_run *run,
+                                        struct wire_labels labels, struct query_keepsake *ret)
 {
     enum query_due due = query_kept_due(run->kept, run->subject, labels, run->basis_ms);
     if (due == QUERY_DUE_NOT || run->learns_left == 0)
         return QUERY_KEEPING_SKIP;
-    run->learns_left--;
     ret->at_newest = due == QUERY_DUE_DRIFT;
-    return QUERY_KEEPING_LEARN;
+    return QUERY_KEEPING_WITHOUT;
 }
 
-enum query_keeping_verdict query_keeping_take(struct query_keeping_run *run,
-                                              struct wire_labels labels, struct query_keepsake *ret,
-                                              int64_t *ret_from_ms)
+enum query_keeping_take query_keeping_take(struct query_keeping_run *run, struct wire_labels labels,
+                                           struct query_keepsake *ret, int64_t *ret_from_ms)
 {
     *ret = (struct query_keepsake){.learned = {.score = NAN}};
     if (run->how == QUERY_KEEPING_RENEWS)
-        return renew(run, labels, ret);
+        return find_due(run, labels, ret);
     if (!query_kept_take(run->kept, run->subject, labels, run->basis_ms,
                          run->how == QUERY_KEEPING_READS, &ret->learned, &ret->trial))
-        return run->is_short ? QUERY_KEEPING_SKIP : QUERY_KEEPING_LEARN;
+        return QUERY_KEEPING_WITHOUT;
     ret->was_kept = true;
     *ret_from_ms = query_learned_end_ms(&ret->learned) - ret->learned.step_ms;
     return QUERY_KEEPING_GO_ON;
 }
 
+enum query_keeping_anew query_keeping_begin_anew(struct query_keeping_run *run,
+                                                 struct wire_labels labels,
+                                                 struct query_keepsake *ret)
+{
+    bool keeps = run->how == QUERY_KEEPING_KEEPS;
+    /* Of young series there is little to learn, and nothing to keep. */
+    bool is_young = keeps && query_kept_is_young(run->kept, run->subject, labels, run->basis_ms);
+    ret->was_kept = ret->is_unready = false;
+    if (!run->is_short && (is_young || run->learns_left > 0)) {
+        run->learns_left -= !is_young;
+        return QUERY_KEEPING_LEARN;
+    }
+    if (!keeps)
+        return QUERY_KEEPING_NOTHING;
+    query_kept_want(run->kept, run->subject, labels, run->basis_ms);
+    ret->sketches = true;
+    /* How unusual a value is cannot be said without knowing what is usual. */
+    return query_subject_key(run->subject)->scores ? QUERY_KEEPING_NOTHING : QUERY_KEEPING_SKETCH;
+}
+
 void query_keeping_give(struct query_keeping_run *run, struct wire_labels labels,
                         struct query_keepsake *keepsake)
 {
-    if (run->how == QUERY_KEEPING_READS)
+    if (run->how == QUERY_KEEPING_READS || keepsake->sketches)
         keepsake->learned.model = forecast_model_free(keepsake->learned.model);
     else
         query_kept_give(run->kept, run->subject, labels, &keepsake->learned, &keepsake->trial,

@@ -41,6 +41,7 @@ struct query_subject {
     struct query_subject_key key; /* owns its text */
     uint64_t hash;
     size_t holders, models;
+    size_t wanted;            /* models that its last run did without */
     int64_t delayed_until_ms; /* it could not be renewed: the keeper waits so long */
     struct model *first;
     int64_t used_ms;
@@ -57,7 +58,7 @@ struct query_kept {
     uint64_t bytes, serial, fit_count;
     uint8_t *gone; /* keys */
     size_t gone_count, gone_capacity;
-    struct tw_metric *fits, *updates, *answers, *refused, *expired, *evicted;
+    struct tw_metric *fits, *updates, *answers, *sketches, *refused, *expired, *evicted;
     struct tw_metric *model_count, *model_bytes;
     int64_t stale_after_ms; /* until then no model is old enough to be pushed out */
 };
@@ -70,6 +71,10 @@ static void register_metrics(struct query_kept *kept, struct tw_metrics *metrics
                                        "Times that a kept model was brought up to date.");
     kept->answers = tw_metrics_counter(metrics, "tidewatch_forecast_answers_total", "",
                                        "Series forecast by a copy of a kept model.");
+    kept->sketches = tw_metrics_counter(
+        metrics, "tidewatch_forecast_provisional_total", "",
+        "Answers to rules, scalers and pins that a model was not learned for yet: forecast() made "
+        "them from the newest values alone, anomaly_score() gave none.");
     kept->refused = tw_metrics_counter(
         metrics, "tidewatch_forecast_refused_total", "reason=\"full\"",
         "Models that were not kept: full = there are forecast.models_max, all in use.");
@@ -289,8 +294,10 @@ struct query_subject *query_kept_hold(struct query_kept *kept, const struct quer
     }
     if (subject) {
         subject->holders++;
-        if (makes)
+        if (makes) {
             subject->used_ms = now_ms;
+            subject->wanted = 0;
+        }
     }
     tw_lock_release(&kept->lock);
     return subject;
@@ -338,12 +345,11 @@ bool query_kept_since(struct query_kept *kept, const struct query_subject *subje
 static enum query_due due_locked(const struct model *model, int64_t basis_ms)
 {
     const struct query_subject_key *key = &model->subject->key;
-    int64_t refit_ms = key->range_ms / QUERY_EPOCHS_PER_RANGE;
+    int64_t refit_ms = query_refit_ms(key->range_ms);
     struct forecast_drift drift;
     if (model->is_out || !model->learned.model)
         return QUERY_DUE_NOT;
     /* The epoch of the newest sample known: a series that ended is not learned again. */
-    refit_ms = refit_ms < 1 ? 1 : refit_ms;
     int64_t epoch_ms = tw_floor_div(model->learned.newest_ms, refit_ms) * refit_ms;
     epoch_ms -= key->scores ? refit_ms : 0;
     if (model->learned.epoch_ms < epoch_ms)
@@ -354,21 +360,64 @@ static enum query_due due_locked(const struct model *model, int64_t basis_ms)
     return drift.refit ? QUERY_DUE_DRIFT : QUERY_DUE_NOT;
 }
 
-enum query_due query_kept_due(struct query_kept *kept, const struct query_subject *subject,
-                              struct wire_labels labels, int64_t basis_ms)
-{
-    tw_lock_take(&kept->lock);
-    const struct model *model = find_locked(kept, subject, labels);
-    enum query_due due = model ? due_locked(model, basis_ms) : QUERY_DUE_EPOCH;
-    tw_lock_release(&kept->lock);
-    return due;
-}
-
 static bool usable_locked(const struct model *model, int64_t basis_ms)
 {
     const struct query_subject_key *key = &model->subject->key;
     return model->learned.model &&
            query_learned_usable(&model->learned, key->range_ms, key->scores, basis_ms);
+}
+
+static bool is_young_locked(const struct model *model, int64_t basis_ms)
+{
+    /* As many values as make a series grown up have to be there before an epoch. */
+    int64_t refit_ms = query_refit_ms(model->subject->key.range_ms);
+    return model->learned.young &&
+           tw_floor_div(basis_ms, refit_ms) == tw_floor_div(model->learned.epoch_ms, refit_ms);
+}
+
+bool query_kept_is_young(struct query_kept *kept, const struct query_subject *subject,
+                         struct wire_labels labels, int64_t basis_ms)
+{
+    tw_lock_take(&kept->lock);
+    const struct model *model = find_locked(kept, subject, labels);
+    bool young = model && is_young_locked(model, basis_ms);
+    tw_lock_release(&kept->lock);
+    return young;
+}
+
+/* Missing, or its series was away for too long. */
+static bool is_wanting_locked(const struct query_kept *kept, const struct model *model,
+                              int64_t basis_ms)
+{
+    if (!model)
+        return kept->models < kept->options.models_max;
+    return !model->is_out && !usable_locked(model, basis_ms) && !is_young_locked(model, basis_ms);
+}
+
+enum query_due query_kept_due(struct query_kept *kept, const struct query_subject *subject,
+                              struct wire_labels labels, int64_t basis_ms)
+{
+    enum query_due due = QUERY_DUE_NOT;
+    tw_lock_take(&kept->lock);
+    const struct model *model = find_locked(kept, subject, labels);
+    if (is_wanting_locked(kept, model, basis_ms))
+        due = QUERY_DUE_EPOCH;
+    else if (model && subject->wanted == 0)
+        due = due_locked(model, basis_ms);
+    tw_lock_release(&kept->lock);
+    return due;
+}
+
+void query_kept_want(struct query_kept *kept, struct query_subject *subject,
+                     struct wire_labels labels, int64_t basis_ms)
+{
+    tw_lock_take(&kept->lock);
+    const struct model *model = find_locked(kept, subject, labels);
+    subject->wanted += is_wanting_locked(kept, model, basis_ms);
+    if (!model && kept->models >= kept->options.models_max)
+        tw_metric_add(kept->refused, 1);
+    tw_metric_add(kept->sketches, 1);
+    tw_lock_release(&kept->lock);
 }
 
 bool query_kept_has(struct query_kept *kept, const struct query_subject *subject,
@@ -422,7 +471,10 @@ static void put_locked(struct query_kept *kept, struct model *model, struct quer
         forecast_model_free(model->learned.model);
     kept->bytes -= model->bytes;
     model->learned = *learned;
-    model->bytes = forecast_model_size(learned->model) + sizeof *model;
+    if (learned->young)
+        model->learned.model = forecast_model_free(learned->model);
+    model->bytes = sizeof *model;
+    model->bytes += model->learned.model ? forecast_model_size(model->learned.model) : 0;
     kept->bytes += model->bytes;
     show_totals_locked(kept);
     learned->model = NULL;
@@ -445,16 +497,18 @@ void query_kept_give(struct query_kept *kept, struct query_subject *subject,
 {
     tw_lock_take(&kept->lock);
     struct model *model = find_locked(kept, subject, labels);
-    if (!model && learned->model && !learned->young)
+    bool there = learned->model || learned->young;
+    if (!model && there)
         model = add_locked(kept, subject, labels, now_ms);
     if (model && model->is_out && !learned_anew) {
         model->is_out = false; /* the same model, which was taken */
         model->learned.model = NULL;
         put_locked(kept, model, learned, trial, false, now_ms);
         tw_cond_broadcast(&kept->back);
-    } else if (model && !model->is_out && learned->model && !learned->young &&
+    } else if (model && !model->is_out && there &&
                (!model->learned.model || is_newer(learned, &model->learned))) {
         put_locked(kept, model, learned, trial, learned_anew, now_ms);
+        subject->wanted -= learned_anew && subject->wanted > 0;
     }
     tw_lock_release(&kept->lock);
     learned->model = forecast_model_free(learned->model);
@@ -492,6 +546,8 @@ void query_kept_each(struct query_kept *kept,
          subject = subject->next)
         for (const struct model *model = subject->first; goes_on && model; model = model->sibling) {
             struct query_learned learned = model->learned;
+            if (learned.young)
+                continue;
             if (model->is_out)
                 learned.model = NULL;
             const struct query_kept_model shown = {&subject->key,  model->labels,  &learned,
@@ -510,13 +566,15 @@ size_t query_kept_list_due(struct query_kept *kept, int64_t now_ms,
     for (struct query_subject *subject = kept->subjects; subject && count < capacity;
          subject = subject->next) {
         size_t due = 0;
-        for (const struct model *model = now_ms < subject->delayed_until_ms ? NULL : subject->first;
-             model; model = model->sibling)
+        if (now_ms < subject->delayed_until_ms)
+            continue;
+        for (const struct model *model = subject->first; model; model = model->sibling)
             due += due_locked(model, now_ms) != QUERY_DUE_NOT;
-        if (due == 0)
+        if (due + subject->wanted == 0)
             continue;
         subject->holders++;
-        ret_items[count++] = (struct query_subject_due){subject, subject->models, due};
+        ret_items[count++] =
+            (struct query_subject_due){subject, subject->models, due, subject->wanted};
     }
     tw_lock_release(&kept->lock);
     return count;

@@ -4,7 +4,8 @@
  * them anew, nor read their past again, at each evaluation.
  *
  *   subject  what is forecast: the range argument's text, forecast or score, class of the horizon
- *   model    of one series of a subject: what was learned, its trial, when it was last used
+ *   model    of one series of a subject: what was learned, its trial, when it was last used. Of a
+ *            young series (query/learner.h) only that it is one: it is learned again at each use
  *
  * Who asks decides what is done (enum query_keeping): rules, scalers and pins keep their models,
  * other queries read copies of what is there, and the keeper's own runs learn what is due.
@@ -33,7 +34,7 @@
 
 enum query_keeping {
     QUERY_KEEPING_READS,  /* uses what is kept, changes nothing */
-    QUERY_KEEPING_KEEPS,  /* brings models up to date, keeps those that it learned */
+    QUERY_KEEPING_KEEPS,  /* brings models up to date, learns some and keeps them */
     QUERY_KEEPING_RENEWS, /* learns those that are due or missing, and nothing else */
 };
 
@@ -69,7 +70,8 @@ bool query_kept_since(struct query_kept *kept, const struct query_subject *subje
 
 /* ---- models ---- */
 enum query_due { QUERY_DUE_NOT, QUERY_DUE_EPOCH, QUERY_DUE_DRIFT };
-/* Whether a series' model is missing or late for a basis (EPOCH), or does badly (DRIFT). */
+/* Whether a series' model is missing (and there is room for it) or late for a basis (EPOCH), or
+ * does badly (DRIFT). As long as models are wanted no other is due. */
 enum query_due query_kept_due(struct query_kept *kept, const struct query_subject *subject,
                               struct wire_labels labels, int64_t basis_ms);
 bool query_kept_has(struct query_kept *kept, const struct query_subject *subject,
@@ -84,6 +86,13 @@ bool query_kept_take(struct query_kept *kept, const struct query_subject *subjec
 void query_kept_give(struct query_kept *kept, struct query_subject *subject,
                      struct wire_labels labels, struct query_learned *learned,
                      const struct query_trial *trial, bool learned_anew, int64_t now_ms);
+/* Is a series too young for a model to be kept, until the next epoch begins? */
+bool query_kept_is_young(struct query_kept *kept, const struct query_subject *subject,
+                         struct wire_labels labels, int64_t basis_ms);
+/* A model was missing or late, and whoever wanted it does without: the subject is due until such
+ * models are learned, or until its next run that keeps models. */
+void query_kept_want(struct query_kept *kept, struct query_subject *subject,
+                     struct wire_labels labels, int64_t basis_ms);
 /* Lets go of models unused for too long, and of subjects without any. */
 void query_kept_expire(struct query_kept *kept, int64_t now_ms);
 
@@ -103,7 +112,8 @@ void query_kept_each(struct query_kept *kept,
 /* Subjects that have models due. */
 struct query_subject_due {
     struct query_subject *subject; /* to be dropped */
-    size_t models, due;
+    size_t models, due;            /* due: of the models that are kept */
+    size_t wanted;                 /* that are not kept, or too late to answer */
 };
 size_t query_kept_list_due(struct query_kept *kept, int64_t now_ms,
                            struct query_subject_due *ret_items, size_t capacity);

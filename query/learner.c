@@ -20,14 +20,25 @@
 /* Of the values' spread: less is no deviation. */
 #define USUAL_LEAST 0.01
 
+int64_t query_refit_ms(int64_t range_ms)
+{
+    int64_t refit_ms = range_ms / QUERY_EPOCHS_PER_RANGE;
+    return refit_ms < 1 ? 1 : refit_ms;
+}
+
+int64_t query_learner_alive_ms(int64_t range_ms, int64_t lookback_ms)
+{
+    int64_t refit_ms = query_refit_ms(range_ms);
+    int64_t alive_ms = refit_ms > lookback_ms ? refit_ms : lookback_ms;
+    return alive_ms < range_ms ? alive_ms : range_ms;
+}
+
 void query_learner_init(struct query_learner *learner, int64_t range_ms, int64_t lookback_ms,
                         bool scores)
 {
     *learner = (struct query_learner){.range_ms = range_ms, .scores = scores};
-    learner->refit_ms = range_ms / QUERY_EPOCHS_PER_RANGE;
-    learner->refit_ms = learner->refit_ms < 1 ? 1 : learner->refit_ms;
-    learner->alive_ms = learner->refit_ms > lookback_ms ? learner->refit_ms : lookback_ms;
-    learner->alive_ms = learner->alive_ms < range_ms ? learner->alive_ms : range_ms;
+    learner->refit_ms = query_refit_ms(range_ms);
+    learner->alive_ms = query_learner_alive_ms(range_ms, lookback_ms);
     learner->room = malloc((QUERY_BUCKETS_PER_RANGE + 2) * sizeof *learner->room);
     TW_ASSERT(learner->room != NULL);
 }
@@ -52,7 +63,7 @@ void query_learner_begin(struct query_learner *learner, const int64_t *times_ms,
     learner->values = values;
     learner->count = count;
     learner->at = 0;
-    learner->fixed = learner->at_newest = false;
+    learner->fixed = learner->at_newest = learner->sketches = false;
     learner->trial = NULL;
 }
 
@@ -60,6 +71,13 @@ int64_t query_learner_reach(int64_t range_ms, bool scores)
 {
     int64_t refit_ms = range_ms / QUERY_EPOCHS_PER_RANGE + 1;
     return scores ? 2 * refit_ms : refit_ms;
+}
+
+int64_t query_sketch_reach(int64_t range_ms, int64_t lookback_ms)
+{
+    int64_t reach_ms = QUERY_SKETCH_BUCKETS * (range_ms / QUERY_BUCKETS_PER_RANGE);
+    reach_ms = reach_ms > 2 * lookback_ms ? reach_ms : 2 * lookback_ms;
+    return reach_ms < range_ms ? reach_ms : range_ms;
 }
 
 int64_t query_learned_end_ms(const struct query_learned *learned)
@@ -147,8 +165,8 @@ static bool gather(struct query_learner *learner, bool young, size_t *ret_count)
     learned->step_ms = choose_step(learner, first, limit);
     int64_t oldest = bucket_of(learner, learner->times_ms[first]);
     size_t count = (size_t)(1 - oldest), known = 0;
-    if (count > QUERY_BUCKETS_PER_RANGE + 1)
-        count = QUERY_BUCKETS_PER_RANGE + 1;
+    const size_t most = learner->sketches ? QUERY_SKETCH_BUCKETS : QUERY_BUCKETS_PER_RANGE + 1;
+    count = count < most ? count : most;
     for (size_t i = 0; i < count; i++)
         learner->room[i] = NAN;
     for (size_t at = first; at < limit;) {
@@ -198,7 +216,7 @@ static bool learn_at(struct query_learner *learner, int64_t epoch_ms, bool young
                                              .horizon = learned->leads,
                                              .peak_horizon = 1,
                                              .lower_bound = -INFINITY};
-    learner->fits++;
+    learner->fits += !learner->sketches;
     learner->learns += count;
     if (forecast_model_new(learner->room, count, &options, &learned->model, &err) != TW_OK)
         learned->model = NULL;
@@ -279,9 +297,12 @@ static enum query_outlook bring_up(struct query_learner *learner, size_t newest,
     if (!same && learner->fixed)
         return QUERY_OUTLOOK_UNREADY;
     int64_t epoch_ms = learner->at_newest ? newest_ms : query_learner_epoch(learner, newest_ms);
-    bool ready = same || learn_at(learner, epoch_ms, false, widest_ms);
-    if (!ready && learner->scores) /* too little to expect anything of */
+    bool ready = same || (!learner->sketches && learn_at(learner, epoch_ms, false, widest_ms));
+    if (!ready && learner->scores) { /* too little to expect anything of */
+        learned->young = true;
+        learned->epoch_ms = newest_ms;
         return QUERY_OUTLOOK_NONE;
+    }
     if (!ready && !learn_at(learner, newest_ms, true, widest_ms))
         return QUERY_OUTLOOK_NONE;
     tell(learner, newest, basis_ms);
@@ -402,8 +423,7 @@ void query_learner_take(struct query_learner *learner, struct query_learned *ret
 bool query_learned_usable(const struct query_learned *learned, int64_t range_ms, bool scores,
                           int64_t basis_ms)
 {
-    int64_t refit_ms = range_ms / QUERY_EPOCHS_PER_RANGE;
-    refit_ms = refit_ms < 1 ? 1 : refit_ms;
+    int64_t refit_ms = query_refit_ms(range_ms);
     int64_t epoch_ms = tw_floor_div(basis_ms, refit_ms) * refit_ms - (scores ? refit_ms : 0);
     return !learned->young && query_learned_end_ms(learned) <= basis_ms &&
            epoch_ms - learned->epoch_ms <= refit_ms;

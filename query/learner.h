@@ -35,6 +35,7 @@
 
 #define QUERY_EPOCHS_PER_RANGE 16
 #define QUERY_BUCKETS_PER_RANGE 2048
+#define QUERY_SKETCH_BUCKETS 32
 
 /* What there is to keep of a series. */
 struct query_learned {
@@ -45,7 +46,8 @@ struct query_learned {
     double score;      /* of the newest bucket; NaN: none */
     double spread;     /* standard deviation of the values learned */
     int64_t newest_ms; /* time of the newest sample told */
-    bool young;        /* learned from the few samples before the newest one, which is its epoch */
+    bool young;        /* learned from the few samples before the newest one, which is its epoch;
+                          for scores nothing is then */
 };
 
 struct query_trial;
@@ -59,6 +61,7 @@ struct query_learner {
     size_t at;      /* the first sample not told */
     bool fixed;     /* the model was kept: samples begin at its end, nothing can be learned */
     bool at_newest; /* the newest sample is the epoch: what was learned before does badly */
+    bool sketches;  /* learns from the newest QUERY_SKETCH_BUCKETS alone, whatever the range is */
     struct query_trial *trial; /* NULL: none */
     double *room;              /* for a range of buckets */
     uint64_t fits;             /* made so far */
@@ -74,7 +77,12 @@ void query_learner_fini(struct query_learner *learner);
  * later than query_learner_reach before the first basis. */
 void query_learner_begin(struct query_learner *learner, const int64_t *times_ms,
                          const double *values, size_t count);
+int64_t query_refit_ms(int64_t range_ms); /* from one epoch to the next */
 int64_t query_learner_reach(int64_t range_ms, bool scores);
+/* A series whose newest sample is older than this has ended. */
+int64_t query_learner_alive_ms(int64_t range_ms, int64_t lookback_ms);
+/* How far before the basis the samples of a sketch are wanted. */
+int64_t query_sketch_reach(int64_t range_ms, int64_t lookback_ms);
 /* The end of what a model was told. */
 int64_t query_learned_end_ms(const struct query_learned *learned);
 /* The epoch that a model is to have for a newest sample. */

@@ -126,29 +126,51 @@ static enum tw_code open_from(struct range *range, struct query_exec *exec, int6
     return code;
 }
 
-/* When there are models of all series that came lately, only what is new to them is looked at; and
- * all of the range when there is a series without one. */
-static enum tw_code open_input(struct range *range, struct query_exec *exec, size_t *ret_count,
-                               struct tw_err *err)
+static size_t count_without_model(const struct range *range, size_t count)
+{
+    const struct query_keeping_run *keeping = &range->keeping;
+    size_t without = 0;
+    for (size_t i = 0; i < count; i++)
+        without += !query_kept_has(keeping->kept, keeping->subject, labels_of(range, i),
+                                   keeping->basis_ms);
+    return without;
+}
+
+/* Opens the input from where on is enough for the models that are kept, or for sketches of many
+ * series that have none. It is not short when neither will do. */
+static enum tw_code open_short(struct range *range, struct query_exec *exec, int64_t from_ms,
+                               size_t *ret_count, struct tw_err *err)
 {
     struct query_keeping_run *keeping = &range->keeping;
-    int64_t from_ms = range->subquery ? range->first_end_ms - range->before_ms - range->range_ms
-                                      : range->start_ms;
     int64_t since_ms;
     enum tw_code code = TW_OK;
-    if (keeping->kept && keeping->how != QUERY_KEEPING_RENEWS && !range->source.selection &&
-        query_kept_since(keeping->kept, keeping->subject, keeping->basis_ms, &since_ms) &&
-        since_ms > from_ms) {
+    bool some_kept =
+        query_kept_since(keeping->kept, keeping->subject, keeping->basis_ms, &since_ms);
+    if (some_kept && since_ms > from_ms) {
         code = open_from(range, exec, since_ms, ret_count, err);
-        size_t known = 0;
-        for (; !code && known < *ret_count; known++)
-            if (!query_kept_has(keeping->kept, keeping->subject, labels_of(range, known),
-                                keeping->basis_ms))
-                break;
-        keeping->is_short = !code && known == *ret_count;
+        keeping->is_short = !code && count_without_model(range, *ret_count) == 0;
         if (!keeping->is_short)
             query_source_close(&range->source);
     }
+    if (code || keeping->is_short || !range->subquery || keeping->how != QUERY_KEEPING_KEEPS)
+        return code;
+    /* All series of a subquery are worked out at once. */
+    int64_t sketch_ms = keeping->basis_ms - query_sketch_reach(range->range_ms, exec->lookback_ms);
+    sketch_ms = some_kept && since_ms < sketch_ms ? since_ms : sketch_ms;
+    code = open_from(range, exec, sketch_ms, ret_count, err);
+    keeping->is_short = !code && count_without_model(range, *ret_count) > keeping->learns_left;
+    return code;
+}
+
+static enum tw_code open_input(struct range *range, struct query_exec *exec, size_t *ret_count,
+                               struct tw_err *err)
+{
+    const struct query_keeping_run *keeping = &range->keeping;
+    int64_t from_ms = range->subquery ? range->first_end_ms - range->before_ms - range->range_ms
+                                      : range->start_ms;
+    enum tw_code code = TW_OK;
+    if (keeping->kept && keeping->how != QUERY_KEEPING_RENEWS && !range->source.selection)
+        code = open_short(range, exec, from_ms, ret_count, err);
     if (!code && !keeping->is_short)
         code = open_from(range, exec, from_ms, ret_count, err);
     if (!code && !range->subquery)
@@ -452,31 +474,49 @@ static enum tw_code apply_kernel(struct range *range, struct query_exec *exec,
     return code;
 }
 
-/* As far as the model that is kept of the series does for it; *ret_done false: learn from all of
- * its samples. */
-static enum tw_code apply_kept(struct range *range, struct query_exec *exec,
-                               struct query_tile *tile, size_t r, struct query_keepsake *keepsake,
-                               bool *ret_done, struct tw_err *err)
+/* Reads as much of a series as a sketch needs; *ret_ended: there is nothing to forecast. */
+static enum tw_code read_newest(struct range *range, struct query_exec *exec, size_t series,
+                                bool *ret_ended, struct tw_err *err)
+{
+    const struct query_samples *samples = &range->source.samples;
+    int64_t basis_ms = range->keeping.basis_ms;
+    int64_t alive_ms = query_learner_alive_ms(range->range_ms, exec->lookback_ms);
+    int64_t reach_ms = query_sketch_reach(range->range_ms, exec->lookback_ms);
+    enum tw_code code = read_series(range, exec, series, basis_ms - reach_ms, err);
+    if (!code && !range->subquery && samples->count == 0 && reach_ms < alive_ms)
+        code = read_series(range, exec, series, basis_ms - alive_ms, err);
+    *ret_ended =
+        code || samples->count == 0 || samples->times_ms[samples->count - 1] <= basis_ms - alive_ms;
+    return code;
+}
+
+/* is_read: the samples are there, of a subquery all that there are. */
+static enum tw_code forecast_anew(struct range *range, struct query_exec *exec,
+                                  struct query_tile *tile, size_t r,
+                                  struct query_keepsake *keepsake, bool is_read, struct tw_err *err)
 {
     size_t series = tile->first + r;
-    int64_t from_ms;
-    enum tw_code code = TW_OK;
-    switch (query_keeping_take(&range->keeping, labels_of(range, series), keepsake, &from_ms)) {
+    bool ended = false;
+    enum tw_code code = is_read ? TW_OK : read_newest(range, exec, series, &ended, err);
+    if (code || ended)
+        return code;
+    switch (query_keeping_begin_anew(&range->keeping, labels_of(range, series), keepsake)) {
     case QUERY_KEEPING_LEARN:
-        *ret_done = false;
-        return TW_OK;
-    case QUERY_KEEPING_SKIP:
-        *ret_done = true;
-        return range->subquery ? read_series(range, exec, series, 0, err) : TW_OK;
-    case QUERY_KEEPING_GO_ON:
+        if (!range->subquery)
+            code = read_series(range, exec, series,
+                               range->first_end_ms - range->range_ms - range->before_ms, err);
         break;
+    case QUERY_KEEPING_SKETCH:
+        query_annotate(exec->annotations, QUERY_INFO, range->op.node,
+                       "some forecasts are provisional, made from the newest values alone: the "
+                       "models of their series are still to be learned");
+        break;
+    case QUERY_KEEPING_NOTHING:
+        return TW_OK;
     }
-    code = read_series(range, exec, series, from_ms, err);
     if (!code && range->source.samples.count)
         code = apply_kernel(range, exec, tile, r, keepsake, err);
-    *ret_done = !keepsake->is_unready || range->keeping.is_short;
     query_keeping_give(&range->keeping, labels_of(range, series), keepsake);
-    /* All samples of a subquery have been read: what follows learns from them. */
     return code;
 }
 
@@ -484,20 +524,25 @@ static enum tw_code forecast_series(struct range *range, struct query_exec *exec
                                     struct query_tile *tile, size_t r, struct tw_err *err)
 {
     struct query_keepsake keepsake;
-    bool done;
     size_t series = tile->first + r;
-    enum tw_code code = apply_kept(range, exec, tile, r, &keepsake, &done, err);
-    if (code || done)
-        return code;
-    bool was_read = range->subquery && keepsake.was_kept;
-    keepsake.was_kept = keepsake.is_unready = false;
-    if (!was_read)
-        code = read_series(range, exec, series,
-                           range->first_end_ms - range->range_ms - range->before_ms, err);
+    int64_t from_ms;
+    enum tw_code code = TW_OK;
+    switch (query_keeping_take(&range->keeping, labels_of(range, series), &keepsake, &from_ms)) {
+    case QUERY_KEEPING_SKIP:
+        return range->subquery ? read_series(range, exec, series, 0, err) : TW_OK;
+    case QUERY_KEEPING_WITHOUT:
+        return forecast_anew(range, exec, tile, r, &keepsake, false, err);
+    case QUERY_KEEPING_GO_ON:
+        break;
+    }
+    code = read_series(range, exec, series, from_ms, err);
     if (!code && range->source.samples.count)
         code = apply_kernel(range, exec, tile, r, &keepsake, err);
+    bool unready = keepsake.is_unready;
     query_keeping_give(&range->keeping, labels_of(range, series), &keepsake);
-    return code;
+    if (code || !unready)
+        return code;
+    return forecast_anew(range, exec, tile, r, &keepsake, range->subquery != NULL, err);
 }
 
 static enum tw_code range_next(struct query_op *op, struct query_exec *exec,

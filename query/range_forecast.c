@@ -71,6 +71,7 @@ static void begin(struct query_learner *learner, const struct query_range_row *r
         query_learner_give(learner, &keepsake->learned,
                            keepsake->was_kept ? &keepsake->trial : NULL);
     learner->at_newest = keepsake && keepsake->at_newest;
+    learner->sketches = keepsake && keepsake->sketches;
 }
 
 static void end(struct query_learner *learner, const struct query_range_row *row)

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "query/keeper.h"
+#include "query/keeping.h"
 #include "tests/lib/memory_storage.h"
 #include "tests/lib/unit.h"
 #include "tsdb/state.h"
@@ -345,6 +346,117 @@ START_TEST(number_is_limited)
 }
 END_TEST
 
+enum { MANY = 3 * QUERY_LEARNS_PER_RUN };
+
+static void add_many(void)
+{
+    for (int64_t t = NOW - 8 * DAY; t <= NOW; t += 10 * MINUTE)
+        for (int i = 0; i < MANY; i++) {
+            char name[8];
+            snprintf(name, sizeof name, "%d", i);
+            memory_storage_add(storage, t, load_at(t, i), "__name__", "many", "i", name, NULL);
+        }
+    for (int64_t t = NOW - 8 * DAY; t < NOW - DAY; t += 10 * MINUTE)
+        memory_storage_add(storage, t, load_at(t, 0), "__name__", "many", "i", "ended", NULL);
+}
+
+/* The first evaluation of a large rule learns some models, and answers for all series; the keeper
+ * learns the others. */
+static void assert_spread(const char *text, size_t first_models, size_t first_answers)
+{
+    struct query_result *first = ask(engine, &within, text);
+    ck_assert_uint_eq(models(), first_models);
+    ck_assert_uint_eq(first->count, first_answers);
+    ck_assert_uint_eq(first->info_count, first_answers == MANY);
+    for (size_t i = 0; i < first->count; i++)
+        ck_assert(isfinite(first->series[i].points[0].value));
+    query_result_free(first);
+    for (int round = 0; round < 4 && models() < MANY; round++)
+        query_keeper_round(keeper);
+    ck_assert_uint_eq(models(), MANY);
+    assert_within(&within, text, MANY, 0);
+    query_keeper_round(keeper);
+    ck_assert_uint_eq(models(), MANY); /* nothing is learned of ended series */
+}
+
+START_TEST(large_rules_are_learned_in_the_background)
+{
+    static const struct {
+        const char *text;
+        size_t first_models, first_answers;
+    } cases[] = {
+        {"forecast(many[7d], 4h)", QUERY_LEARNS_PER_RUN, MANY},
+        {"anomaly_score(many[7d])", QUERY_LEARNS_PER_RUN, QUERY_LEARNS_PER_RUN},
+        {"forecast(sum by (i) (avg_over_time(many[10m]))[5d:10m], 1h)", 0, MANY},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        begin(0);
+        add_many();
+        assert_spread(cases[i].text, cases[i].first_models, cases[i].first_answers);
+        end();
+    }
+}
+END_TEST
+
+/* Young series are learned again each time, and neither wait for the keeper nor keep it busy. */
+START_TEST(young_series_do_not_wait)
+{
+    static const char text[] = "forecast(young[7d], 4h)", scores[] = "anomaly_score(young[7d])";
+    begin(0);
+    for (int64_t t = NOW - 3 * HOUR; t <= NOW; t += 10 * MINUTE)
+        for (int i = 0; i < MANY; i++) {
+            char name[8];
+            snprintf(name, sizeof name, "%d", i);
+            memory_storage_add(storage, t, load_at(t, i), "__name__", "young", "i", name, NULL);
+        }
+    query_result_free(ask(engine, &within, scores));
+    query_result_free(ask(engine, &within, text));
+    for (int round = 0; round < 6; round++)
+        query_keeper_round(keeper);
+    uint64_t fits = query_kept_fits(kept);
+    query_keeper_round(keeper);
+    ck_assert_uint_eq(query_kept_fits(kept), fits);
+    assert_within(&within, text, MANY, 0);
+    assert_within(&within, scores, 0, 0);
+    query_keeper_round(keeper);
+    tw_clock_manual_advance(now_clock, 2 * MINUTE);
+    query_result_free(ask(engine, &within, scores));
+    assert_within(&within, text, MANY, 0);
+    struct query_result *again = ask(engine, &within, text);
+    ck_assert_uint_eq(again->info_count, 0);
+    query_result_free(again);
+    end();
+}
+END_TEST
+
+/* Models that are too late to answer (the server was away for long) are wanted as new ones are. */
+START_TEST(late_models_are_learned_in_the_background)
+{
+    begin(0);
+    add_many();
+    query_result_free(ask(engine, &within, "forecast(many[7d], 4h)"));
+    while (models() < MANY)
+        query_keeper_round(keeper);
+    tw_clock_manual_advance(now_clock, 2 * DAY);
+    for (int64_t t = NOW + 10 * MINUTE; t <= NOW + 2 * DAY; t += 10 * MINUTE)
+        for (int i = 0; i < MANY; i++) {
+            char name[8];
+            snprintf(name, sizeof name, "%d", i);
+            memory_storage_add(storage, t, load_at(t, i), "__name__", "many", "i", name, NULL);
+        }
+    uint64_t fits = query_kept_fits(kept);
+    struct query_result *late = ask(engine, &within, "forecast(many[7d], 4h)");
+    ck_assert_uint_eq(late->count, MANY);
+    ck_assert_uint_eq(query_kept_fits(kept), fits + QUERY_LEARNS_PER_RUN);
+    query_result_free(late);
+    for (int round = 0; round < 4; round++)
+        query_keeper_round(keeper);
+    ck_assert_uint_eq(query_kept_fits(kept), fits + MANY);
+    assert_within(&within, "forecast(many[7d], 4h)", MANY, 0);
+    end();
+}
+END_TEST
+
 START_TEST(bad_pins_are_refused)
 {
     begin(0);
@@ -359,16 +471,20 @@ END_TEST
 
 int main(void)
 {
-    const struct unit_case cases[] = {UNIT_CASE_SLOW(what_is_kept_answers_alike, 600),
-                                      UNIT_CASE(kept_models_read_little),
-                                      UNIT_CASE(others_read_and_change_nothing),
-                                      UNIT_CASE(new_and_ended_series),
-                                      UNIT_CASE_SLOW(keeper_learns_anew_in_time, 600),
-                                      UNIT_CASE(models_survive_a_restart),
-                                      UNIT_CASE(pins_keep_models_fresh),
-                                      UNIT_CASE(errors_become_series),
-                                      UNIT_CASE(number_is_limited),
-                                      UNIT_CASE(bad_pins_are_refused),
-                                      {0}};
+    const struct unit_case cases[] = {
+        UNIT_CASE_SLOW(what_is_kept_answers_alike, 600),
+        UNIT_CASE(kept_models_read_little),
+        UNIT_CASE(others_read_and_change_nothing),
+        UNIT_CASE(new_and_ended_series),
+        UNIT_CASE_SLOW(keeper_learns_anew_in_time, 600),
+        UNIT_CASE(models_survive_a_restart),
+        UNIT_CASE(pins_keep_models_fresh),
+        UNIT_CASE(errors_become_series),
+        UNIT_CASE(number_is_limited),
+        UNIT_CASE_SLOW(large_rules_are_learned_in_the_background, 300),
+        UNIT_CASE_SLOW(late_models_are_learned_in_the_background, 300),
+        UNIT_CASE_SLOW(young_series_do_not_wait, 300),
+        UNIT_CASE(bad_pins_are_refused),
+        {0}};
     return unit_run("query/keeper", cases);
 }

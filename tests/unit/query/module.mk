@@ -40,10 +40,13 @@ UNIT_TESTS += %D%/downsampling_test %D%/engine_test %D%/forecast_test %D%/hostil
 %C%_running_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_running_test_LDADD = $(QUERY_UNIT_LDADD)
 
-# Benchmark: built by hand (make tests/bench/query_bench), run by hand.
-EXTRA_PROGRAMS += tests/bench/query_bench
+# Benchmarks: built by hand (make tests/bench/query_bench), run by hand.
+EXTRA_PROGRAMS += tests/bench/query_bench tests/bench/keeper_bench
 tests_bench_query_bench_SOURCES = tests/bench/query_bench.c
 tests_bench_query_bench_LDADD = query/libquery.a forecast/libforecast.a tests/lib/libmemory_storage.a tsdb/libtsdb.a \
 	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
-CLEANFILES += tests/bench/query_bench$(EXEEXT)
+tests_bench_keeper_bench_SOURCES = tests/bench/keeper_bench.c
+tests_bench_keeper_bench_LDADD = query/libquery.a forecast/libforecast.a tsdb/libtsdb.a \
+	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
+CLEANFILES += tests/bench/query_bench$(EXEEXT) tests/bench/keeper_bench$(EXEEXT)
 endif
