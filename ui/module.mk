@@ -3,6 +3,7 @@
 # ui/dist of the build tree, ui/embed.sh turns that into C. A release tarball carries ui/dist.
 UI_PAGES = %D%/dist/index.html %D%/dist/app.js %D%/dist/app.css %D%/dist/favicon.svg
 UI_INPUTS = \
+	%D%/src/ahead.ts \
 	%D%/src/alerts.tsx \
 	%D%/src/api.ts \
 	%D%/src/app.css \
@@ -10,6 +11,7 @@ UI_INPUTS = \
 	%D%/src/editor.tsx \
 	%D%/src/favicon.svg \
 	%D%/src/feed.ts \
+	%D%/src/forecasts.tsx \
 	%D%/src/functions.ts \
 	%D%/src/graph.tsx \
 	%D%/src/grid.ts \

@@ -28,8 +28,8 @@
 
 /* Addresses of pages: the script reads the rest. /graph is where Prometheus's links lead. */
 static const char *const page_patterns[] = {
-    "/hosts",  "/hosts/*rest", "/query",         "/graph",
-    "/alerts", "/scalers",     "/scalers/*rest", "/status",
+    "/hosts",   "/hosts/*rest",   "/query",     "/graph",  "/alerts",
+    "/scalers", "/scalers/*rest", "/forecasts", "/status",
 };
 
 static bool is_word(struct tw_str text, const char *word)

@@ -29,6 +29,8 @@ scalers:
     min: 2
     max: 60
     mode: observe
+forecast:
+  pins: ["forecast(site_requests[7d], 4h)"]
 """
 
 RULES = """
@@ -61,6 +63,12 @@ def missing():
 def load_at(second):
     """Requests per second with a wave, as a site has over a (short) day."""
     return 900 + 400 * math.sin(second / 3600 * math.pi) + 20 * math.sin(second * 7)
+
+
+def daily_at(second):
+    """Requests per second of a site with days and an evening peak."""
+    day = 2 * math.pi * second / 86400
+    return 500 - 300 * math.cos(day) - 90 * math.cos(2 * day) + 30 * math.sin(second * 12.9898)
 
 
 def history(labels, now, seconds, spacing, value):
@@ -117,11 +125,14 @@ def main():
         now = time.time()
         pushed = [one for number in range(1, HOSTS + 1) for one in host_series(number, now)]
         pushed.append(history({"__name__": "web_requests_per_second"}, now, 6 * 3600, 15, load_at))
+        for number, site in enumerate(["north", "south"]):
+            pushed.append(history({"__name__": "site_requests", "site": site}, now, 9 * 86400, 300,
+                                  lambda at, number=number: (1 + number) * daily_at(at)))
         lib.check_equal("thirty hosts are pushed", server.write(pushed).status, 204)
         # Rules and scalers come with a restart, so that the scaler's first look sees the six hours.
         server.stop()
         server = run.server(port=server.port, config=CONFIG)
-        pages(server, shots, "many", "query", "alert", "scaler", "status")
+        pages(server, shots, "many", "query", "band", "forecasts", "alert", "scaler", "status")
     lib.done()
 
 

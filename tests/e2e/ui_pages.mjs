@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The pages in a real Chromium: node ui_pages.mjs URL SCREENSHOT_FOLDER PART ... with the parts "nothing" (no host
- * has sent anything), "alone" (one host), "many" (31 hosts), "query", "alert", "scaler", "status".
+ * has sent anything), "alone" (one host), "many" (31 hosts), "query", "band" (a graph with its forecast),
+ * "forecasts" (models and pins), "alert", "scaler", "status".
  * Prints one line a check; ends with status 1 when one failed. ui.py starts the server and calls it.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -220,6 +221,58 @@ async function query() {
     expectedErrors = 0;
 }
 
+async function band() {
+    const expression = "site_requests";
+    await page.goto(`${base}/query?range=2d&expr=${expression}`);
+    await page.waitForSelector('[data-result="graph"] canvas');
+    const plain = await coloured('[data-result="graph"]');
+    await page.getByRole("group", { name: "Forecast" }).getByRole("button", { name: "1 day" }).click();
+    await page.waitForURL(/ahead=1d/);
+    await page.waitForSelector('[data-result="graph"][data-ahead="2"]', { timeout: 30000 });
+    check("band: both series have one", true);
+    check("band: it is drawn beside the past", await drawn('[data-result="graph"]', Math.max(50, plain / 2)));
+    const cells = await page.locator(".series-table tbody tr td:last-child").allInnerTexts();
+    const numbers = cells.map((cell) => (cell.match(/[\d.]+/g) ?? []).map(Number));
+    check("band: the table says what is expected",
+        numbers.length === 2 && numbers.every(([middle, low, high]) => low < middle && middle < high), cells);
+    await shoot("query-band");
+    await accessible("query, band");
+    await page.getByRole("button", { name: "Use dark colours" }).click();
+    await page.waitForTimeout(500);
+    await shoot("query-band-dark");
+    await accessible("query, band, dark");
+    await page.getByRole("button", { name: "Use light colours" }).click();
+    await page.goto(`${base}/query?range=1d&ahead=6h&expr=${encodeURIComponent("forecast(site_requests[7d], 0)")}`);
+    await page.waitForSelector('[data-result="graph"][data-ahead="2"]', { timeout: 30000 });
+    check("band: an expression that forecasts goes on by itself", true);
+    await shoot("query-forecast");
+    await page.goto(`${base}/query?range=1h&ahead=6h&expr=${encodeURIComponent("node_network_receive_bytes_total")}`);
+    await page.waitForSelector('[data-result="graph"] .warning');
+    check("band: not of too many series", (await page.locator(".warning").first().innerText()).includes("at most 12"));
+}
+
+async function forecasts() {
+    await page.goto(`${base}/forecasts`);
+    await page.waitForSelector('[data-forecasts="ready"]');
+    await page.waitForSelector('[data-models="2"]', { timeout: 30000 });
+    const text = await page.locator("[data-models]").innerText();
+    check("forecasts: models are listed", text.includes("north") && text.includes("site_requests[1w]"), text);
+    await page.getByLabel("Expression to pin").fill("sum(site_requests)");
+    expectedErrors = 1;
+    await page.getByRole("button", { name: "Pin", exact: true }).click();
+    await page.waitForSelector(".failure");
+    check("forecasts: what cannot be pinned is refused", (await page.locator(".failure").innerText()).includes("nothing to keep"));
+    expectedErrors = 0;
+    await page.getByLabel("Expression to pin").fill("forecast(sum(site_requests)[7d:5m], 1h)");
+    await page.getByRole("button", { name: "Pin", exact: true }).click();
+    await page.getByRole("button", { name: "Unpin" }).waitFor();
+    await shoot("forecasts");
+    await accessible("forecasts");
+    await page.getByRole("button", { name: "Unpin" }).click();
+    await page.waitForFunction(() => !document.body.innerText.includes("Unpin"));
+    check("forecasts: pins come and go", true);
+}
+
 async function alert() {
     await page.goto(`${base}/alerts`);
     await page.waitForSelector('.alert-firing[data-alert="AlwaysFiring"]', { timeout: 30000 });
@@ -263,7 +316,7 @@ async function status() {
     check("hosts: an unknown one says that it has no samples", true);
 }
 
-const all = { nothing, alone, many, query, alert, scaler, status };
+const all = { nothing, alone, many, query, band, forecasts, alert, scaler, status };
 for (const part of parts) {
     try {
         await all[part]();

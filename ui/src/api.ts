@@ -96,6 +96,19 @@ export async function call<T>(
     return { data: body.data, warnings: body.warnings ?? [], infos: body.infos ?? [] };
 }
 
+/** Changes something. */
+export async function change(method: "POST" | "DELETE", path: string, parameters: Parameters): Promise<void> {
+    let response;
+    try {
+        response = await fetch(`/api/v1/${path}?${encode(parameters)}`, { method, cache: "no-store" });
+    } catch {
+        throw new ApiError("network", "The server does not answer.", 0);
+    }
+    if (response.ok) return;
+    const body = await response.json().catch(() => undefined);
+    throw new ApiError(body?.errorType || "http", body?.error || `The server answered ${response.status}.`, response.status);
+}
+
 export function queryInstant(query: string, time: number, signal?: AbortSignal) {
     return call<QueryData>("query", { query, time }, signal);
 }

@@ -22,6 +22,7 @@ export interface ChartLine {
     stepped?: boolean; /* holds its value until the next one, as replicas do */
     width?: number;
     faint?: boolean; /* an area that is only the background of the others */
+    of?: number; /* belongs to line number so much, and comes to the front with it */
 }
 
 export interface ChartData {
@@ -85,9 +86,13 @@ function axes(unit: Unit, colors: ChartColors): uPlot.Axis[] {
 /* Marks at 1, 2, 4, 8 ... 512 of each binary prefix; at 5 and 50 they would read 4.77 and 47.7. */
 const binaryIncrements = Array.from({ length: 60 }, (_, power) => 2 ** power);
 
+function isFaint(line: ChartLine, n: number, props: Props): boolean {
+    return props.emphasis !== undefined && props.emphasis !== n && props.emphasis !== line.of;
+}
+
 function lineOptions(line: ChartLine, n: number, props: Props): uPlot.Series {
     const color = line.color ?? seriesColor(n);
-    const faint = props.emphasis !== undefined && props.emphasis !== n;
+    const faint = isFaint(line, n, props);
     const stroke = faint ? translucent(color, 0.15) : color;
     const area = props.stacked ? n === 0 : line.fill;
     return {
@@ -128,7 +133,7 @@ function bands(props: Props): uPlot.Band[] {
             : [
                   {
                       series: [n + 1, line.bandTo + 1] as [number, number],
-                      fill: translucent(line.color ?? seriesColor(n), 0.18),
+                      fill: translucent(line.color ?? seriesColor(n), isFaint(line, n, props) ? 0.04 : 0.18),
                   },
               ],
     );
@@ -195,6 +200,7 @@ interface Handlers {
 function shapeOf(props: Props): string {
     const lines = props.data.lines.map((line) => [
         line.label, line.color, line.dash, line.fill, line.below, line.bandTo, line.stepped, line.width, line.faint,
+        line.of,
     ]);
     return JSON.stringify([lines, props.unit, props.height, props.stacked, props.atLeast,
         props.emphasis, dark.value]);

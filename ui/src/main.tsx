@@ -7,6 +7,7 @@ import "./app.css";
 import type { ComponentChildren } from "preact";
 import { render } from "preact";
 import { AlertsPage } from "./alerts";
+import { ForecastsPage } from "./forecasts";
 import { HostsPage } from "./hosts";
 import { Empty, PageTitle } from "./parts";
 import { QueryPage } from "./query";
@@ -52,6 +53,13 @@ const pages: Page[] = [
         icon: "M2 14V9h3v5M6.5 14V6h3v8M11 14V2h3v12",
         timed: true,
         draw: () => <ScalersPage />,
+    },
+    {
+        name: "forecasts",
+        title: "Forecasts",
+        icon: "M2 11c2 0 3-6 5-6s2 4 4 4M11 9l3-5M11 9l3 0M11 9l3 4",
+        timed: false,
+        draw: () => <ForecastsPage />,
     },
     {
         name: "status",

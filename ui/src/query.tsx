@@ -4,10 +4,11 @@
  * Prometheus's graph page (g0.expr, g0.tab, g0.range_input) are understood.
  */
 import { useEffect, useState } from "preact/hooks";
+import { aheadQueries, fetchAhead, horizonFrom, horizons, seriesMax, type Ahead, type Horizon } from "./ahead";
 import { isAbort, parseValue, queryInstant, type Answer, type ApiError, type QueryData } from "./api";
 import { Editor } from "./editor";
 import { Graph } from "./graph";
-import { isLive, range, span, useRanges } from "./live";
+import { isLive, range, span, usePoll, useRanges } from "./live";
 import { Choice, Empty, Failure, PageTitle, SeriesName, ShowMore, useGrowing } from "./parts";
 import { errorOffset } from "./promql";
 import { parameters, setParameters } from "./router";
@@ -47,6 +48,7 @@ export function QueryPage() {
     useEffect(adoptForeignAddress, [parameters.value]);
     const expression = parameters.value.get("expr") ?? "";
     const tab: Tab = parameters.value.get("tab") === "table" ? "table" : "graph";
+    const horizon = horizonFrom(parameters.value.get("ahead"));
     const [text, setText] = useState(expression);
     const [round, setRound] = useState(0);
     const [error, setError] = useState<ApiError | undefined>();
@@ -76,17 +78,32 @@ export function QueryPage() {
                 <Examples choose={run} />
             ) : (
                 <>
-                    <Choice
-                        label="Result as"
-                        options={[
-                            { value: "graph", text: "Graph" },
-                            { value: "table", text: "Table" },
-                        ]}
-                        value={tab}
-                        onChange={(value) => setParameters({ tab: value === "graph" ? undefined : value })}
-                    />
+                    <div class="choices">
+                        <Choice
+                            label="Result as"
+                            options={[
+                                { value: "graph", text: "Graph" },
+                                { value: "table", text: "Table" },
+                            ]}
+                            value={tab}
+                            onChange={(value) => setParameters({ tab: value === "graph" ? undefined : value })}
+                        />
+                        {tab === "graph" && (
+                            <Choice
+                                label="Forecast"
+                                options={horizons}
+                                value={horizon}
+                                onChange={(value) => setParameters({ ahead: value || undefined })}
+                            />
+                        )}
+                    </div>
                     {tab === "graph" ? (
-                        <GraphResult key={`${round} ${expression}`} expression={expression} onError={setError} />
+                        <GraphResult
+                            key={`${round} ${expression}`}
+                            expression={expression}
+                            horizon={horizon}
+                            onError={setError}
+                        />
                     ) : (
                         <TableResult key={`${round} ${expression}`} expression={expression} onError={setError} />
                     )}
@@ -192,16 +209,58 @@ function Notes(props: { notes: string[] }) {
     ));
 }
 
-function GraphResult(props: ResultProps) {
+/** Learning takes longer than reading; and what lies ahead changes slowly. */
+const aheadSeconds = 30;
+
+function useAhead(expression: string, horizon: Horizon, count: number | undefined) {
+    const wanted = horizon !== "" && count !== undefined && count > 0;
+    const tooMany = wanted && count > seriesMax && aheadQueries(expression, horizon).length > 1;
+    const choice = range.value;
+    const end = "last" in choice ? "" : `${choice.from} ${choice.to}`;
+    const polled = usePoll<Ahead | undefined>(
+        async (signal) => (wanted && !tooMany ? fetchAhead(expression, horizon, choice, signal) : undefined),
+        aheadSeconds,
+        `${wanted && !tooMany} ${horizon} ${end} ${expression}`,
+    );
+    return { wanted, tooMany, ahead: polled.value, error: polled.error };
+}
+
+function AheadNote(props: ReturnType<typeof useAhead> & { count: number }) {
+    if (!props.wanted) return null;
+    if (props.tooMany)
+        return (
+            <p class="warning">
+                Forecasts are drawn of at most {seriesMax} series, here are {props.count}: aggregate, or use topk.
+            </p>
+        );
+    if (props.error) return <Failure error={props.error} what="The forecast failed." />;
+    if (!props.ahead) return null;
+    return (
+        <>
+            <Notes notes={props.ahead.warnings} />
+            {props.ahead.series.size === 0 && <p class="warning">Nothing can be forecast of what was seen so far.</p>}
+        </>
+    );
+}
+
+function GraphResult(props: ResultProps & { horizon: Horizon }) {
     const [state] = useRanges([props.expression]);
     const { grid, error, warnings } = state ?? { warnings: [] };
+    const forecast = useAhead(props.expression, props.horizon, grid?.series.length);
+    const ahead = forecast.ahead && forecast.ahead.series.size > 0 ? forecast.ahead : undefined;
     useEffect(() => props.onError(error), [error]);
     if (error && !grid) return <QueryFailure error={error} expression={props.expression} />;
     if (!grid) return <div class="waiting tall" aria-busy="true" />;
     return (
-        <section class="card result" data-result="graph" data-series={grid.series.length}>
+        <section
+            class="card result"
+            data-result="graph"
+            data-series={grid.series.length}
+            data-ahead={ahead?.series.size}
+        >
             {error && <Failure error={error} what="The newest part is missing." />}
             <Notes notes={warnings} />
+            <AheadNote {...forecast} count={grid.series.length} />
             {grid.series.length === 0 ? (
                 <div class="chart-space chart-empty tall">
                     No series in this range. The names may be right and the range too short.
@@ -211,8 +270,14 @@ function GraphResult(props: ResultProps) {
                     <p class="note">
                         {grid.series.length === 1 ? "1 series" : `${grid.series.length} series`}, one point
                         each {span.value.step} s
+                        {ahead?.isBand && "; dashed what is expected, in the band nine of ten outcomes"}
                     </p>
-                    <Graph grid={grid} unit={guessUnit(props.expression)} />
+                    <Graph
+                        grid={grid}
+                        unit={guessUnit(props.expression)}
+                        ahead={ahead}
+                        horizon={horizons.find(({ value }) => value === props.horizon)?.text ?? ""}
+                    />
                 </>
             )}
         </section>

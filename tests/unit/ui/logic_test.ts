@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { aheadKey, aheadQueries, aheadSpan, forecastsItself, horizonFrom, joinAhead, joinTimes } from "../../../ui/src/ahead";
 import { ApiError, escapeRegex, formatSeries, parseValue, quote, type MatrixSeries } from "../../../ui/src/api";
 import { Feed, type FeedState } from "../../../ui/src/feed";
 import { alignGrids, emptyGrid, mergeTail, missingTail, newest, stack, summarise } from "../../../ui/src/grid";
@@ -209,4 +210,43 @@ test("an error's place is found in the text", () => {
     assert.equal(errorOffset("invalid parameter \"query\": 2:3: parse error: x", "sum(\nab c)"), 7);
     assert.equal(errorOffset("timeout", "up"), undefined);
     assert.equal(errorOffset("9:9: x", "up"), undefined);
+});
+
+test("what lies ahead is asked for by the expression itself, or as a band", () => {
+    assert.equal(forecastsItself("forecast(up[7d], 1h)"), true);
+    assert.equal(forecastsItself("1 + forecast_quantile (0.9, up[7d], 1h)"), true);
+    assert.equal(forecastsItself('sum(my_forecast{a="forecast("}) # forecast(x)'), false);
+    assert.deepEqual(aheadQueries("up", ""), []);
+    assert.deepEqual(aheadQueries("forecast(up[7d], 0)", "6h"), ["forecast(up[7d], 0)"]);
+    assert.equal(aheadQueries("up # all", "6h")[0], "forecast_quantile(0.05, (up # all\n)[7d:5m], 0)");
+    assert.equal(horizonFrom("2h"), "");
+    assert.equal(horizonFrom("1d"), "1d");
+    assert.equal(aheadKey({ __name__: "up", job: "a" }), '{job="a"}');
+});
+
+test("the future begins now, on steps of its own", () => {
+    assert.deepEqual(aheadSpan({ last: 300 }, 1000, "1h"), { from: 1020, to: 4620, step: 30 });
+    assert.equal(aheadSpan({ last: 300 }, 1000, ""), undefined);
+    assert.equal(aheadSpan({ from: 0, to: 900 }, 1000, "1h"), undefined);
+    assert.equal(aheadSpan({ from: 0, to: 1200 }, 1000, "1h")!.to, 1200);
+});
+
+test("past and future join on one axis", () => {
+    const row = (metric: Record<string, string>, ...values: [number, string][]): MatrixSeries => ({ metric, values });
+    const span = { from: 40, to: 60, step: 10 };
+    const ahead = joinAhead(
+        [[row({ a: "1" }, [40, "1"], [60, "NaN"])], [row({ a: "1" }, [40, "2"], [50, "3"])], [row({ a: "1" }, [50, "4"])]],
+        span, ["w", "w"]);
+    assert.deepEqual(ahead.times, [40, 50, 60]);
+    assert.deepEqual(ahead.warnings, ["w"]);
+    assert.deepEqual(ahead.series.get('{a="1"}'), { low: [1, null, null], middle: [2, 3, null], high: [null, 4, null] });
+    const grid = (values: (number | null)[], to: number) => ({
+        span: { from: 30, to, step: 5 },
+        times: values.map((_, at) => 30 + at * 5),
+        series: [{ key: "up", labels: {}, values }],
+    });
+    assert.deepEqual(joinTimes(grid([1, 2, 3], 40), ahead), {
+        span: { from: 30, to: 60, step: 5 }, times: [30, 35, 40, 50, 60], past: 3, skipped: 1 });
+    assert.deepEqual(joinTimes(grid([1, 2, null, null], 45), ahead), {
+        span: { from: 30, to: 60, step: 5 }, times: [30, 35, 40, 50, 60], past: 2, skipped: 0 });
 });

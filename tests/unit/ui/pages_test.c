@@ -65,9 +65,9 @@ END_TEST
 
 START_TEST(addresses_of_pages_give_the_start_page)
 {
-    static const char *const targets[] = {"/hosts",     "/hosts/web-1%2Fa", "/graph?g0.expr=up",
-                                          "/query?x=1", "/alerts",          "/scalers/a/b",
-                                          "/status"};
+    static const char *const targets[] = {"/hosts",       "/hosts/web-1%2Fa", "/graph?g0.expr=up",
+                                          "/query?x=1",   "/forecasts",       "/alerts",
+                                          "/scalers/a/b", "/status"};
     set_up();
     struct tw_http_exchange *start = get("/", NULL, 0);
     for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
