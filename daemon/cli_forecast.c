@@ -47,12 +47,12 @@ static const struct cli_command command = {
     .arguments = "[EXPRESSION]",
     .help =
         "Forecasts the series that EXPRESSION gives on a server; without one, the series that\n"
-        "comes as CSV `timestamp,value` (Unix seconds) on standard input. Prints "
+        "comes as CSV `timestamp,value` (Unix seconds or RFC 3339) on standard input. Prints "
         "`timestamp,mean,\n"
         "q50,...`, then a row `peak`: the distribution of the highest value within the horizon.\n"
-        "Lines may be in any order; values that are missing, empty or NaN are holes. A series "
-        "that\n"
-        "is never negative is not forecast to be.\n"
+        "Lines may be in any order; values that are missing, empty, NaN or infinite are holes,\n"
+        "and within a --step the mean counts. A series that is never negative is not forecast to\n"
+        "be.\n"
         "Exit status: 0 done, 1 nothing to forecast from or no answer, 2 wrong use.",
     .options = options,
     .option_count = sizeof options / sizeof options[0]};

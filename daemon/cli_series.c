@@ -19,6 +19,11 @@
 /* A range query gives at most so many points a series. */
 #define POINTS_MAX 11000
 #define STEP_MS_MIN 1000
+/* The year 5138: what is above is milliseconds, most likely. */
+#define SECONDS_MAX 1e11
+#define SHOWN_MAX 64
+/* Of a usual step, what distances may be off from it. */
+#define SNAP_PARTS 50
 
 struct point {
     int64_t time_ms;
@@ -81,31 +86,63 @@ static void add_point(struct input *input, int64_t time_ms, double value)
     input->count++;
 }
 
+static bool parse_time(struct tw_str field, int64_t *ret_ms)
+{
+    char text[64];
+    double seconds;
+    if (tw_double_parse(field, &seconds)) {
+        if (!(fabs(seconds) <= SECONDS_MAX))
+            return false;
+        *ret_ms = (int64_t)llround(seconds * 1000);
+        return true;
+    }
+    snprintf(text, sizeof text, "%.*s", TW_STR_ARG(field));
+    return field.size < sizeof text && tw_clock_parse_rfc3339(text, ret_ms);
+}
+
+static int parse_line(const struct cli_command *command, struct tw_str line, size_t number,
+                      struct input *input)
+{
+    struct tw_str time_field, value_field = {0};
+    int64_t time_ms;
+    double value = NAN;
+    tw_str_split(&line, ',', &time_field);
+    tw_str_split(&line, ',', &value_field);
+    time_field = tw_str_trim(time_field);
+    value_field = tw_str_trim(value_field);
+    if (!parse_time(time_field, &time_ms)) {
+        double seconds;
+        if (number == 1 && !tw_double_parse(time_field, &seconds))
+            return CLI_OK; /* a heading */
+        time_field.size = time_field.size < SHOWN_MAX ? time_field.size : SHOWN_MAX;
+        return cli_fail(command, CLI_FAILED,
+                        "line %zu: '%.*s' is no time: give Unix seconds (not milliseconds), or "
+                        "2026-11-21T10:00:00Z",
+                        number, TW_STR_ARG(time_field));
+    }
+    if (value_field.size && !tw_double_parse(value_field, &value)) {
+        value_field.size = value_field.size < SHOWN_MAX ? value_field.size : SHOWN_MAX;
+        return cli_fail(command, CLI_FAILED, "line %zu: '%.*s' is no number", number,
+                        TW_STR_ARG(value_field));
+    }
+    add_point(input, time_ms, value);
+    return CLI_OK;
+}
+
 static int parse_lines(const struct cli_command *command, struct tw_str text, struct input *input)
 {
-    struct tw_str line;
-    for (size_t number = 1; tw_str_split(&text, '\n', &line); number++) {
-        struct tw_str rest = tw_str_trim(line), time_field, value_field = {0};
-        double seconds, value = NAN;
-        if (!rest.size)
-            continue;
-        tw_str_split(&rest, ',', &time_field);
-        tw_str_split(&rest, ',', &value_field);
-        value_field = tw_str_trim(value_field);
-        if (!tw_double_parse(tw_str_trim(time_field), &seconds) || !(fabs(seconds) < 9e15)) {
-            if (number == 1)
-                continue; /* a heading */
-            return cli_fail(command, CLI_FAILED, "line %zu: '%.*s' is no time in Unix seconds",
-                            number, TW_STR_ARG(time_field));
-        }
-        if (value_field.size && !tw_double_parse(value_field, &value))
-            return cli_fail(command, CLI_FAILED, "line %zu: '%.*s' is no number", number,
-                            TW_STR_ARG(value_field));
-        add_point(input, (int64_t)llround(seconds * 1000), value);
+    struct tw_str line, mark = TW_STR("\xef\xbb\xbf"); /* what spreadsheets begin a file with */
+    int status = CLI_OK;
+    if (tw_str_starts(text, mark))
+        text = tw_str_slice(text, mark.size, text.size);
+    for (size_t number = 1; status == CLI_OK && tw_str_split(&text, '\n', &line); number++) {
+        line = tw_str_trim(line);
+        if (line.size)
+            status = parse_line(command, line, number, input);
     }
-    return input->count
-               ? CLI_OK
-               : cli_fail(command, CLI_FAILED, "there is no line `timestamp,value` in the input");
+    if (status == CLI_OK && input->count == 0)
+        status = cli_fail(command, CLI_FAILED, "there is no line `timestamp,value` in the input");
+    return status;
 }
 
 static int compare_points(const void *a, const void *b)
@@ -122,7 +159,30 @@ static int compare_distances(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The median distance between neighbours. */
+/* Sorts by time; of lines with the same time the last one stays. Returns how many went. */
+static size_t sort_points(struct input *input)
+{
+    size_t kept = 0, count = input->count;
+    qsort(input->points, count, sizeof *input->points, compare_points);
+    for (size_t i = 0; i < count; i++)
+        if (i + 1 == count || input->points[i + 1].time_ms != input->points[i].time_ms)
+            input->points[kept++] = input->points[i];
+    input->count = kept;
+    return count - kept;
+}
+
+/* Clocks jitter: distances that are about a usual step are it. */
+static int64_t snap(int64_t step_ms)
+{
+    static const int64_t seconds[] = {1,   5,   10,   15,   20,   30,    60,    120,   300,
+                                      600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400};
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++)
+        if (llabs(step_ms - seconds[i] * 1000) <= seconds[i] * 1000 / SNAP_PARTS)
+            return seconds[i] * 1000;
+    return step_ms;
+}
+
+/* The median distance between neighbours; 0: there is one point. */
 static int64_t usual_step(const struct input *input)
 {
     size_t count = input->count - 1;
@@ -135,29 +195,50 @@ static int64_t usual_step(const struct input *input)
         distances[i] = input->points[i + 1].time_ms - input->points[i].time_ms;
     qsort(distances, count, sizeof *distances, compare_distances);
     int64_t step = distances[count / 2];
+    if (distances[0] != distances[count - 1])
+        step = snap(step);
     free(distances);
     return step;
 }
 
-/* Puts the points on a regular grid that ends at the last one. */
-static void regular(const struct input *input, int64_t step_ms, double **ret_values,
-                    size_t *ret_count)
+/* Steps from a point to the last one: the nearest, as times jitter; or that in which it lies, when
+ * steps are so much longer than distances that several points meet. */
+static int64_t steps_back(const struct input *input, size_t at, int64_t step_ms, bool gathers)
 {
-    int64_t last = input->points[input->count - 1].time_ms;
-    int64_t span = (last - input->points[0].time_ms + step_ms / 2) / step_ms;
+    int64_t back_ms = input->points[input->count - 1].time_ms - input->points[at].time_ms;
+    return (back_ms + (gathers ? 0 : step_ms / 2)) / step_ms;
+}
+
+/* Puts the points on a regular grid that ends at the last one: their mean where several meet.
+ * Returns how many are from before the longest grid. */
+static size_t regular(const struct input *input, int64_t step_ms, double **ret_values,
+                      size_t *ret_count)
+{
+    bool gathers = step_ms >= 2 * usual_step(input);
+    int64_t span = steps_back(input, 0, step_ms, gathers);
     size_t count = span < FORECAST_VALUES_MAX ? (size_t)span + 1 : FORECAST_VALUES_MAX;
     double *values = calloc(count, sizeof *values);
+    size_t at = 0, left_out;
     if (!values)
         abort();
     for (size_t i = 0; i < count; i++)
         values[i] = NAN;
-    for (size_t i = 0; i < input->count; i++) {
-        int64_t back = (last - input->points[i].time_ms + step_ms / 2) / step_ms;
-        if (back < (int64_t)count && !isnan(input->points[i].value))
-            values[count - 1 - (size_t)back] = input->points[i].value;
+    while (steps_back(input, at, step_ms, gathers) >= (int64_t)count)
+        at++;
+    for (left_out = at; at < input->count;) {
+        int64_t back = steps_back(input, at, step_ms, gathers);
+        double sum = 0, known = 0;
+        for (; at < input->count && steps_back(input, at, step_ms, gathers) == back; at++)
+            if (isfinite(input->points[at].value)) {
+                sum += input->points[at].value;
+                known++;
+            }
+        if (known > 0)
+            values[count - 1 - (size_t)back] = sum / known;
     }
     *ret_values = values;
     *ret_count = count;
+    return left_out;
 }
 
 static struct cli_series *add_series(struct cli_series_list *list)
@@ -170,14 +251,15 @@ static struct cli_series *add_series(struct cli_series_list *list)
     return &items[list->count++];
 }
 
-static void fill_series(struct cli_series *series, const struct input *input, int64_t step_ms)
+static size_t fill_series(struct cli_series *series, const struct input *input, int64_t step_ms)
 {
     series->step_ms = step_ms;
     series->last_ms = input->points[input->count - 1].time_ms;
-    regular(input, step_ms, &series->values, &series->count);
+    size_t left_out = regular(input, step_ms, &series->values, &series->count);
     series->lowest = INFINITY;
     for (size_t i = 0; i < series->count; i++)
         series->lowest = fmin(series->lowest, series->values[i]); /* NaN is ignored */
+    return left_out;
 }
 
 int cli_series_read(const struct cli_command *command, int64_t step_ms, struct cli_series_list *ret)
@@ -190,14 +272,24 @@ int cli_series_read(const struct cli_command *command, int64_t step_ms, struct c
     if (status == CLI_OK)
         status = parse_lines(command, tw_buf_str(&text), &input);
     if (status == CLI_OK) {
-        qsort(input.points, input.count, sizeof *input.points, compare_points);
+        size_t doubles = sort_points(&input);
+        if (doubles)
+            (void)cli_fail(command, CLI_OK,
+                           "note: %zu lines have the time of another one; the last of each counts",
+                           doubles);
         if (!step_ms)
             step_ms = usual_step(&input);
         if (!step_ms)
-            status = cli_fail(command, CLI_USAGE, "one line does not tell the step: give --step");
+            status =
+                cli_fail(command, CLI_USAGE, "a single time does not tell the step: give --step");
     }
-    if (status == CLI_OK)
-        fill_series(add_series(ret), &input, step_ms);
+    if (status == CLI_OK) {
+        size_t left_out = fill_series(add_series(ret), &input, step_ms);
+        if (left_out)
+            (void)cli_fail(command, CLI_OK,
+                           "note: %zu lines are older than the %d steps that are learned from",
+                           left_out, FORECAST_VALUES_MAX);
+    }
     free(input.points);
     tw_buf_fini(&text);
     return status;
@@ -253,7 +345,7 @@ static void take_series(const struct tw_json *data)
         if (own.count > 0) {
             struct cli_series *series = add_series(asked.list);
             series->name = name_of(tw_json_member(item, "metric"));
-            fill_series(series, &own, asked.step_ms);
+            (void)fill_series(series, &own, asked.step_ms);
         }
         free(own.points);
     }

@@ -30,8 +30,9 @@ struct cli_series_list {
 
 void cli_series_free(struct cli_series_list *list);
 
-/* CSV `timestamp,value` (Unix seconds, lines in any order). step_ms 0: the usual distance of the
- * lines. Returns an exit status; what is wrong has been told. */
+/* CSV `timestamp,value` (Unix seconds or RFC 3339, lines in any order, further fields ignored).
+ * step_ms 0: the usual distance of the lines. Returns an exit status; what is wrong has been told.
+ */
 int cli_series_read(const struct cli_command *command, int64_t step_ms,
                     struct cli_series_list *ret);
 /* What a server answers to a range query over the last history_ms. step_ms 0: as fine as fits. */

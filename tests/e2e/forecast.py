@@ -80,6 +80,43 @@ def bad_input():
     lib.check("wild: finite", "nan" not in lines.lower() and "inf" not in lines.lower(), lines[:200])
 
 
+def hostile_csv():
+    """What real exports hold: defined answers, and errors that name the line."""
+    plain = runs("plain", 0, csv(500), "forecast").stdout
+    same = {"a spreadsheet's mark": "\ufeff" + csv(500), "carriage returns": csv(500).replace("\n", "\r\n"),
+            "blank lines and spaces": csv(500).replace("\n", " \n\n").replace(",", " , "),
+            "further fields": csv(500).replace("\n", ",x\n"), "no heading": csv(500).split("\n", 1)[1],
+            "no line end": csv(500).rstrip("\n")}
+    for what, text in same.items():
+        lib.check_equal(what + ": the same", runs(what, 0, text, "forecast").stdout, plain)
+    utc = "\n".join(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(line.split(",")[0]))) + "," + line.split(",")[1]
+                    for line in csv(500).split("\n")[1:] if line)
+    lib.check_equal("RFC 3339: the same", runs("RFC 3339", 0, utc, "forecast").stdout, plain)
+    twice = runs("duplicates", 0, csv(500).replace("\n", "\n%d,9e9\n" % (NOW - 7 * STEP), 1), "forecast")
+    lib.check_equal("duplicates: the last counts", twice.stdout, plain)
+    lib.check_contains("duplicates: told", twice.stderr, "1 lines have the time of another")
+    fine = "".join("%d,%d\n" % (NOW - i * 60, 5 + i % 5) for i in range(1000))
+    rows = runs("coarser step", 0, fine, "forecast", "--step", "5m", "--horizon", "3").stdout.splitlines()
+    lib.check_equal("coarser step: means count", [line.split(",")[2] for line in rows[1:4]], ["7", "7", "7"])
+    jitter = "".join("%d,%.6f\n" % (NOW - i * STEP + i % 50, load_at(NOW - i * STEP)) for i in range(500))
+    check_rows("irregular", runs("irregular", 0, jitter, "forecast").stdout.splitlines(), 60)
+    far = runs("years between", 0, "0,1\n1,2\n2,3\n1000000000,3\n", "forecast", "--horizon", "2")
+    lib.check_contains("years between: told", far.stderr, "3 lines are older", "200000 steps")
+    for what, status, text, words in (
+            ("milliseconds", 1, "1700000000000,1\n1700000060000,2\n", ["line 1", "not milliseconds"]),
+            ("semicolons", 1, "1;2\n2;3\n", ["line 2", "'2;3'"]), ("time NaN", 1, "1,2\nnan,3\n", ["line 2", "'nan'"]),
+            ("time infinite", 1, "1,2\ninf,3\n", ["line 2"]), ("time beyond all", 1, "1,2\n-9e300,3\n", ["line 2"]),
+            ("one time", 2, "5,1\n5,2\n5,3\n", ["a single time", "--step"]),
+            ("step of years", 1, "0,1\n100000000,2\n", ["step", "7 d"]),
+            ("long nonsense", 1, "1,2\n" + "x" * 100000 + "\n", ["line 2"]), ("blank", 1, "\n\n \n", ["no line"])):
+        lib.check_contains(what + ": told", runs(what, status, text, "forecast").stderr, *words)
+    many = ",".join("0.%03d" % q for q in range(1, 34))
+    runs("33 quantiles", 2, csv(100), "forecast", "--quantiles", many)
+    long = runs("furthest horizon", 0, csv(500), "forecast", "--horizon", "2000", "--quantiles", "0.000001,0.999999").stdout
+    lib.check_equal("furthest horizon: rows", len(long.splitlines()), 2002)
+    lib.check("furthest horizon: finite", "nan" not in long and "inf" not in long, long[-200:])
+
+
 def backtests():
     answer = json.loads(runs("backtest", 0, csv(3000), "backtest", "forecast", "--horizon", "36", "--origins", "12",
                              "--json").stdout)
@@ -140,6 +177,7 @@ def without_libcurl(run):
 
 series_of_csv()
 bad_input()
+hostile_csv()
 backtests()
 with lib.Run() as run:
     without_libcurl(run)
