@@ -49,6 +49,7 @@ struct scale_controller {
     size_t since_fit;    /* steps appended since */
     size_t fitted_steps; /* leads that it was fitted for */
     size_t peak_steps;   /* horizon it was fitted for */
+    bool fit_due, learns_apart;
     /* input */
     struct scale_trend trend;
     int64_t good_ms; /* newest moment that was good; INT64_MIN = none */
@@ -120,6 +121,9 @@ void scale_controller_history(struct scale_controller *controller, int64_t first
     for (size_t i = 0; i < count; i++)
         scale_load_observe(&controller->load, first_ms + (int64_t)i * step_ms, values[i]);
     controller->model = forecast_model_free(controller->model);
+    controller->model_steps = 0;
+    controller->fit_due = true;
+    scale_controller_learn(controller);
 }
 
 void scale_controller_resume(struct scale_controller *controller, const struct scale_decision *last)
@@ -272,51 +276,81 @@ static size_t hold_steps(const struct scale_controller *controller)
     return steps < HORIZON_STEPS_MAX ? steps : HORIZON_STEPS_MAX;
 }
 
-static void fit(struct scale_controller *controller)
-{
-    struct scale_load *load = &controller->load;
-    size_t peak = hold_steps(controller);
-    size_t count = load->count < load->count_max ? load->count : load->count_max;
-    if (count > FORECAST_VALUES_MAX)
-        count = FORECAST_VALUES_MAX;
-    struct forecast_options options = {
-        .step_ms = load->step_ms,
-        .horizon = hold_steps(controller) > controller->band_steps ? hold_steps(controller)
-                                                                   : controller->band_steps,
-        .peak_horizon = peak,
-        .lower_bound = 0,
-    };
-    struct forecast_model *model = NULL;
-    struct tw_err err;
-    enum tw_code code =
-        forecast_model_new(load->values + load->count - count, count, &options, &model, &err);
-    TW_ASSERT(code == TW_OK || code == TW_BAD_DATA); /* the latter: not one known value */
-    forecast_model_free(controller->model);
-    controller->model = model;
-    controller->model_steps = count;
-    controller->since_fit = 0;
-    controller->peak_steps = peak;
-    controller->fitted_steps = options.horizon;
-}
-
-/* Hands the newly closed steps to the model, or makes a new one when it is time. */
+/* Hands the newly closed steps to the model; notes when it is time for a new one. */
 static void update_model(struct scale_controller *controller, size_t closed)
 {
     struct scale_load *load = &controller->load;
     if (!load->count)
         return;
-    controller->since_fit += closed;
-    bool grown = controller->since_fit * REFIT_SHARE >= controller->model_steps + REFIT_SHARE - 1 &&
-                 controller->since_fit > 0;
-    size_t peak = hold_steps(controller);
-    bool due = !controller->model ? closed > 0 || controller->model_steps == 0
-                                  : controller->since_fit >= REFIT_STEPS || grown;
-    if (due || (controller->model && peak != controller->peak_steps) || closed > load->count) {
-        fit(controller);
+    if (closed > load->count) { /* all that it knew is long ago */
+        controller->model = forecast_model_free(controller->model);
+        controller->fit_due = true;
         return;
     }
     for (size_t i = load->count - closed; controller->model && i < load->count; i++)
         forecast_model_append(controller->model, load->values[i]);
+    controller->since_fit += closed;
+    bool grown = controller->since_fit * REFIT_SHARE >= controller->model_steps + REFIT_SHARE - 1 &&
+                 controller->since_fit > 0;
+    if (!controller->model)
+        controller->fit_due |= closed > 0 || controller->model_steps == 0;
+    else if (controller->since_fit >= REFIT_STEPS || grown ||
+             hold_steps(controller) != controller->peak_steps)
+        controller->fit_due = true;
+}
+
+bool scale_controller_fit_due(const struct scale_controller *controller)
+{
+    return controller->fit_due;
+}
+
+struct scale_fit scale_controller_fit(const struct scale_controller *controller)
+{
+    TW_CHECK_MAGIC(controller, CONTROLLER_MAGIC);
+    const struct scale_load *load = &controller->load;
+    struct scale_fit fit = {.peak_steps = hold_steps(controller)};
+    fit.count = load->count < load->count_max ? load->count : load->count_max;
+    if (fit.count > FORECAST_VALUES_MAX)
+        fit.count = FORECAST_VALUES_MAX;
+    fit.steps = fit.peak_steps > controller->band_steps ? fit.peak_steps : controller->band_steps;
+    if (!fit.count)
+        return fit;
+    struct forecast_options options = {
+        .step_ms = load->step_ms,
+        .horizon = fit.steps,
+        .peak_horizon = fit.peak_steps,
+        .lower_bound = 0,
+    };
+    struct tw_err err;
+    enum tw_code code = forecast_model_new(load->values + load->count - fit.count, fit.count,
+                                           &options, &fit.model, &err);
+    TW_ASSERT(code == TW_OK || code == TW_BAD_DATA); /* the latter: not one known value */
+    return fit;
+}
+
+void scale_controller_take(struct scale_controller *controller, const struct scale_fit *fit)
+{
+    TW_CHECK_MAGIC(controller, CONTROLLER_MAGIC);
+    forecast_model_free(controller->model);
+    controller->model = fit->model;
+    controller->model_steps = fit->count;
+    controller->since_fit = 0;
+    controller->peak_steps = fit->peak_steps;
+    controller->fitted_steps = fit->steps;
+    controller->fit_due = false;
+}
+
+void scale_controller_learn(struct scale_controller *controller)
+{
+    if (!controller->fit_due)
+        return;
+    struct scale_fit fit = scale_controller_fit(controller);
+    scale_controller_take(controller, &fit);
+}
+
+void scale_controller_learn_apart(struct scale_controller *controller)
+{
+    controller->learns_apart = true;
 }
 
 /* Loads are averages of the recent past; a queue that grows tells the present: replicas do all
@@ -535,6 +569,8 @@ void scale_controller_decide(struct scale_controller *controller,
     explain(decision, forecast, observation->error);
     if (!scale_decision_is_blind(decision))
         controller->decided = decision->to;
+    if (!controller->learns_apart)
+        scale_controller_learn(controller);
 }
 
 /* ---- for drawing ---- */

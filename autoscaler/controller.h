@@ -70,6 +70,25 @@ void scale_controller_decide(struct scale_controller *controller,
                              const struct scale_observation *observation,
                              struct scale_decision *ret_decision);
 
+/* ---- learning ----
+ *
+ * A decision takes microseconds, a new fit of the model milliseconds. scale_controller_decide fits
+ * at its end when that is due, unless the caller has taken it over: then the decision can be sent
+ * first. Both ways give the same decisions, as long as nothing is decided in between. */
+void scale_controller_learn_apart(struct scale_controller *controller);
+bool scale_controller_fit_due(const struct scale_controller *controller);
+/* When a fit is due, makes it. */
+void scale_controller_learn(struct scale_controller *controller);
+/* The same in two steps: the first changes nothing, so that readers of the controller need not
+ * wait for it; no decision may come in between. */
+struct scale_fit {
+    struct forecast_model *model; /* NULL: there is nothing to learn from yet */
+    size_t count, steps, peak_steps;
+};
+struct scale_fit scale_controller_fit(const struct scale_controller *controller);
+/* Takes the model over. */
+void scale_controller_take(struct scale_controller *controller, const struct scale_fit *fit);
+
 /* ---- for drawing ---- */
 #define SCALE_BAND_QUANTILES 5
 extern const double scale_band_probabilities[SCALE_BAND_QUANTILES]; /* 0.05 0.5 0.9 0.95 0.99 */

@@ -17,6 +17,7 @@
 #define CALLS_QUEUED_MAX (2 * SCALE_SCALERS_MAX)
 #define LOOK_NS_MAX 1000000000 /* the wall clock is looked at this often: it may be set */
 #define SERIES_EACH 16         /* samples a scaler writes at a tick, at most */
+#define FIT_NS_MAX 200000000   /* of a round, for fits that are due */
 
 /* ---- life ---- */
 
@@ -53,6 +54,9 @@ static void register_metrics(struct scale_manager *manager)
                              "Time for one round over the scalers that are due.", bounds,
                              sizeof bounds / sizeof *bounds);
     scale_trust_register(manager);
+    manager->counted.fit_seconds = tw_metrics_histogram(
+        metrics, "tidewatch_autoscaler_fit_seconds", "", "Time for fitting a scaler's model anew.",
+        bounds, sizeof bounds / sizeof *bounds);
 }
 
 struct scale_manager *scale_manager_new(const struct scale_options *options)
@@ -588,6 +592,30 @@ static void forget_orders(struct scale_manager *manager, int64_t now)
     tw_lock_release(&manager->lock);
 }
 
+/* ---- learning ---- */
+
+/* New fits wait until the decisions are on their way, and take a bounded time of each round: what
+ * is left waits for the next ones, a second later. */
+static void learn(struct scale_manager *manager)
+{
+    int64_t until = tw_clock_mono_ns(manager->options.clock) + FIT_NS_MAX;
+    for (size_t i = 0; i < manager->scaler_count; i++) {
+        struct scale_controller *controller = manager->scalers[i]->controller;
+        if (!scale_controller_fit_due(controller))
+            continue;
+        int64_t started = tw_clock_mono_ns(manager->options.clock);
+        if (started >= until)
+            return;
+        /* Only rounds change what a fit looks at, and `round` is held. */
+        struct scale_fit fit = scale_controller_fit(controller);
+        tw_lock_take(&manager->lock);
+        scale_controller_take(controller, &fit);
+        tw_lock_release(&manager->lock);
+        tw_metric_observe(manager->counted.fit_seconds,
+                          (double)(tw_clock_mono_ns(manager->options.clock) - started) / 1e9);
+    }
+}
+
 /* ---- the round ---- */
 
 static struct harvest harvest_new(size_t scalers)
@@ -661,6 +689,7 @@ int64_t scale_manager_round(struct scale_manager *manager)
             forget_orders(manager, now);
     }
     act(manager, now);
+    learn(manager);
     tw_lock_release(&manager->round);
     return next_due(manager);
 }

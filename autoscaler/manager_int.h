@@ -32,6 +32,7 @@ struct scale_manager {
         struct tw_metric *decisions, *changes, *holds, *query_failures, *store_failures;
         struct tw_metric *attempts_ok, *attempts_failed, *looks_failed, *seconds;
         struct scale_trust_counted trust;
+        struct tw_metric *fit_seconds;
     } counted;
 };
 

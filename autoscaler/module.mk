@@ -50,3 +50,9 @@ endif
 	%D%/verification.c %D%/verification.h \
 	%D%/trend.c %D%/trend.h \
 	%D%/webhook.c
+
+EXTRA_PROGRAMS += tests/bench/scaler_bench
+tests_bench_scaler_bench_SOURCES = tests/bench/scaler_bench.c
+tests_bench_scaler_bench_LDADD = %D%/libautoscaler.a query/libquery.a tsdb/libtsdb.a \
+	forecast/libforecast.a wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
+CLEANFILES += tests/bench/scaler_bench$(EXEEXT)

@@ -44,6 +44,7 @@ struct scaler *scaler_new(uint64_t id, const struct scale_settings *parsed,
     scaler->controller = scale_controller_new(settings, (size_t)(band < 10    ? 10
                                                                  : band > 240 ? 240
                                                                               : band));
+    scale_controller_learn_apart(scaler->controller);
     snprintf(scaler->quantile_text, sizeof scaler->quantile_text, "%.6g", settings->quantile);
     scaler->attempt_ms = INT64_MAX;
     scaler->seen.replicas = scaler->seen.ready = -1;

@@ -113,6 +113,7 @@ static enum tw_code take_hello(struct dialogue *dialogue, const struct tw_json *
         return tw_err_set(err, TW_BAD_DATA, "hello needs 0 <= min <= max <= %d and tick_s >= 1",
                           SCALE_REPLICAS_MAX);
     dialogue->controller = scale_controller_new(settings, 0);
+    scale_controller_learn_apart(dialogue->controller); /* the answer goes first */
     return take_history(dialogue, tw_json_member(hello, "history"), err);
 }
 
@@ -208,6 +209,8 @@ static int run(double quantile)
             status = CLI_FAILED;
             break;
         }
+        if (dialogue.controller)
+            scale_controller_learn(dialogue.controller);
     }
     free(line);
     tw_buf_fini(&answer);

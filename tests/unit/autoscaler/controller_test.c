@@ -381,6 +381,32 @@ START_TEST(same_input_same_decisions) /* I1 */
 }
 END_TEST
 
+START_TEST(learning_apart_decides_alike)
+{
+    int64_t replicas[2][400];
+    for (int pass = 0; pass < 2; pass++) {
+        begin(true);
+        if (pass == 1)
+            scale_controller_learn_apart(controller);
+        uint64_t seed = 5;
+        int64_t now = 10;
+        size_t fits = 0;
+        for (size_t i = 0; i < 400; i++) {
+            int64_t t = monday + 8 * 3600000 + (int64_t)i * 15000;
+            now = decide(t, office(t) * (1 + 0.02 * noise(&seed)), now).to;
+            replicas[pass][i] = now;
+            bool due = scale_controller_fit_due(controller);
+            ck_assert(pass == 1 || !due);
+            fits += due;
+            scale_controller_learn(controller);
+            ck_assert(!scale_controller_fit_due(controller));
+        }
+        ck_assert(pass == 0 || (fits >= 5 && fits <= 20)); /* once in a quarter of an hour */
+    }
+    ck_assert_mem_eq(replicas[0], replicas[1], sizeof replicas[0]);
+}
+END_TEST
+
 START_TEST(strange_input_is_survived)
 {
     const double loads[] = {0, -1, NAN, INFINITY, -INFINITY, 1e308, 1e-308, 5};
@@ -439,6 +465,7 @@ int main(void)
         UNIT_CASE(a_schedule_lifts_min_in_time),
         UNIT_CASE(a_queue_tells_an_overload),
         UNIT_CASE_SLOW(same_input_same_decisions, 120),
+        UNIT_CASE_SLOW(learning_apart_decides_alike, 120),
         UNIT_CASE_SLOW(strange_input_is_survived, 120),
         UNIT_CASE(band_is_drawn),
         {0},
