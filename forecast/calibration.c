@@ -11,8 +11,10 @@
 #include "forecast/lanes.h"
 #include "forecast/sort.h"
 
-#define STRETCH 4.0      /* of the tails, per share that one independent error has of all */
-#define STRETCH_AT 0.1   /* the largest share that is believed */
+#define STRETCH 4.0    /* of the tails, per share that one independent error has of all */
+#define STRETCH_AT 0.1 /* the largest share that is believed */
+#define SIZE_RIDGE 3.0 /* of the signs' weights, per the same share; */
+#define SIZE_RIDGE_LEAST 0.02
 #define ERROR_FLOOR 0.1f /* of the mean error: the logarithm of less says nothing */
 
 static const float positions[FORECAST_CALIBRATION_POINTS / 2 + 1] = {
@@ -42,15 +44,26 @@ static void sum_products(const float *columns, size_t size, const float *weight,
     }
 }
 
-/* Least squares of log|error| on the signs, a little ridge so that idle signs stay idle. columns:
- * the signs, of which the first is 1, then the logarithm. */
-static void fit_size(struct forecast_calibration *calibration, const float *columns,
-                     const float *weight, size_t count)
+/* Of all that is known, what one independent error is: neighbours in time tell the same. */
+static double share_of_one(const struct forecast_errors *errors)
+{
+    double total = 0, square = 0;
+    for (size_t r = 0; r < errors->count; r++) {
+        total += (double)errors->weight[r];
+        square += (double)(errors->weight[r] * errors->weight[r]);
+    }
+    return errors->overlap * square / (total * total);
+}
+
+/* Least squares of log|error| on the signs, with ridge so that idle signs stay idle, and all of
+ * them while there are few independent errors. The columns are the signs, of which the first is 1,
+ * then the logarithm. */
+static void fit_size(struct forecast_calibration *calibration, const struct forecast_errors *errors)
 {
     enum { S = FORECAST_SIGNS, N = FORECAST_SIGNS + 1 };
     double sums[N * N], a[N][N], mean[N];
-    sum_products(columns, N, weight, count, sums);
-    double total = sums[0];
+    sum_products(errors->signs, N, errors->weight, errors->count, sums);
+    double total = sums[0], ridge = 1 + SIZE_RIDGE_LEAST + SIZE_RIDGE * share_of_one(errors);
     for (size_t i = 0; i < N; i++)
         mean[i] = sums[i * N] / total;
     for (size_t i = 1; i < N; i++)
@@ -58,7 +71,7 @@ static void fit_size(struct forecast_calibration *calibration, const float *colu
             a[i][j] = a[j][i] = sums[i * N + j] / total - mean[i] * mean[j];
     /* Gauss with the ridge on the diagonal: symmetric and positive definite, no pivoting needed. */
     for (size_t i = 1; i < S; i++)
-        a[i][i] = fmax(a[i][i], 0) * 1.02 + 0.01;
+        a[i][i] = fmax(a[i][i], 0) * ridge + 0.01;
     for (size_t i = 1; i < S; i++)
         for (size_t j = i + 1; j < S; j++) {
             double f = a[j][i] / a[i][i];
@@ -161,7 +174,7 @@ void forecast_calibration_fit(struct forecast_calibration *calibration,
     if (mean > 0) {
         float *target = errors->signs + FORECAST_SIGNS * count;
         forecast_lanes_log(errors->error, ERROR_FLOOR * (float)mean, count, target);
-        fit_size(calibration, errors->signs, errors->weight, count);
+        fit_size(calibration, errors);
     }
     forecast_calibration_sizes(calibration, errors->signs, count, sizes);
     for (size_t r = 0; r < count; r++)

@@ -23,6 +23,8 @@ size_t forecast_column_count(const struct forecast_series *series)
     size_t count = 1 + FORECAST_SPANS;
     for (size_t s = 0; s < series->season_count; s++)
         count += series->seasons[s].weekly ? 4 : 8;
+    if (forecast_winters_wanted(series->step_ms, series->season_count))
+        count += 2 * FORECAST_WINTERS;
     return count;
 }
 
@@ -73,6 +75,24 @@ static float *fill_season(const struct forecast_series *series,
     return ret;
 }
 
+static float *fill_winters(const struct forecast_series *series,
+                           const struct forecast_moments *moments, size_t lead, float *ret)
+{
+    size_t stride = moments->stride;
+    for (size_t speed = 0; speed < FORECAST_WINTERS; speed++, ret += 2 * stride) {
+        const struct forecast_winters *winters = &series->winters[speed];
+        pick(winters->level, moments, 0, ret);
+        for (size_t s = 0; s < series->season_count; s++) {
+            size_t period = series->seasons[s].period, lag = lag_of(0, period, lead);
+            for (size_t r = 0; r < stride; r++)
+                ret[r] += winters->offset[s][moments->at[r] + lead + period - lag];
+        }
+        for (size_t r = 0; r < stride; r++)
+            ret[stride + r] = ret[r] + winters->error[moments->at[r]];
+    }
+    return ret;
+}
+
 void forecast_column_fill(const struct forecast_series *series,
                           const struct forecast_moments *moments, size_t lead, float *ret)
 {
@@ -83,6 +103,8 @@ void forecast_column_fill(const struct forecast_series *series,
         pick(series->average[k], moments, 0, next);
     for (size_t s = 0; s < series->season_count; s++)
         next = fill_season(series, &series->seasons[s], moments, lead, next);
+    if (series->has_winters)
+        next = fill_winters(series, moments, lead, next);
     TW_ASSERT(next == ret + forecast_column_count(series) * moments->stride);
 }
 
@@ -115,6 +137,11 @@ size_t forecast_column_row(const struct forecast_state *state, size_t lead,
         ret_row[c++] = profile;
         for (size_t k = 0; k < FORECAST_RESIDUAL_SPANS; k++)
             ret_row[c++] = profile + season->residual[k];
+    }
+    for (size_t speed = 0; forecast_state_has_winters(state) && speed < FORECAST_WINTERS; speed++) {
+        ret_row[c++] = forecast_state_winters(state, speed, t + lead);
+        ret_row[c] = ret_row[c - 1] + state->winters[speed].now.error;
+        c++;
     }
     return c;
 }

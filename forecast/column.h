@@ -7,6 +7,8 @@
  *   per season: the same phase a period ago: as it was, smoothed, smoothed and moved by how the
  *   level (10 or 100 steps) changed since; the slow profile alone and moved by its recent error (3,
  *   10, 100)
+ *   of values that lie far apart: the smoothing of `winters` at two speeds, each without and with
+ *   its newest error
  *
  * They are made in two ways: for many past moments at once from the history (the fit), and for the
  * newest moment from the state (a forecast). Both give the same numbers, within the state's
@@ -21,7 +23,7 @@
 #include "forecast/series.h"
 #include "forecast/state.h"
 
-#define FORECAST_COLUMNS_MAX (1 + FORECAST_SPANS + 8 * FORECAST_SEASONS_MAX)
+#define FORECAST_COLUMNS_MAX (1 + FORECAST_SPANS + 8 * FORECAST_SEASONS_MAX + 2 * FORECAST_WINTERS)
 
 /* Moments of the past; the arrays have `stride` entries, padding included. */
 struct forecast_moments {

@@ -15,7 +15,9 @@
 #define LEADS_MANY 24
 #define LEADS_GROWTH 1.45                 /* otherwise leads grow by this */
 #define MEMORY_MS (2 * (int64_t)86400000) /* age at which a row counts 1/e, */
-#define MEMORY_STEPS 500.0                /* or this many steps, whichever is longer */
+#define MEMORY_STEPS 500.0                /* or this many steps, whichever is longer; */
+#define MEMORY_STEPS_FAR 1000.0           /* of values that lie far apart there are few, */
+#define FAR_MS (15 * (int64_t)60000)      /* and all are needed */
 
 /* Moments of the past, the same for all leads, so that a peak over leads can be made up from them;
  * and the work space of a fit. */
@@ -88,7 +90,8 @@ static void lay_ages(uint32_t *ret_age, size_t count, size_t span, double memory
 static void lay_moments(struct sample *sample, size_t limit, size_t span)
 {
     const struct forecast_series *series = sample->series;
-    double memory = fmax((double)MEMORY_MS / (double)series->step_ms, MEMORY_STEPS);
+    double memory = fmax((double)MEMORY_MS / (double)series->step_ms,
+                         series->step_ms < FAR_MS ? MEMORY_STEPS : MEMORY_STEPS_FAR);
     size_t count = sample->count, row = 0, next = count;
     uint32_t age[ROWS_USED];
     lay_ages(age, count, span, memory);
@@ -183,7 +186,8 @@ static bool fit_node(struct forecast_node *node, struct sample *sample, size_t c
                                  .y = sample->y,
                                  .weight = sample->weight,
                                  .stride = stride,
-                                 .columns = columns};
+                                 .columns = columns,
+                                 .worth = (double)useful / overlap};
     memcpy(rows.first, sample->first, sizeof rows.first);
     forecast_stack_fit(&node->stack, &rows, sample->work, held_out);
     forecast_lanes_minus(sample->y, held_out, stride, sample->error);

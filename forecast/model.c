@@ -84,6 +84,7 @@ static void lay_seasons(struct forecast_series *series, const struct forecast_op
             continue;
         for (size_t k = 0; k < used; k++)
             forecast_series_add_season(series, periods[k].period, periods[k].weekly);
+        forecast_series_add_winters(series);
         /* What is left over holds some periods more, for those who recall them. */
         size_t more = bytes < FORECAST_MODEL_BYTES_MAX ? FORECAST_MODEL_BYTES_MAX - bytes : 0;
         size_t wish = used ? RECALLED_PERIODS * periods[used - 1].period + options->horizon + 3 : 0;

@@ -9,7 +9,8 @@
  *
  * The method in one paragraph: several simple forecasts that need no fit (last value, exponential
  * averages, the same time a period ago raw, smoothed and moved to today's level, a slowly learned
- * daily profile with the recent deviation from it) are mixed, for each lead on its own, by a robust
+ * daily profile with the recent deviation from it; of hours and the like also exponential smoothing
+ * with all seasons at once) are mixed, for each lead on its own, by a robust
  * ridge regression that is shrunk towards weights by inverse loss. Each row of the regression is
  * forecast by weights that have not seen its part of the past; the errors made so, scaled by how
  * restless the series is at that time, give the quantiles. So an interval is as wide as the method
@@ -20,6 +21,7 @@
  *   Breiman 1996, Stacked regressions; Hoerl and Kennard 1970, Ridge regression;
  *   Huber 1964, Robust estimation of a location parameter;
  *   Holt 1957 and Winters 1960 (exponential averages of level and season);
+ *   Taylor 2003 (several seasons at once);
  *   Hyndman, Koehler et al. 2008, Forecasting with exponential smoothing;
  *   Lei, G'Sell, Rinaldo, Tibshirani, Wasserman 2018, Distribution-free predictive inference
  *   (quantiles from held-out errors, scaled locally).

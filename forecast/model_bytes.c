@@ -166,6 +166,11 @@ static void walk_head(struct walk *walk, struct forecast_model *model)
     walk_u32(walk, &state->season_count);
     for (size_t s = 0; s < FORECAST_SEASONS_MAX; s++)
         walk_season(walk, &state->seasons[s]);
+    for (size_t speed = 0; speed < FORECAST_WINTERS; speed++) {
+        walk_floats(walk, &state->winters[speed].now.level, 1);
+        walk_floats(walk, &state->winters[speed].now.error, 1);
+        walk_floats(walk, &state->winters[speed].now.usual, 1);
+    }
     walk_bool(walk, &model->has_peak);
     walk_size(walk, &model->node_count);
 }
@@ -187,6 +192,9 @@ static void walk_body(struct walk *walk, struct forecast_model *model)
         walk_halves(walk, season->profile, season->period);
         walk_halves(walk, season->restless, season->cells);
     }
+    for (size_t speed = 0; forecast_state_has_winters(state) && speed < FORECAST_WINTERS; speed++)
+        for (size_t s = 0; s < state->season_count; s++)
+            walk_halves(walk, state->winters[speed].offset[s], state->seasons[s].period);
 }
 
 static size_t walk_out(const struct forecast_model *model, struct walk *walk)
@@ -242,12 +250,11 @@ static bool is_sound(const struct forecast_model *head)
     struct forecast_series series = {.step_ms = options->step_ms,
                                      .smooth_half = state->smooth_half,
                                      .season_count = state->season_count};
-    size_t columns = 1 + FORECAST_SPANS;
     for (size_t s = 0; s < state->season_count; s++) {
         series.seasons[s].period = state->seasons[s].period;
-        columns += state->seasons[s].weekly ? 4 : 8;
+        series.seasons[s].weekly = state->seasons[s].weekly;
     }
-    return columns <= FORECAST_STACK_COLUMNS_MAX &&
+    return forecast_column_count(&series) <= FORECAST_STACK_COLUMNS_MAX &&
            (!state->season_count ||
             forecast_state_reach(&series, options->horizon) <= state->ring_size);
 }
@@ -255,9 +262,11 @@ static bool is_sound(const struct forecast_model *head)
 static bool nodes_are_sound(const struct forecast_model *model)
 {
     const struct forecast_state *state = &model->state;
-    size_t columns = 1 + FORECAST_SPANS, before = 0;
+    struct forecast_series series = {.step_ms = state->step_ms,
+                                     .season_count = state->season_count};
     for (size_t s = 0; s < state->season_count; s++)
-        columns += state->seasons[s].weekly ? 4 : 8;
+        series.seasons[s].weekly = state->seasons[s].weekly;
+    size_t columns = forecast_column_count(&series), before = 0;
     for (size_t k = 0; k < model->node_count; k++) {
         const struct forecast_node *node = &model->nodes[k];
         if (node->lead <= before || node->lead > model->options.horizon ||

@@ -14,7 +14,8 @@ noinst_LIBRARIES += %D%/libforecast.a
 	%D%/series.c %D%/series.h \
 	%D%/sort.c %D%/sort.h \
 	%D%/stack.c %D%/stack.h \
-	%D%/state.c %D%/state.h
+	%D%/state.c %D%/state.h \
+	%D%/winters.c %D%/winters.h
 
 # Run by hand; prints what a fit, an update and a prediction cost.
 EXTRA_PROGRAMS += tests/bench/forecast_bench

@@ -178,6 +178,12 @@ void forecast_series_fini(struct forecast_series *series)
         for (size_t k = 0; k < FORECAST_RESIDUAL_SPANS; k++)
             free(season->residual[k]);
     }
+    for (size_t k = 0; k < FORECAST_WINTERS; k++) {
+        free(series->winters[k].level);
+        free(series->winters[k].error);
+        for (size_t s = 0; s < FORECAST_SEASONS_MAX; s++)
+            free(series->winters[k].offset[s]);
+    }
     memset(series, 0, sizeof *series);
 }
 
@@ -268,4 +274,42 @@ void forecast_series_add_season(struct forecast_series *series, size_t period, b
     lay_profile(series, season);
     lay_residuals(series, season);
     lay_restless(series, season);
+}
+
+/* ---- smoothing with several seasons ---- */
+
+static void lay_winters(struct forecast_series *series, size_t speed)
+{
+    struct forecast_winters *winters = &series->winters[speed];
+    size_t count = series->count, shortest = series->seasons[0].period;
+    winters->level = floats(count);
+    winters->error = floats(count);
+    for (size_t s = 0; s < series->season_count; s++)
+        winters->offset[s] = floats(count + series->seasons[s].period);
+    double mean = 0;
+    for (size_t i = 0; i < shortest; i++)
+        mean += (double)series->z[i] / (double)shortest;
+    struct forecast_winters_now now = forecast_winters_start((float)mean);
+    for (size_t i = 0; i < count; i++) {
+        float offset = 0;
+        for (size_t s = 0; s < series->season_count; s++)
+            offset += winters->offset[s][i];
+        float error = forecast_winters_take(&now, speed, offset, series->z[i], series->known[i],
+                                            i < shortest);
+        for (size_t s = 0; s < series->season_count; s++) {
+            size_t period = series->seasons[s].period;
+            winters->offset[s][i + period] =
+                winters->offset[s][i] + forecast_winters_rate(speed, s, i, period) * error;
+        }
+        winters->level[i] = now.level;
+        winters->error[i] = now.error;
+    }
+    winters->usual = now.usual;
+}
+
+void forecast_series_add_winters(struct forecast_series *series)
+{
+    series->has_winters = forecast_winters_wanted(series->step_ms, series->season_count);
+    for (size_t speed = 0; series->has_winters && speed < FORECAST_WINTERS; speed++)
+        lay_winters(series, speed);
 }

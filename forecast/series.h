@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "forecast/model.h"
+#include "forecast/winters.h"
 
 enum { FORECAST_SPANS = 4 };                        /* exponential averages of the value: */
 extern const double forecast_spans[FORECAST_SPANS]; /* 3, 10, 30, 100 steps */
@@ -37,6 +38,13 @@ struct forecast_season {
     float *restless;
 };
 
+/* The smoothing at one speed, beside each value. */
+struct forecast_winters {
+    float *level, *error;                /* [count] */
+    float *offset[FORECAST_SEASONS_MAX]; /* [count + period]: expected at i from earlier periods */
+    float usual;                         /* as it ended */
+};
+
 struct forecast_series {
     int64_t step_ms;
     double centre, scale; /* value = centre + scale * z */
@@ -50,6 +58,8 @@ struct forecast_series {
     float *swing_short, *swing_long; /* averages of |z - what was expected a step before| */
     struct forecast_season seasons[FORECAST_SEASONS_MAX];
     size_t season_count;
+    bool has_winters;
+    struct forecast_winters winters[FORECAST_WINTERS];
 };
 
 /* Takes the values, without seasons yet. False when no value is usable. */
@@ -58,6 +68,8 @@ bool forecast_series_init(struct forecast_series *series, const double *values, 
 void forecast_series_fini(struct forecast_series *series);
 /* Lays the arrays of a season beside what is there. */
 void forecast_series_add_season(struct forecast_series *series, size_t period, bool weekly);
+/* Lays the smoothing over all seasons that were added, if it is wanted. */
+void forecast_series_add_winters(struct forecast_series *series);
 /* How restless index i is, by what was known at t < i. */
 float forecast_series_restless(const struct forecast_season *season, size_t t, size_t i);
 

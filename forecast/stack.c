@@ -17,11 +17,14 @@ enum { ALL = FORECAST_STACK_BLOCKS }; /* the system that leaves no block out */
 /* How far a mixture may lie outside its columns, in shares of their spread. Beyond 0 it follows
  * trends a little sooner, and runs away after shifts of level. */
 #define CONFINE_SLACK 0.0f
-#define ROBUST_ROUNDS 4
+#define ROBUST_ROUNDS 3
 #define ROBUST_RIDGE 0.01
 #define MEDIAN_STEP 3 /* the usual error is told from every third */
-static const double ridge_candidates[] = {1.0, 0.1, 0.01, 0.001};
+/* The fits of all of these are blended, each by what it makes likely, were the errors Laplace's:
+ * loss^-n for n independent rows, with less trust than that since one loss chose among many. */
+static const double ridge_candidates[] = {30.0, 3.0, 0.3, 0.03, 0.003};
 enum { RIDGE_COUNT = sizeof ridge_candidates / sizeof *ridge_candidates };
+#define RIDGE_TRUST 0.4
 
 /* Sums of products of the deviations from the prior; rows of `size` floats, lower triangle. The
  * columns are those of the rows, then 1 for the intercept, then the target. */
@@ -29,6 +32,7 @@ struct fit {
     const struct forecast_rows *rows;
     size_t size; /* all columns */
     float *deviation, *weight, *error, *trial;
+    float *held_out; /* [RIDGE_COUNT][stride] */
     float blocks[FORECAST_STACK_BLOCKS][SIZE_MAX_ * SIZE_MAX_];
     float sum[SIZE_MAX_ * SIZE_MAX_];
     /* System k, and its solution, is the mixture that all blocks but k want. */
@@ -38,7 +42,7 @@ struct fit {
 
 size_t forecast_stack_work(size_t stride, size_t columns)
 {
-    return stride * (columns + 5);
+    return stride * (columns + 5 + RIDGE_COUNT);
 }
 
 static void find_prior(float *prior, const struct forecast_rows *rows)
@@ -116,6 +120,28 @@ static double hold_out(struct fit *fit, double ridge, float *ret)
     return forecast_lanes_distance(target_of(fit), ret, fit->rows->weight, stride);
 }
 
+/* Weights, and forecasts of rows without their block, of the ridges by their merit. */
+static void blend_ridges(struct fit *fit, float *ret_delta, float *ret_held_out)
+{
+    size_t stride = fit->rows->stride;
+    float deltas[RIDGE_COUNT][SIZE_MAX_], shares[RIDGE_COUNT];
+    double loss[RIDGE_COUNT], least = INFINITY, sum = 0;
+    for (size_t k = 0; k < RIDGE_COUNT; k++) {
+        loss[k] = hold_out(fit, ridge_candidates[k], fit->held_out + k * stride);
+        memcpy(deltas[k], fit->delta[ALL], sizeof deltas[k]);
+        least = fmin(least, loss[k]);
+    }
+    for (size_t k = 0; k < RIDGE_COUNT; k++)
+        sum += loss[k] =
+            least > 0 ? pow(loss[k] / least, -RIDGE_TRUST * fit->rows->worth) : loss[k] <= 0;
+    for (size_t k = 0; k < RIDGE_COUNT; k++) {
+        shares[k] = (float)(loss[k] / sum);
+        for (size_t c = 0; c + 1 < fit->size; c++)
+            ret_delta[c] += shares[k] * deltas[k][c];
+    }
+    forecast_lanes_mix(fit->held_out, stride, RIDGE_COUNT, shares, 0, stride, ret_held_out);
+}
+
 static void lay_deviations(struct fit *fit, const float *prior)
 {
     const struct forecast_rows *rows = fit->rows;
@@ -143,6 +169,7 @@ void forecast_stack_fit(struct forecast_stack *stack, const struct forecast_rows
     fit.weight = work + fit.size * stride;
     fit.error = fit.weight + stride;
     fit.trial = fit.error + stride;
+    fit.held_out = fit.trial + stride;
     find_prior(prior, rows);
     lay_deviations(&fit, prior);
     gather(&fit);
@@ -150,15 +177,7 @@ void forecast_stack_fit(struct forecast_stack *stack, const struct forecast_rows
         tame(&fit, ROBUST_RIDGE);
         gather(&fit);
     }
-    double least = INFINITY;
-    for (size_t k = 0; k < RIDGE_COUNT; k++) {
-        double loss = hold_out(&fit, ridge_candidates[k], fit.trial);
-        if (loss < least * 0.999 || k == 0) {
-            least = loss;
-            memcpy(delta, fit.delta[ALL], sizeof delta);
-            memcpy(ret_held_out, fit.trial, stride * sizeof *ret_held_out);
-        }
-    }
+    blend_ridges(&fit, delta, ret_held_out);
     /* Held out so far: the deviation from the prior, which is y - target. */
     const float *target = target_of(&fit);
     for (size_t r = 0; r < stride; r++)

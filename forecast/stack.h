@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * stack: the mixture of simple forecasts that would have been best. Robust ridge regression, shrunk
- * not towards zero but towards weights by inverse loss, and honest about itself: it also tells what
- * each row would have been forecast as by a mixture fitted without that row's part of the past.
- * Leaving a part out costs a subtraction of its sums, not another pass over the rows.
+ * not towards zero but towards weights by inverse loss, blended over how strongly, and honest about
+ * itself: it also tells what each row would have been forecast as by a mixture fitted without that
+ * row's part of the past. Leaving a part out costs a subtraction of its sums, not another pass over
+ * the rows.
  */
 #ifndef TW_FORECAST_STACK_H
 #define TW_FORECAST_STACK_H
@@ -31,6 +32,7 @@ struct forecast_rows {
     const float *weight; /* importance; 0: the row says nothing or is padding */
     size_t first[FORECAST_STACK_BLOCKS + 1];
     size_t stride, columns;
+    double worth; /* independent rows that would tell as much */
 };
 
 /* Floats of work space for a fit. */

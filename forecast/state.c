@@ -15,12 +15,20 @@
 
 /* ---- shape ---- */
 
+bool forecast_state_has_winters(const struct forecast_state *state)
+{
+    return forecast_winters_wanted(state->step_ms, state->season_count);
+}
+
 size_t forecast_state_halves(const struct forecast_state *state)
 {
     size_t halves = state->ring_size;
     for (size_t s = 0; s < state->season_count; s++)
         if (!state->seasons[s].weekly)
             halves += state->seasons[s].period + state->seasons[s].cells;
+    if (forecast_state_has_winters(state))
+        for (size_t s = 0; s < state->season_count; s++)
+            halves += FORECAST_WINTERS * (size_t)state->seasons[s].period;
     return halves;
 }
 
@@ -66,6 +74,13 @@ void forecast_state_place(struct forecast_state *state, uint16_t *halves)
         season->restless = halves + season->period;
         halves += season->period + season->cells;
     }
+    if (!forecast_state_has_winters(state))
+        return;
+    for (size_t speed = 0; speed < FORECAST_WINTERS; speed++)
+        for (size_t s = 0; s < state->season_count; s++) {
+            state->winters[speed].offset[s] = halves;
+            halves += state->seasons[s].period;
+        }
 }
 
 static size_t cell_end(const struct forecast_state_season *season, size_t cell)
@@ -102,6 +117,22 @@ static void load_season(struct forecast_state_season *season, const struct forec
     }
 }
 
+static void load_winters(struct forecast_state *state, const struct forecast_series *series)
+{
+    size_t count = series->count;
+    for (size_t speed = 0; speed < FORECAST_WINTERS; speed++) {
+        const struct forecast_winters *from = &series->winters[speed];
+        struct forecast_state_winters *winters = &state->winters[speed];
+        winters->now = (struct forecast_winters_now){from->level[count - 1], from->error[count - 1],
+                                                     from->usual};
+        for (size_t s = 0; s < state->season_count; s++) {
+            size_t period = state->seasons[s].period;
+            for (size_t i = count; i < count + period; i++)
+                winters->offset[s][i % period] = forecast_to_half(from->offset[s][i]);
+        }
+    }
+}
+
 void forecast_state_load(struct forecast_state *state, const struct forecast_series *series)
 {
     size_t count = series->count, last = count - 1;
@@ -119,6 +150,8 @@ void forecast_state_load(struct forecast_state *state, const struct forecast_ser
     for (size_t s = 0; s < state->season_count; s++)
         if (!state->seasons[s].weekly)
             load_season(&state->seasons[s], series, &series->seasons[s]);
+    if (forecast_state_has_winters(state))
+        load_winters(state, series);
 }
 
 /* ---- look ---- */
@@ -160,6 +193,15 @@ float forecast_state_average(const struct forecast_state *state, size_t k, uint6
 float forecast_state_profile(const struct forecast_state_season *season, uint64_t i)
 {
     return forecast_from_half(season->profile[i % season->period]);
+}
+
+float forecast_state_winters(const struct forecast_state *state, size_t speed, uint64_t i)
+{
+    const struct forecast_state_winters *winters = &state->winters[speed];
+    float sum = winters->now.level;
+    for (size_t s = 0; s < state->season_count; s++)
+        sum += forecast_from_half(winters->offset[s][i % state->seasons[s].period]);
+    return sum;
 }
 
 float forecast_state_restless(const struct forecast_state_season *season, uint64_t i)
@@ -223,6 +265,22 @@ static void append_season(struct forecast_state *state, struct forecast_state_se
     *phase = forecast_to_half(before + rate * (forecast_state_smooth(state, middle) - before));
 }
 
+static void append_winters(struct forecast_state *state, uint64_t i, bool known)
+{
+    for (size_t speed = 0; speed < FORECAST_WINTERS; speed++) {
+        struct forecast_state_winters *winters = &state->winters[speed];
+        float offset = forecast_state_winters(state, speed, i) - winters->now.level;
+        float error =
+            forecast_winters_take(&winters->now, speed, offset, state->last, known, false);
+        for (size_t s = 0; s < state->season_count; s++) {
+            size_t period = state->seasons[s].period;
+            uint16_t *phase = &winters->offset[s][i % period];
+            *phase = forecast_to_half(forecast_from_half(*phase) +
+                                      forecast_winters_rate(speed, s, i, period) * error);
+        }
+    }
+}
+
 void forecast_state_append(struct forecast_state *state, double value)
 {
     uint64_t i = state->count;
@@ -248,6 +306,8 @@ void forecast_state_append(struct forecast_state *state, double value)
     for (size_t s = 0; s < state->season_count; s++)
         if (!state->seasons[s].weekly)
             append_season(state, &state->seasons[s], i);
+    if (forecast_state_has_winters(state))
+        append_winters(state, i, forecast_usable(value));
 }
 
 void forecast_state_try(struct forecast_state *state, double value,
@@ -263,6 +323,10 @@ void forecast_state_try(struct forecast_state *state, double value,
         ret_undo->profile[s] = season->profile[(i - state->smooth_half) % season->period];
         ret_undo->restless[s] = season->restless[cell_of(season, i)];
     }
+    for (size_t speed = 0; forecast_state_has_winters(state) && speed < FORECAST_WINTERS; speed++)
+        for (size_t s = 0; s < state->season_count; s++)
+            ret_undo->offset[speed][s] =
+                state->winters[speed].offset[s][i % state->seasons[s].period];
     forecast_state_append(state, value);
 }
 
@@ -278,4 +342,7 @@ void forecast_state_undo(struct forecast_state *state, const struct forecast_sta
         season->profile[(i - state->smooth_half) % season->period] = undo->profile[s];
         season->restless[cell_of(season, i)] = undo->restless[s];
     }
+    for (size_t speed = 0; forecast_state_has_winters(state) && speed < FORECAST_WINTERS; speed++)
+        for (size_t s = 0; s < state->season_count; s++)
+            state->winters[speed].offset[s][i % state->seasons[s].period] = undo->offset[speed][s];
 }

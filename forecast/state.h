@@ -24,6 +24,11 @@ struct forecast_state_season {
     uint16_t *restless; /* [cells] halves */
 };
 
+struct forecast_state_winters {
+    struct forecast_winters_now now;
+    uint16_t *offset[FORECAST_SEASONS_MAX]; /* [period] halves, by phase */
+};
+
 struct forecast_state {
     int64_t step_ms;
     double centre, scale;
@@ -36,6 +41,7 @@ struct forecast_state {
     float swing_short, swing_long;
     struct forecast_state_season seasons[FORECAST_SEASONS_MAX];
     uint32_t season_count;
+    struct forecast_state_winters winters[FORECAST_WINTERS]; /* if forecast_state_has_winters */
     uint16_t *ring; /* [ring_size] halves: z of value i at i % ring_size */
 };
 
@@ -60,6 +66,9 @@ float forecast_state_smooth(const struct forecast_state *state, uint64_t i);
 /* Average k as it stood at value i, from as many values as matter and are kept. */
 float forecast_state_average(const struct forecast_state *state, size_t k, uint64_t i);
 float forecast_state_profile(const struct forecast_state_season *season, uint64_t i);
+bool forecast_state_has_winters(const struct forecast_state *state);
+/* Level and offsets of value i at one speed. */
+float forecast_state_winters(const struct forecast_state *state, size_t speed, uint64_t i);
 float forecast_state_restless(const struct forecast_state_season *season, uint64_t i);
 /* Highest z among values first to first + count - 1. */
 float forecast_state_highest(const struct forecast_state *state, uint64_t first, size_t count);
@@ -68,6 +77,7 @@ float forecast_state_highest(const struct forecast_state *state, uint64_t first,
 struct forecast_state_undo {
     struct forecast_state before;
     uint16_t ring, profile[FORECAST_SEASONS_MAX], restless[FORECAST_SEASONS_MAX];
+    uint16_t offset[FORECAST_WINTERS][FORECAST_SEASONS_MAX];
 };
 void forecast_state_try(struct forecast_state *state, double value,
                         struct forecast_state_undo *ret_undo);

@@ -18,14 +18,14 @@ static double noise(uint64_t *state)
 }
 
 static float x[COLUMNS * ROWS], y[ROWS], weight[ROWS], held_out[ROWS];
-static float work[ROWS * (COLUMNS + 5)];
+static float work[ROWS * (COLUMNS + 10)];
 
 /* y = 0.7 x0 + 0.3 x1 + noise; x2 and x3 know nothing. */
 static struct forecast_rows rows(double jitter)
 {
     uint64_t seed = 11;
     struct forecast_rows ret = {
-        .x = x, .y = y, .weight = weight, .stride = ROWS, .columns = COLUMNS};
+        .x = x, .y = y, .weight = weight, .stride = ROWS, .columns = COLUMNS, .worth = ROWS};
     for (size_t r = 0; r < ROWS; r++) {
         for (size_t c = 0; c < COLUMNS; c++)
             x[c * ROWS + r] = (float)noise(&seed);

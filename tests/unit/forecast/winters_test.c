@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "forecast/winters.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "forecast/series.h"
+#include "forecast/state.h"
+#include "tests/lib/unit.h"
+
+#define HOUR_MS 3600000
+enum { DAY = 24, WEEK = 168, WEEKS = 6, COUNT = WEEKS * WEEK, LEADS = 48, QUANTILES = 3 };
+
+static double noise(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (double)(*state >> 11) / (double)(UINT64_C(1) << 53) * 2 - 1;
+}
+
+/* Two days of seven are quieter than the others. */
+static double truth(size_t i)
+{
+    double day = 100 + 50 * sin(2 * M_PI * (double)i / DAY);
+    return i % WEEK / DAY >= 5 ? day - 40 : day;
+}
+
+static double *hourly(size_t count)
+{
+    double *values = calloc(count, sizeof *values);
+    TW_ASSERT(values != NULL);
+    uint64_t seed = 3;
+    for (size_t i = 0; i < count; i++)
+        values[i] = truth(i) + 2 * noise(&seed);
+    return values;
+}
+
+static void smooth(struct forecast_series *ret, const double *values, size_t count)
+{
+    ck_assert(forecast_series_init(ret, values, count, HOUR_MS));
+    forecast_series_add_season(ret, DAY, false);
+    forecast_series_add_season(ret, WEEK, true);
+    forecast_series_add_winters(ret);
+    ck_assert(ret->has_winters);
+}
+
+/* Level and offsets for the value `lead` steps behind the newest. */
+static double expected(const struct forecast_series *series, size_t speed, size_t lead)
+{
+    size_t last = series->count - 1;
+    double z = series->winters[speed].level[last];
+    for (size_t s = 0; s < series->season_count; s++) {
+        size_t period = series->seasons[s].period;
+        z += series->winters[speed].offset[s][last + 1 + (lead - 1) % period];
+    }
+    return series->centre + series->scale * z;
+}
+
+START_TEST(day_and_week_are_learned)
+{
+    double *values = hourly(COUNT);
+    struct forecast_series series;
+    smooth(&series, values, COUNT);
+    for (size_t lead = 1; lead <= WEEK; lead++)
+        ck_assert_double_eq_tol(expected(&series, 0, lead), truth(COUNT - 1 + lead), 16);
+    forecast_series_fini(&series);
+    free(values);
+}
+END_TEST
+
+START_TEST(a_spike_moves_little)
+{
+    double *values = hourly(COUNT);
+    struct forecast_series calm, struck;
+    smooth(&calm, values, COUNT);
+    values[COUNT - 30] += 5000;
+    smooth(&struck, values, COUNT);
+    for (size_t lead = 1; lead <= WEEK; lead++)
+        ck_assert_double_eq_tol(expected(&struck, 0, lead), expected(&calm, 0, lead), 8);
+    forecast_series_fini(&calm);
+    forecast_series_fini(&struck);
+    free(values);
+}
+END_TEST
+
+START_TEST(holes_teach_nothing)
+{
+    struct forecast_winters_now now = forecast_winters_start(2), before = now;
+    ck_assert(forecast_winters_take(&now, 1, 0.5f, 9, false, false) == 0);
+    ck_assert(now.level == before.level && now.usual == before.usual);
+    ck_assert(forecast_winters_take(&now, 1, 0.5f, 9, true, false) > 0);
+    ck_assert(now.level > before.level);
+}
+END_TEST
+
+START_TEST(only_where_values_lie_far_apart)
+{
+    ck_assert(forecast_winters_wanted(HOUR_MS, 1));
+    ck_assert(!forecast_winters_wanted(HOUR_MS, 0));
+    ck_assert(!forecast_winters_wanted(60000, 2));
+}
+END_TEST
+
+/* The state learns value by value what the series would have learned of all of them. */
+START_TEST(state_goes_on_as_the_history_would)
+{
+    size_t more = 3 * DAY + 5;
+    double *values = hourly(COUNT + more);
+    values[COUNT + 7] = NAN;
+    struct forecast_series before, after;
+    smooth(&before, values, COUNT);
+    struct forecast_state state;
+    forecast_state_shape(&state, &before, forecast_state_reach(&before, LEADS));
+    uint16_t *halves = calloc(forecast_state_halves(&state), sizeof *halves);
+    ck_assert(halves != NULL);
+    forecast_state_place(&state, halves);
+    forecast_state_load(&state, &before);
+    for (size_t i = 0; i < more; i++)
+        forecast_state_append(&state, values[COUNT + i]);
+    /* In one scale, that of the shorter history. */
+    smooth(&after, values, COUNT + more);
+    for (size_t speed = 0; speed < FORECAST_WINTERS; speed++)
+        for (size_t lead = 1; lead <= WEEK; lead++) {
+            double z = forecast_state_winters(&state, speed, COUNT + more - 1 + lead);
+            ck_assert_double_eq_tol(state.centre + state.scale * z, expected(&after, speed, lead),
+                                    0.5);
+        }
+    forecast_series_fini(&before);
+    forecast_series_fini(&after);
+    free(halves);
+    free(values);
+}
+END_TEST
+
+struct result {
+    double quantiles[LEADS * QUANTILES], peak[QUANTILES];
+};
+
+static void predict(struct forecast_model *model, const double *peeked, struct result *ret)
+{
+    static const double probabilities[QUANTILES] = {0.05, 0.5, 0.95};
+    struct forecast_band band = {.quantiles = ret->quantiles, .peak = ret->peak};
+    struct tw_err err = {0};
+    if (peeked)
+        unit_assert_ok(
+            forecast_model_peek(model, *peeked, LEADS, probabilities, QUANTILES, &band, &err),
+            &err);
+    else
+        unit_assert_ok(forecast_model_predict(model, LEADS, probabilities, QUANTILES, &band, &err),
+                       &err);
+}
+
+START_TEST(models_of_hours)
+{
+    double *values = hourly(COUNT + LEADS + 1), next = values[COUNT];
+    struct forecast_options options = {
+        .step_ms = HOUR_MS, .horizon = LEADS, .lower_bound = -INFINITY};
+    struct forecast_model *model = NULL, *other = NULL;
+    struct tw_err err = {0};
+    struct result first, peeked, again, told, stored;
+    unit_assert_ok(forecast_model_new(values, COUNT, &options, &model, &err), &err);
+    predict(model, NULL, &first);
+    for (size_t lead = 1; lead <= LEADS; lead++) {
+        const double *at = first.quantiles + (lead - 1) * QUANTILES;
+        ck_assert_double_eq_tol(at[1], truth(COUNT - 1 + lead), 5);
+        ck_assert(at[0] <= at[1] && at[1] <= at[2]);
+    }
+    predict(model, &next, &peeked);
+    predict(model, NULL, &again);
+    ck_assert_mem_eq(&first, &again, sizeof first); /* a peek leaves nothing behind */
+    size_t size = forecast_model_size(model);
+    ck_assert_uint_le(size, FORECAST_MODEL_BYTES_MAX);
+    uint8_t *bytes = calloc(size, 1);
+    ck_assert(bytes != NULL);
+    forecast_model_write(model, bytes);
+    unit_assert_ok(forecast_model_read(bytes, size, &other, &err), &err);
+    forecast_model_append(model, next);
+    forecast_model_append(other, next);
+    predict(model, NULL, &told);
+    predict(other, NULL, &stored);
+    ck_assert_mem_eq(&told, &peeked, sizeof told);
+    ck_assert_mem_eq(&told, &stored, sizeof told);
+    forecast_model_free(model);
+    forecast_model_free(other);
+    free(bytes);
+    free(values);
+}
+END_TEST
+
+int main(void)
+{
+    const struct unit_case cases[] = {
+        UNIT_CASE(day_and_week_are_learned),
+        UNIT_CASE(a_spike_moves_little),
+        UNIT_CASE(holes_teach_nothing),
+        UNIT_CASE(only_where_values_lie_far_apart),
+        UNIT_CASE(state_goes_on_as_the_history_would),
+        UNIT_CASE(models_of_hours),
+        {0},
+    };
+    return unit_run("forecast/winters", cases);
+}
