@@ -17,8 +17,11 @@
 /* A second thread is not worth it for fewer values, unless there are as many series to be read. */
 #define VALUES_MIN 8192
 #define SERIES_MIN 512
-#define SLOTS_PER_LANE 2
-#define SLOTS_MAX (SLOTS_PER_LANE * QUERY_LANES_MAX)
+/* Slots of a lane: large ones two, small ones more, so that nobody waits for the other. */
+#define SLOTS_PER_LANE_MIN 2
+#define SLOTS_PER_LANE_MAX 8
+#define SLOT_VALUES_SMALL ((size_t)1 << 12)
+#define SLOTS_MAX (SLOTS_PER_LANE_MAX * QUERY_LANES_MAX)
 
 enum slot_state {
     SLOT_FREE,
@@ -195,7 +198,9 @@ static enum tw_code make_slots(struct parallel *parallel, struct query_exec *exe
                                struct tw_err *err)
 {
     size_t steps = parallel->op.grid.steps, words = query_words(steps);
-    parallel->slot_count = SLOTS_PER_LANE * parallel->lane_count;
+    bool is_small = parallel->rows * steps <= SLOT_VALUES_SMALL;
+    parallel->slot_count =
+        (is_small ? SLOTS_PER_LANE_MAX : SLOTS_PER_LANE_MIN) * parallel->lane_count;
     for (size_t i = 0; i < parallel->slot_count; i++) {
         struct slot *slot = &parallel->slots[i];
         void *values, *present;

@@ -42,6 +42,7 @@ struct range {
     struct query_windows windows;
     struct query_keeping_run keeping;
     bool shares_keeping;                 /* it is another's */
+    bool was_annotated;                  /* what is said once for all series, was */
     struct query_histogram_range native; /* for series with histograms */
     struct query_samples
         scratch; /* room for kernels: times as uint32 queue, values as sort buffer */
@@ -252,6 +253,7 @@ static enum tw_code range_open(struct query_op *op, struct query_exec *exec, str
     enum query_function_id function = op->node->call.function->id;
     size_t count;
     (void)grid; /* op has it */
+    range->was_annotated = false;
     place_windows(range, exec);
     enum tw_code code = check_extension(range, exec, err);
     if (!code && forecasts(range))
@@ -342,7 +344,7 @@ static const struct query_node *place_of(const struct range *range)
 }
 
 /* Prometheus's hint that a rate was taken of what is perhaps no counter. */
-static void annotate_counter(const struct range *range, struct query_exec *exec, size_t series)
+static void annotate_counter(struct range *range, struct query_exec *exec, size_t series)
 {
     static const char *const suffixes[] = {"_total", "_sum", "_count", "_bucket"};
     enum query_function_id function = range->op.node->call.function->id;
@@ -350,6 +352,9 @@ static void annotate_counter(const struct range *range, struct query_exec *exec,
         return;
     struct tw_str name, type = {0};
     if (range->op.groups.group_of) {
+        if (range->was_annotated) /* they are all of one metric */
+            return;
+        range->was_annotated = true;
         name = query_selector_metric(range->matrix->matrix.selector);
     } else {
         struct wire_labels labels = range->subquery
@@ -551,6 +556,8 @@ static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
     struct range *range = (struct range *)op;
     *ret_tile = query_op_batch(op);
     bool checked = range->keeping.kept != NULL;
+    if (!range->subquery)
+        query_source_expect(&range->source, ret_tile);
     enum tw_code code = checked && ret_tile->count > 0 ? check_parameters(range, exec, err) : TW_OK;
     for (size_t r = 0; !code && r < ret_tile->count; r++) {
         if (range->keeping.kept) {
@@ -607,6 +614,7 @@ static enum tw_code range_share(struct query_op *op, const struct query_op *from
     range->behind_ms = first->behind_ms;
     range->keeping = first->keeping;
     range->shares_keeping = true;
+    range->was_annotated = false;
     for (size_t p = 0; p < 2; p++)
         range->parameter_rows[p] = first->parameter_rows[p];
     enum tw_code code = begin_windows(range, exec, err);

@@ -106,6 +106,12 @@ enum tw_code query_source_share(struct query_source *source, const struct query_
     return open_cursor(source, err);
 }
 
+void query_source_expect(struct query_source *source, const struct query_tile *tile)
+{
+    if (tile->count > 1)
+        tsdb_cursor_expect(source->cursor, tile->first, tile->first + tile->count);
+}
+
 void query_source_close(struct query_source *source)
 {
     if (source->cursor)

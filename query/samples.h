@@ -53,6 +53,8 @@ TW_MUST_CHECK enum tw_code query_source_open(struct query_source *source, struct
 /* Reads the selection that `from` has opened, which outlives source, with a cursor of its own. */
 TW_MUST_CHECK enum tw_code query_source_share(struct query_source *source,
                                               const struct query_source *from, struct tw_err *err);
+/* The series of a tile are read next, one after the other. */
+void query_source_expect(struct query_source *source, const struct query_tile *tile);
 void query_source_close(struct query_source *source);
 /* Fills source->samples with those of a series in (start_ms, end_ms]; stale markers are left out
  * unless kept. Histograms are made in the side arena of op. */

@@ -226,6 +226,7 @@ static enum tw_code selector_next(struct query_op *op, struct query_exec *exec,
     if (smoothed)
         last_ms += exec->lookback_ms;
     *ret_tile = query_op_batch(op);
+    query_source_expect(&selector->source, ret_tile);
     selector->source.last_only = first_ms == last_ms;
     for (size_t row = 0; row < ret_tile->count; row++) {
         enum tw_code code =

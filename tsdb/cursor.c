@@ -14,9 +14,10 @@
 #include "tsdb/selection_int.h"
 
 #define CURSOR_MAGIC 0x7e5dc0c0u
-/* Places in heads of which views are taken each time the store's lock is taken: so many when a
- * reader goes from series to series, few when it jumps. */
-#define VIEWS_MAX 64
+/* Places in heads of which views are taken each time the store's lock is taken: at most, for what a
+ * reader says that it will seek; so many when it goes from series to series, few when it jumps. */
+#define VIEWS_MAX 256
+#define VIEWS_FOLLOWING 64
 #define VIEWS_MIN 4
 /* Series whose chunks are on their way from memory. */
 #define FETCH_AHEAD 4
@@ -41,11 +42,12 @@ struct cursor {
     /* Views of the heads' places of the series from first_viewed up to limit_viewed, in their
      * order. */
     struct tsdb_head_view *views;
-    unsigned char *rooms; /* TSDB_HEAD_TAIL_BYTES a view */
+    unsigned char *rooms; /* for what they hold, close together */
     size_t view_capacity, view_goal;
     size_t first_viewed, limit_viewed, view_count;
-    uint32_t *first_views;           /* by series, from first_viewed on */
-    const struct tsdb_head_view *at; /* of the first place in a head of the current series */
+    size_t first_expected, limit_expected; /* series */
+    uint32_t *first_views;                 /* by series, from first_viewed on */
+    const struct tsdb_head_view *at;       /* of the first place in a head of the current series */
     /* All the heads have in the range: as columns, when they have it in order and nothing of it is
      * gone; else as points. */
     bool has_columns;
@@ -136,12 +138,13 @@ static size_t count_head_parts(const struct tsdb_db_selection *selection, size_t
     return count;
 }
 
-/* How many series from `first` on are viewed at once, and how many views that takes. */
-static size_t plan_views(const struct cursor *cursor, size_t first, size_t *ret_views)
+/* How many series from `first` on, up to `end`, are viewed at once, and how many views that takes.
+ */
+static size_t plan_views(const struct cursor *cursor, size_t first, size_t end, size_t *ret_views)
 {
     const struct tsdb_db_selection *selection = cursor->selection;
     size_t views = 0, limit = first;
-    while (limit < selection->series_count && limit - first < VIEWS_MAX) {
+    while (limit < end && limit - first < VIEWS_MAX) {
         size_t more = count_head_parts(selection, limit);
         if (limit > first && views + more > cursor->view_goal)
             break;
@@ -192,11 +195,16 @@ static void take_views(struct cursor *cursor, size_t first)
 {
     const struct tsdb_db_selection *selection = cursor->selection;
     bool follows = first == cursor->limit_viewed;
-    cursor->view_goal = !follows                            ? VIEWS_MIN
-                        : cursor->view_goal < VIEWS_MAX / 2 ? cursor->view_goal * 2
-                                                            : VIEWS_MAX;
-    size_t view_count, count = plan_views(cursor, first, &view_count), at = 0;
+    bool is_expected = first >= cursor->first_expected && first < cursor->limit_expected;
+    cursor->view_goal = is_expected                               ? VIEWS_MAX
+                        : !follows                                ? VIEWS_MIN
+                        : cursor->view_goal < VIEWS_FOLLOWING / 2 ? cursor->view_goal * 2
+                                                                  : VIEWS_FOLLOWING;
+    size_t limit = is_expected ? cursor->limit_expected : selection->series_count;
+    size_t view_count, count = plan_views(cursor, first, limit, &view_count), at = 0;
+    unsigned char *room;
     reserve_views(cursor, view_count + 1);
+    room = cursor->rooms;
     cursor->first_viewed = first;
     cursor->limit_viewed = first + count;
     cursor->view_count = view_count;
@@ -207,25 +215,29 @@ static void take_views(struct cursor *cursor, size_t first)
         tw_lock_take(&selection->db->lock);
     for (size_t i = 0; i < count; i++) {
         const struct tsdb_selected *series = &selection->series[first + i];
-        const struct tsdb_part *limit = &selection->parts[series->first_part + series->part_count];
+        const struct tsdb_part *end = &selection->parts[series->first_part + series->part_count];
         cursor->first_views[i] = (uint32_t)at;
-        fetch_views(selection, first + i, selection->series_count);
-        for (const struct tsdb_part *part = limit - count_head_parts(selection, first + i);
-             part < limit; part++, at++)
-            cursor->views[at] = tsdb_head_view(tsdb_part_head(selection, part), part->series,
-                                               cursor->rooms + at * TSDB_HEAD_TAIL_BYTES);
+        fetch_views(selection, first + i, limit);
+        for (const struct tsdb_part *part = end - count_head_parts(selection, first + i);
+             part < end; part++, at++) {
+            cursor->views[at] = tsdb_head_view(tsdb_part_head(selection, part), part->series, room);
+            room += cursor->views[at].tail.size;
+        }
     }
     if (view_count > 0)
         tw_lock_release(&selection->db->lock);
 }
 
 /* Chunks lie anywhere in memory, each pointing to the one before: those of the series that come
- * next are fetched while this one is worked on, another step back each time. */
+ * next are fetched while this one is worked on, another step back each time, as far back as the
+ * series before had to be read. */
 static void fetch_ahead(const struct cursor *cursor)
 {
     const struct tsdb_db_selection *selection = cursor->selection;
     size_t series = (size_t)(cursor->series - selection->series);
-    for (size_t ahead = 1; ahead <= FETCH_AHEAD && series + ahead < cursor->limit_viewed; ahead++) {
+    size_t depth = cursor->columns.chunk_count;
+    for (size_t ahead = depth < FETCH_AHEAD ? FETCH_AHEAD + 1 - depth : 1;
+         ahead <= FETCH_AHEAD && series + ahead < cursor->limit_viewed; ahead++) {
         size_t at = cursor->first_views[series + ahead - cursor->first_viewed];
         const struct tsdb_head_view *view = cursor->views + at;
         if (at == cursor->view_count || !view->newest || view->extent.last_ms < cursor->start_ms)
@@ -343,6 +355,15 @@ static void gather_histograms(struct cursor *cursor)
             mix_head(cursor);
         merge_mixed_head(cursor, &cursor->mixed_gathered);
     }
+}
+
+void tsdb_db_cursor_expect(struct tsdb_cursor *base, size_t first, size_t limit)
+{
+    struct cursor *cursor = (struct cursor *)base;
+    TW_CHECK_MAGIC(cursor, CURSOR_MAGIC);
+    TW_ASSERT(first <= limit && limit <= cursor->selection->series_count);
+    cursor->first_expected = first;
+    cursor->limit_expected = limit;
 }
 
 void tsdb_db_cursor_seek(struct tsdb_cursor *base, size_t series_index, int64_t start_ms,

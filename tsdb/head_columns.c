@@ -18,10 +18,13 @@ void tsdb_head_columns_fini(struct tsdb_head_columns *columns)
 
 void tsdb_head_columns_begin(struct tsdb_head_columns *columns, int64_t start_ms, int64_t end_ms)
 {
+    if (!columns->is_whole) /* what was read last is neither one series' nor the other's */
+        columns->span_count = 0;
     columns->is_same = columns->start_ms == start_ms && columns->end_ms == end_ms;
+    columns->is_whole = false;
     columns->start_ms = start_ms;
     columns->end_ms = end_ms;
-    columns->first = columns->limit = columns->count = columns->span_at = 0;
+    columns->count = columns->span_at = columns->chunk_count = 0;
     columns->span.count = 0;
 }
 
@@ -113,20 +116,42 @@ static void add_tail(struct tsdb_head_columns *columns, const struct tsdb_head_t
     if (tail->count == 0)
         return;
     reserve(columns, tail->count);
-    add_times(columns, tail->shared ? tsdb_head_tail_part(tail) : NULL, tail->first_place,
-              tail->count);
-    tsdb_head_tail_read(tail, columns->times_ms + columns->count, columns->values + columns->count);
+    int64_t *times_ms = columns->times_ms + columns->count;
+    uint64_t *values = columns->values + columns->count;
     columns->count += tail->count;
+    if (!tail->shared) {
+        add_times(columns, NULL, 0, tail->count);
+        tsdb_head_tail_read(tail, times_ms, values);
+        return;
+    }
+    const struct tsdb_head_times *part = tsdb_head_tail_part(tail);
+    if (!add_times(columns, part, tail->first_place, tail->count))
+        tsdb_head_times_read(part, tail->first_place, times_ms, tail->count);
+    tsdb_head_tail_read_values(tail, values);
 }
 
-/* Those that overlap the range, newest first; returns how many. */
+/* Whether the tail goes back to the range's start, so that no chunk is touched. */
+static bool suffices(const struct tsdb_head_tail_view *tail, int64_t start_ms)
+{
+    int64_t first_ms;
+    if (tail->count == 0 || !tail->shared)
+        return false;
+    tsdb_head_times_read(tsdb_head_tail_part(tail), tail->first_place, &first_ms, 1);
+    return first_ms <= start_ms;
+}
+
+/* Those that overlap the range, newest first; returns how many. What lies before the range is in
+ * memory that nobody needs: it is not touched to learn that. */
 static size_t list_chunks(struct tsdb_head_columns *columns, const struct tsdb_head_view *view)
 {
     size_t count = 0;
+    if (suffices(&view->tail, columns->start_ms))
+        return 0;
     for (const struct tsdb_head_chunk *chunk = view->newest; chunk; chunk = chunk->older) {
         if (tsdb_head_view_extent(view, chunk).last_ms < columns->start_ms)
             break;
-        if (columns->end_ms < view->last_ms && tsdb_head_chunk_first_ms(chunk) > columns->end_ms)
+        int64_t first_ms = tsdb_head_chunk_first_ms(chunk);
+        if (first_ms > columns->end_ms)
             continue;
         if (count == columns->chunk_capacity) {
             columns->chunk_capacity = count ? count * 2 : 16;
@@ -135,7 +160,10 @@ static size_t list_chunks(struct tsdb_head_columns *columns, const struct tsdb_h
             TW_ASSERT(columns->chunks != NULL);
         }
         columns->chunks[count++] = chunk;
+        if (first_ms <= columns->start_ms)
+            break;
     }
+    columns->chunk_count += count;
     return count;
 }
 
@@ -169,8 +197,10 @@ static size_t find(const int64_t *times_ms, size_t count, int64_t time_ms)
 void tsdb_head_columns_end(struct tsdb_head_columns *columns)
 {
     end_span(columns);
-    if (!columns->is_same || columns->span_at != columns->span_count)
-        columns->times_id++;
+    columns->is_whole = true;
+    if (columns->is_same && columns->count > 0 && columns->span_at == columns->span_count)
+        return; /* also in where the range begins and ends */
+    columns->times_id++;
     columns->span_count = columns->span_at;
     columns->first = find(columns->times_ms, columns->count, columns->start_ms);
     columns->limit = columns->end_ms == INT64_MAX

@@ -27,6 +27,7 @@ struct tsdb_head_columns {
     int64_t start_ms, end_ms;
     size_t count, capacity;                  /* of samples read */
     bool is_same;                            /* the times so far are those that were read before */
+    bool is_whole;                           /* times and spans are those of one series */
     struct tsdb_head_span span;              /* the newest, which may go on; count 0: none */
     const struct tsdb_head_times *next_part; /* where it would */
     uint8_t next_place;
@@ -34,6 +35,7 @@ struct tsdb_head_columns {
     size_t span_count, span_capacity, span_at;
     const struct tsdb_head_chunk **chunks;
     size_t chunk_capacity;
+    size_t chunk_count; /* that the series has in the range */
 };
 
 void tsdb_head_columns_fini(struct tsdb_head_columns *columns);

@@ -212,22 +212,25 @@ static const unsigned char *read_time(const unsigned char *at, uint64_t *ret_une
     return at;
 }
 
-static const unsigned char *read_value(const unsigned char *at, const unsigned char *end,
-                                       unsigned control, uint64_t *bits)
+/* Eight bytes from `at`, zeros behind the end; the header's sixteen stand in front. */
+static inline uint64_t load(const unsigned char *at, const unsigned char *end)
+{
+    uint64_t word;
+    const unsigned char *from = end - at >= 8 ? at : end - 8;
+    memcpy(&word, from, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word >> (8 * (unsigned)(at - from));
+}
+
+/* kept > 0: bytes of it that are there. */
+static inline const unsigned char *read_value(const unsigned char *at, const unsigned char *end,
+                                              unsigned control, uint64_t *bits)
 {
     unsigned lead = control >> CONTROL_LEAD_SHIFT & 7, kept = control & CONTROL_KEPT;
-    uint64_t difference = 0;
-    if (kept == 0)
-        return at;
-    TW_ASSERT(kept <= 8 - lead && (size_t)(end - at) >= kept);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (end - at >= 8) {
-        memcpy(&difference, at, sizeof difference);
-        difference &= UINT64_MAX >> (64 - 8 * kept);
-    } else
-#endif
-        for (unsigned i = 0; i < kept; i++)
-            difference |= (uint64_t)at[i] << (8 * i);
+    TW_ASSERT(lead + kept <= 8 && (size_t)(end - at) >= kept);
+    uint64_t difference = load(at, end) & UINT64_MAX >> (64 - 8 * kept);
     *bits ^= difference << (8 * (8 - lead - kept));
     return at + kept;
 }
@@ -248,7 +251,8 @@ static int64_t advance(struct clock *clock, uint64_t unexpected)
     return time_ms;
 }
 
-static unsigned run_length(unsigned control, const unsigned char **at)
+/* Of samples like the one before; 0: it is no run. */
+static inline unsigned run_length(unsigned control, const unsigned char **at)
 {
     if (control & CONTROL_TIME)
         return 0;
@@ -259,14 +263,34 @@ static unsigned run_length(unsigned control, const unsigned char **at)
     return 0;
 }
 
-void tsdb_head_tail_read(const struct tsdb_head_tail_view *view, int64_t *ret_times,
-                         uint64_t *ret_values)
+void tsdb_head_tail_read_values(const struct tsdb_head_tail_view *view, uint64_t *ret_values)
 {
-    struct clock clock = {0};
-    uint64_t bits = 0;
     size_t count = 0;
+    uint64_t bits;
     if (view->count == 0)
         return;
+    memcpy(&bits, view->bytes + sizeof(uint64_t), sizeof bits);
+    const unsigned char *at = view->bytes + HEADER_BYTES, *end = view->bytes + view->size;
+    while (at < end) {
+        unsigned control = *at++, run = run_length(control, &at);
+        TW_ASSERT(count + (run ? run : 1) <= view->count);
+        if (run == 0) {
+            at = read_value(at, end, control, &bits);
+            ret_values[count++] = bits;
+        }
+        for (; run > 0; run--)
+            ret_values[count++] = bits;
+    }
+    while (count < view->count) /* the run at the end */
+        ret_values[count++] = bits;
+}
+
+static void read_own(const struct tsdb_head_tail_view *view, int64_t *ret_times,
+                     uint64_t *ret_values)
+{
+    struct clock clock = {0};
+    uint64_t bits;
+    size_t count = 0;
     memcpy(&clock.last_ms, view->bytes, sizeof clock.last_ms);
     memcpy(&bits, view->bytes + sizeof clock.last_ms, sizeof bits);
     const unsigned char *at = view->bytes + HEADER_BYTES, *end = view->bytes + view->size;
@@ -277,20 +301,30 @@ void tsdb_head_tail_read(const struct tsdb_head_tail_view *view, int64_t *ret_ti
         if (run == 0) {
             if (control & CONTROL_TIME)
                 at = read_time(at, &unexpected);
-            at = read_value(at, end, control, &bits);
+            if (control & CONTROL_KEPT)
+                at = read_value(at, end, control, &bits);
             run = 1;
         }
         for (; run > 0; run--) {
-            if (!view->shared)
-                ret_times[count] = advance(&clock, unexpected);
+            ret_times[count] = advance(&clock, unexpected);
             ret_values[count++] = bits;
         }
     }
     for (; count < view->count; count++) { /* the run at the end */
-        if (!view->shared)
-            ret_times[count] = advance(&clock, 0);
+        ret_times[count] = advance(&clock, 0);
         ret_values[count] = bits;
     }
-    if (view->shared)
-        tsdb_head_times_read(tsdb_head_tail_part(view), view->first_place, ret_times, view->count);
+}
+
+void tsdb_head_tail_read(const struct tsdb_head_tail_view *view, int64_t *ret_times,
+                         uint64_t *ret_values)
+{
+    if (view->count == 0)
+        return;
+    if (!view->shared) {
+        read_own(view, ret_times, ret_values);
+        return;
+    }
+    tsdb_head_tail_read_values(view, ret_values);
+    tsdb_head_times_read(tsdb_head_tail_part(view), view->first_place, ret_times, view->count);
 }

@@ -72,6 +72,8 @@ struct tsdb_head_tail_view tsdb_head_tail_view(const struct tsdb_head_tail *tail
 /* All count of them, in the order in which they came. */
 void tsdb_head_tail_read(const struct tsdb_head_tail_view *view, int64_t *ret_times,
                          uint64_t *ret_values);
+/* Of one that shares its times, which the caller has: the values. */
+void tsdb_head_tail_read_values(const struct tsdb_head_tail_view *view, uint64_t *ret_values);
 /* The part of the first time; only of one that shares. */
 struct tsdb_head_times *tsdb_head_tail_part(const struct tsdb_head_tail_view *view);
 

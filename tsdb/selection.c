@@ -568,6 +568,7 @@ const struct tsdb_storage_ops tsdb_db_ops = {
     .cursor_open = tsdb_db_cursor_open,
     .cursor_close = tsdb_db_cursor_close,
     .cursor_hint = tsdb_db_cursor_hint,
+    .cursor_expect = tsdb_db_cursor_expect,
     .cursor_seek = tsdb_db_cursor_seek,
     .cursor_next = tsdb_db_cursor_next,
     .label_names = tsdb_db_label_names,

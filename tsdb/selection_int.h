@@ -86,6 +86,7 @@ TW_MUST_CHECK enum tw_code tsdb_db_cursor_open(struct tsdb_selection *base,
                                                struct tsdb_cursor **ret_cursor, struct tw_err *err);
 void tsdb_db_cursor_close(struct tsdb_cursor *base);
 void tsdb_db_cursor_hint(struct tsdb_cursor *base, const struct tsdb_hints *hints);
+void tsdb_db_cursor_expect(struct tsdb_cursor *base, size_t first, size_t limit);
 void tsdb_db_cursor_seek(struct tsdb_cursor *base, size_t series_index, int64_t start_ms,
                          int64_t end_ms);
 TW_MUST_CHECK enum tw_code tsdb_db_cursor_next(struct tsdb_cursor *base,

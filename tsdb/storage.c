@@ -93,6 +93,12 @@ struct tsdb_cursor *tsdb_cursor_close(struct tsdb_cursor *cursor)
     return NULL;
 }
 
+void tsdb_cursor_expect(struct tsdb_cursor *cursor, size_t first, size_t limit)
+{
+    if (cursor->ops->cursor_expect)
+        cursor->ops->cursor_expect(cursor, first, limit);
+}
+
 void tsdb_cursor_seek(struct tsdb_cursor *cursor, size_t series_index, int64_t start_ms,
                       int64_t end_ms)
 {

@@ -138,6 +138,9 @@ TW_MUST_CHECK enum tw_code tsdb_cursor_open(struct tsdb_selection *selection,
 /* What this cursor's reader does, when that is not what the selection was asked for. */
 void tsdb_cursor_hint(struct tsdb_cursor *cursor, const struct tsdb_hints *hints);
 struct tsdb_cursor *tsdb_cursor_close(struct tsdb_cursor *cursor); /* returns NULL */
+/* The series from first up to limit are sought next, one after the other: they may be prepared
+ * together. Never needed; forgotten when others are sought. */
+void tsdb_cursor_expect(struct tsdb_cursor *cursor, size_t first, size_t limit);
 /* Points the cursor at a series of the selection and at samples in [start_ms, end_ms], which lies
  * within the selection's range. */
 void tsdb_cursor_seek(struct tsdb_cursor *cursor, size_t series_index, int64_t start_ms,
@@ -260,6 +263,7 @@ struct tsdb_storage_ops {
     struct wire_labels (*selection_labels)(const struct tsdb_selection *, size_t);
     enum tw_code (*cursor_open)(struct tsdb_selection *, struct tsdb_cursor **, struct tw_err *);
     void (*cursor_close)(struct tsdb_cursor *);
+    void (*cursor_expect)(struct tsdb_cursor *, size_t, size_t); /* or NULL */
     void (*cursor_seek)(struct tsdb_cursor *, size_t, int64_t, int64_t);
     enum tw_code (*cursor_next)(struct tsdb_cursor *, struct tsdb_column *, struct tw_err *);
     enum tw_code (*label_names)(struct tsdb_storage *, const struct tw_context *,
