@@ -8,6 +8,7 @@
 #include "base/arena.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,101 @@ struct tw_arena {
     size_t taken_bytes, limit_bytes;
 };
 
+/* ---- blocks that are kept ---- */
+
+/* Classes by size, each twice that before; in each some places that anybody empties or fills. */
+#define KEPT_CLASSES 7
+#define KEPT_EACH 4
+
+static struct {
+    _Atomic(struct block *) places[KEPT_CLASSES][KEPT_EACH];
+    atomic_size_t bytes, bytes_max;
+} kept;
+
+static size_t block_bytes(const struct block *block)
+{
+    return sizeof *block + block->capacity;
+}
+
+/* bytes >= TW_ARENA_KEPT_BYTES_MIN; the last class has all that is larger. */
+static size_t class_of(size_t bytes)
+{
+    size_t class = 0;
+    while (class + 1 < KEPT_CLASSES && bytes >= TW_ARENA_KEPT_BYTES_MIN << (class + 1))
+        class ++;
+    return class;
+}
+
+/* False when there is no place for it. */
+static bool put_into_class(struct block *block, size_t class)
+{
+    for (size_t i = 0; i < KEPT_EACH; i++) {
+        struct block *none = NULL;
+        if (atomic_compare_exchange_strong(&kept.places[class][i], &none, block))
+            return true;
+    }
+    return false;
+}
+
+static void free_block(struct block *block)
+{
+    size_t bytes = block_bytes(block), limit = atomic_load(&kept.bytes_max);
+    if (limit > 0 && bytes >= TW_ARENA_KEPT_BYTES_MIN) {
+        size_t together = atomic_fetch_add(&kept.bytes, bytes) + bytes;
+        if (together <= limit && put_into_class(block, class_of(bytes)))
+            return;
+        atomic_fetch_sub(&kept.bytes, bytes);
+    }
+    free(block);
+}
+
+static struct block *take_from_class(size_t class, size_t bytes)
+{
+    for (size_t i = 0; i < KEPT_EACH; i++) {
+        struct block *block = atomic_exchange(&kept.places[class][i], NULL);
+        if (!block)
+            continue;
+        atomic_fetch_sub(&kept.bytes, block_bytes(block));
+        if (block_bytes(block) >= bytes)
+            return block;
+        free_block(block);
+    }
+    return NULL;
+}
+
+/* A block for at least so many bytes, header included, and not for many more. */
+static struct block *take_block(size_t bytes)
+{
+    if (bytes >= TW_ARENA_KEPT_BYTES_MIN && atomic_load(&kept.bytes_max) > 0) {
+        size_t class = class_of(bytes);
+        struct block *block = take_from_class(class, bytes);
+        if (!block && class + 1 < KEPT_CLASSES)
+            block = take_from_class(class + 1, bytes);
+        if (block)
+            return block;
+    }
+    struct block *block = malloc(bytes);
+    TW_ASSERT(block != NULL);
+    block->capacity = bytes - sizeof *block;
+    return block;
+}
+
+void tw_arena_keep_blocks(size_t bytes)
+{
+    atomic_store(&kept.bytes_max, 0);
+    for (size_t class = 0; class < KEPT_CLASSES; class ++)
+        for (struct block *block; (block = take_from_class(class, 0));)
+            free(block);
+    atomic_store(&kept.bytes_max, bytes);
+}
+
+size_t tw_arena_kept_bytes(void)
+{
+    return atomic_load(&kept.bytes);
+}
+
+/* ---- arenas ---- */
+
 struct tw_arena *tw_arena_new(size_t first_bytes)
 {
     struct tw_arena *arena = calloc(1, sizeof *arena);
@@ -46,7 +142,7 @@ static void free_blocks(struct block *block)
 {
     while (block) {
         struct block *older = block->older;
-        free(block);
+        free_block(block);
         block = older;
     }
 }
@@ -74,7 +170,7 @@ void tw_arena_reset(struct tw_arena *arena)
     for (struct block *block = arena->newest; block;) {
         struct block *older = block->older;
         if (block != keep)
-            free(block);
+            free_block(block);
         block = older;
     }
     keep->older = NULL;
@@ -93,13 +189,11 @@ static void add_block(struct tw_arena *arena, size_t bytes)
     size_t capacity = arena->next_bytes;
     if (capacity < bytes)
         capacity = bytes;
-    struct block *block = malloc(sizeof *block + capacity);
-    TW_ASSERT(block != NULL);
-    block->capacity = capacity;
+    struct block *block = take_block(sizeof *block + capacity);
     block->used = 0;
     block->older = arena->newest;
     arena->newest = block;
-    arena->taken_bytes += sizeof *block + capacity;
+    arena->taken_bytes += block_bytes(block);
     if (arena->next_bytes < BLOCK_BYTES_MAX)
         arena->next_bytes *= 2;
 }

@@ -6,7 +6,7 @@
  * assertion; whatever is large enough to fail for a reason is bounded before (tw_arena_set_limit,
  * checked by the owner with tw_arena_over_limit at points where it can answer an error).
  *
- * Threads: an arena belongs to one thread at a time.
+ * Threads: an arena belongs to one thread at a time; blocks are kept for all of them.
  */
 #ifndef TW_BASE_ARENA_H
 #define TW_BASE_ARENA_H
@@ -40,6 +40,13 @@ void *tw_arena_alloc_array(struct tw_arena *arena, size_t count, size_t item_byt
 struct tw_str tw_arena_str(struct tw_arena *arena, struct tw_str s);
 char *tw_arena_cstr(struct tw_arena *arena, struct tw_str s);
 struct tw_str tw_arena_format(struct tw_arena *arena, const char *format, ...) TW_PRINTF(2, 3);
+
+/* From now on freed blocks are kept, so many bytes of them at most, for the arenas to come: what
+ * is large would be given back to the system and had from it anew, page by page, with each
+ * query. 0, as at first: none are, and those that were are freed. */
+void tw_arena_keep_blocks(size_t bytes);
+#define TW_ARENA_KEPT_BYTES_MIN ((size_t)64 << 10) /* smaller ones never are */
+size_t tw_arena_kept_bytes(void);                  /* now */
 
 size_t tw_arena_bytes(const struct tw_arena *arena);           /* taken from the system */
 void tw_arena_set_limit(struct tw_arena *arena, size_t bytes); /* 0 = none */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/log.h"
 #include "daemon/checkup.h"
 #include "daemon/notify.h"
@@ -20,11 +21,14 @@
 #include "daemon/server.h"
 
 enum { EXIT_USAGE = 2 };
+#define ARENA_BYTES_KEPT ((size_t)8 << 20)
 
 /* glibc gives each thread an arena of its own that it seldom returns to the system. Two do for our
- * few threads, and large bodies go back as soon as they are freed. */
+ * few threads, and large bodies go back as soon as they are freed, but for what queries need again
+ * and again. */
 static void limit_allocator(void)
 {
+    tw_arena_keep_blocks(ARENA_BYTES_KEPT);
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_MMAP_THRESHOLD, 256 << 10);
     mallopt(M_TRIM_THRESHOLD, 512 << 10);

@@ -90,6 +90,39 @@ START_TEST(arena_grows_in_place_and_resets)
 }
 END_TEST
 
+static void *use_block(size_t bytes)
+{
+    struct tw_arena *arena = tw_arena_new(0);
+    void *memory = tw_arena_alloc(arena, bytes);
+    memset(memory, 1, bytes);
+    (void)tw_arena_free(arena);
+    return memory;
+}
+
+START_TEST(arena_blocks_are_kept_up_to_a_limit)
+{
+    (void)use_block(200000);
+    ck_assert_uint_eq(tw_arena_kept_bytes(), 0);
+    tw_arena_keep_blocks(1 << 20);
+    void *memory = use_block(200000);
+    size_t bytes = tw_arena_kept_bytes();
+    ck_assert_uint_ge(bytes, 200000);
+    ck_assert_uint_lt(bytes, 201000);
+    ck_assert_ptr_eq(use_block(200000), memory);
+    ck_assert_ptr_eq(use_block(150000), memory);
+    ck_assert_uint_eq(tw_arena_kept_bytes(), bytes);
+    (void)use_block(1000); /* small ones are malloc's */
+    (void)use_block(2 << 20);
+    ck_assert_uint_eq(tw_arena_kept_bytes(), bytes);
+    (void)use_block(250000); /* what is too small for it is freed, or kept beside it */
+    ck_assert_uint_le(tw_arena_kept_bytes(), 1 << 20);
+    tw_arena_keep_blocks(0);
+    ck_assert_uint_eq(tw_arena_kept_bytes(), 0);
+    (void)use_block(200000);
+    ck_assert_uint_eq(tw_arena_kept_bytes(), 0);
+}
+END_TEST
+
 START_TEST(buf_stops_at_its_maximum)
 {
     struct tw_buf buf;
@@ -343,6 +376,7 @@ int main(void)
         UNIT_CASE(error_cuts_long_messages_between_characters),
         UNIT_CASE(str_operations),
         UNIT_CASE(arena_grows_in_place_and_resets),
+        UNIT_CASE(arena_blocks_are_kept_up_to_a_limit),
         UNIT_CASE(buf_stops_at_its_maximum),
         UNIT_CASE(crc32c_known_answers),
         UNIT_CASE(hash_is_the_stable_one),
