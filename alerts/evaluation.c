@@ -42,11 +42,13 @@ struct evaluation {
 /* ---- queries ---- */
 
 /* A vector, or a scalar as a vector of one without labels. */
-static enum tw_code run_query(struct alert_evaluator *evaluator, struct tw_str text,
-                              int64_t time_ms, struct query_result **ret, struct tw_err *err)
+static enum tw_code run_query(struct alert_evaluator *evaluator, struct query_batch *batch,
+                              struct tw_str text, int64_t time_ms, struct query_result **ret,
+                              struct tw_err *err)
 {
     struct query_result *result = NULL;
-    TRY(query_instant(evaluator->options.engine, &evaluator->context, text, time_ms, &result, err));
+    TRY(query_instant_of_batch(evaluator->options.engine, &evaluator->context, batch, text, time_ms,
+                               &result, err));
     if (result->type != QUERY_VECTOR && result->type != QUERY_SCALAR) {
         query_result_free(result);
         return tw_err_set(err, TW_EXECUTION, "rule result is not a vector or scalar");
@@ -67,7 +69,7 @@ static enum tw_code template_query(void *user, struct tw_str text, struct tw_are
 {
     const struct evaluation *x = user;
     struct query_result *result = NULL;
-    TRY(run_query(x->evaluator, text, x->data_ms, &result, err));
+    TRY(run_query(x->evaluator, NULL, text, x->data_ms, &result, err));
     struct alert_sample *samples = TW_ARENA_ARRAY(arena, struct alert_sample, result->count + 1);
     for (size_t i = 0; i < result->count; i++)
         samples[i] = (struct alert_sample){wire_labels_copy(arena, result->series[i].labels),
@@ -394,7 +396,7 @@ static enum tw_code alert(struct evaluation *x, const struct query_result *resul
 static enum tw_code evaluate(struct evaluation *x)
 {
     struct query_result *result = NULL;
-    TRY(run_query(x->evaluator, x->run->rule->expr, x->data_ms, &result, x->err));
+    TRY(run_query(x->evaluator, x->group->batch, x->run->rule->expr, x->data_ms, &result, x->err));
     enum tw_code code =
         x->run->rule->kind == ALERT_RULE_ALERT ? alert(x, result) : record(x, result);
     query_result_free(result);

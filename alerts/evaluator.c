@@ -4,6 +4,7 @@
 #include "alerts/evaluator.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "alerts/evaluator_int.h"
 #include "base/assert.h"
@@ -42,6 +43,9 @@ static void register_metrics(struct alert_evaluator *e)
                                                    "stored at once.");
     e->metrics.dropped_states = tw_metrics_counter(m, "tidewatch_alert_states_dropped_total", "",
                                                    "Stored alert states that could not be read.");
+    e->metrics.lent = tw_metrics_counter(m, "tidewatch_rule_expressions_lent_total", "",
+                                         "Expressions that a rule took from another one of its "
+                                         "group instead of working them out.");
     e->metrics.template_failures =
         tw_metrics_counter(m, "tidewatch_alert_template_failures_total", "",
                            "Labels and annotations whose template "
@@ -148,6 +152,28 @@ static struct alert_group_run *find_next(struct alert_rule_set *set, int64_t now
     return next;
 }
 
+/* What stands in several rules is worked out once, unless it reads what rules of the group write.
+ */
+static void make_batch(struct alert_evaluator *evaluator, struct alert_group_run *group)
+{
+    static const struct tw_str own[] = {{"ALERTS", 6}, {"ALERTS_FOR_STATE", 16}};
+    size_t count = group->group->count;
+    struct tw_str *texts = calloc(count + 1, sizeof *texts);
+    struct tw_str *written = calloc(count + 2, sizeof *written);
+    TW_ASSERT(texts != NULL && written != NULL);
+    memcpy(written, own, sizeof own);
+    for (size_t i = 0; i < count; i++) {
+        const struct alert_rule *rule = group->rules[i].rule;
+        texts[i] = rule->expr;
+        written[i + 2] = rule->kind == ALERT_RULE_RECORD ? rule->name : own[0];
+    }
+    group->batch = query_batch_new(texts, count, written, count + 2,
+                                   query_engine_options(evaluator->options.engine)->features);
+    group->has_batch = true;
+    free(texts);
+    free(written);
+}
+
 static void run_group(struct alert_evaluator *evaluator, struct alert_group_run *group,
                       int64_t now_ms)
 {
@@ -158,9 +184,15 @@ static void run_group(struct alert_evaluator *evaluator, struct alert_group_run 
     tw_metric_add(evaluator->metrics.iterations, 1);
     tw_metric_add(evaluator->metrics.missed, (uint64_t)missed);
     int64_t start_ns = tw_clock_mono_ns(evaluator->options.clock);
+    if (!group->has_batch)
+        make_batch(evaluator, group);
+    uint64_t lent = query_batch_lent(group->batch);
+    query_batch_begin(group->batch, time_ms - group->query_offset_ms);
     for (size_t i = 0; i < group->group->count; i++)
         if (!atomic_load(&evaluator->context.cancelled))
             alert_evaluation_run(evaluator, group, &group->rules[i], time_ms);
+    query_batch_end(group->batch);
+    tw_metric_add(evaluator->metrics.lent, query_batch_lent(group->batch) - lent);
     alert_evaluator_save_seen(evaluator, group, time_ms);
     tw_lock_take(&evaluator->view);
     group->seconds = (double)(tw_clock_mono_ns(evaluator->options.clock) - start_ns) / 1e9;

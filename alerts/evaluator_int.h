@@ -21,7 +21,7 @@ struct alert_evaluator {
     struct tw_arena *arena; /* of one rule's evaluation */
     struct {
         struct tw_metric *evaluations, *failures, *iterations, *missed, *state_failures;
-        struct tw_metric *dropped_states, *template_failures;
+        struct tw_metric *dropped_states, *template_failures, *lent;
         struct tw_metric *pending, *firing;
     } metrics;
 };

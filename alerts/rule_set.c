@@ -141,9 +141,11 @@ struct alert_rule_set *alert_rule_set_free(struct alert_rule_set *set)
 {
     if (set == NULL)
         return NULL;
-    for (size_t i = 0; i < set->group_count; i++)
+    for (size_t i = 0; i < set->group_count; i++) {
         for (size_t k = 0; k < set->groups[i].group->count; k++)
             free_rule(&set->groups[i].rules[k]);
+        query_batch_free(set->groups[i].batch);
+    }
     for (size_t i = 0; i < set->file_count; i++)
         alert_rule_file_free(set->files[i]);
     tw_arena_free(set->arena);

@@ -15,6 +15,7 @@
 #include "alerts/active.h"
 #include "alerts/manager.h"
 #include "alerts/rule.h"
+#include "query/batch.h"
 
 enum alert_health { ALERT_HEALTH_UNKNOWN, ALERT_HEALTH_OK, ALERT_HEALTH_ERROR };
 
@@ -38,6 +39,8 @@ struct alert_group_run {
     int64_t seen_saved_ms; /* what the table alerts.seen says */
     double seconds;
     struct alert_rule_run *rules;
+    struct query_batch *batch; /* of the rules' queries; NULL: they share nothing, or not run yet */
+    bool has_batch;            /* it was looked for */
 };
 
 struct alert_rule_set {

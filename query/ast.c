@@ -23,6 +23,50 @@ enum tw_code query_ast_resolve(struct query_ast *ast, int64_t step_ms, int64_t r
                                    range_ms, err);
 }
 
+struct query_node *query_node_child(const struct query_node *node, size_t index)
+{
+    struct query_node *children[2] = {NULL, NULL};
+    switch (node->type) {
+    case QUERY_NODE_NUMBER:
+    case QUERY_NODE_STRING:
+    case QUERY_NODE_SELECTOR:
+        return NULL;
+    case QUERY_NODE_MATRIX:
+        children[0] = node->matrix.selector;
+        break;
+    case QUERY_NODE_SUBQUERY:
+        children[0] = node->subquery.inner;
+        break;
+    case QUERY_NODE_PAREN:
+        children[0] = node->paren;
+        break;
+    case QUERY_NODE_UNARY:
+        children[0] = node->unary.inner;
+        break;
+    case QUERY_NODE_BINARY:
+        children[0] = node->binary.left;
+        children[1] = node->binary.right;
+        break;
+    case QUERY_NODE_AGGREGATE:
+        children[0] = node->aggregate.parameter ? node->aggregate.parameter : node->aggregate.inner;
+        children[1] = node->aggregate.parameter ? node->aggregate.inner : NULL;
+        break;
+    case QUERY_NODE_CALL:
+        if (node->call.info && index == 1)
+            return node->call.info;
+        return index < node->call.count ? node->call.arguments[index] : NULL;
+    }
+    return index < 2 ? children[index] : NULL;
+}
+
+bool query_names_equal(const struct query_names *a, const struct query_names *b)
+{
+    for (size_t i = 0; a->count == b->count && i < a->count; i++)
+        if (!tw_str_equal(a->items[i], b->items[i]))
+            return false;
+    return a->count == b->count;
+}
+
 const struct query_node *query_node_unwrap(const struct query_node *node)
 {
     while (node->type == QUERY_NODE_PAREN)

@@ -153,8 +153,13 @@ struct query_ast *query_ast_free(struct query_ast *ast); /* returns NULL */
 TW_MUST_CHECK enum tw_code query_ast_resolve(struct query_ast *ast, int64_t step_ms,
                                              int64_t range_ms, struct tw_err *err);
 
+/* What stands right below a node, one after the other; NULL behind the last: for all who walk trees.
+ * Of an aggregation the parameter comes before the vector; the selector of a range is one, and so is
+ * that of the info series of info(), instead of the argument that was written. */
+struct query_node *query_node_child(const struct query_node *node, size_t index);
 /* Without its parentheses. */
 const struct query_node *query_node_unwrap(const struct query_node *node);
+bool query_names_equal(const struct query_names *a, const struct query_names *b);
 /* The name of the one metric that a selector can give; empty when it may give several. */
 struct tw_str query_selector_metric(const struct query_node *selector);
 bool query_token_is_comparison(enum query_token_type op);

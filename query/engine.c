@@ -623,9 +623,9 @@ static enum tw_code run_instant(struct run *run, int64_t time_ms, struct tw_err 
     }
 }
 
-enum tw_code query_instant(struct query_engine *engine, const struct tw_context *context,
-                           struct tw_str text, int64_t time_ms, struct query_result **ret_result,
-                           struct tw_err *err)
+enum tw_code query_instant_of_batch(struct query_engine *engine, const struct tw_context *context,
+                                    struct query_batch *batch, struct tw_str text, int64_t time_ms,
+                                    struct query_result **ret_result, struct tw_err *err)
 {
     TW_CHECK_MAGIC(engine, ENGINE_MAGIC);
     struct run run = {.engine = engine};
@@ -636,9 +636,17 @@ enum tw_code query_instant(struct query_engine *engine, const struct tw_context 
     if (!code) {
         query_propagate(run.ast);
         begin(&run, context, time_ms, time_ms, 0);
+        run.exec.batch = batch;
         code = run_instant(&run, time_ms, err);
     }
     return end(&run, code, started_ns, ret_result);
+}
+
+enum tw_code query_instant(struct query_engine *engine, const struct tw_context *context,
+                           struct tw_str text, int64_t time_ms, struct query_result **ret_result,
+                           struct tw_err *err)
+{
+    return query_instant_of_batch(engine, context, NULL, text, time_ms, ret_result, err);
 }
 
 static enum tw_code check_range_type(const struct query_ast *ast, struct tw_err *err)

@@ -35,13 +35,14 @@ enum query_feature {
 #define QUERY_FEATURES_SYNTAX                                                                      \
     (QUERY_FEATURE_EXPERIMENTAL_FUNCTIONS | QUERY_FEATURE_FILL | QUERY_FEATURE_EXTENDED_RANGES)
 /* "a,b": the features among the comma-separated names; "all-promql" is all of them but
- * type-and-unit-labels, which would tell of every counter that comes without a type. Other names are
- * not the query engine's and left to others. */
+ * type-and-unit-labels, which would tell of every counter that comes without a type. Other names
+ * are not the query engine's and left to others. */
 unsigned query_features_parse(struct tw_str names);
 
 struct query_engine;
 struct query_histogram;
 struct query_kept;
+struct query_batch;
 
 struct query_options {
     int64_t lookback_ms;           /* 0 = 5 min */
@@ -119,6 +120,12 @@ TW_MUST_CHECK enum tw_code query_instant(struct query_engine *engine,
                                          const struct tw_context *context, struct tw_str text,
                                          int64_t time_ms, struct query_result **ret_result,
                                          struct tw_err *err);
+/* The same, as one of a batch (query/batch.h), whose time has begun; NULL = of none. */
+TW_MUST_CHECK enum tw_code query_instant_of_batch(struct query_engine *engine,
+                                                  const struct tw_context *context,
+                                                  struct query_batch *batch, struct tw_str text,
+                                                  int64_t time_ms, struct query_result **ret_result,
+                                                  struct tw_err *err);
 /* Steps start_ms, start_ms + step_ms, ... <= end_ms. step_ms > 0, end_ms >= start_ms. */
 TW_MUST_CHECK enum tw_code query_range(struct query_engine *engine,
                                        const struct tw_context *context, struct tw_str text,

@@ -73,32 +73,12 @@ struct query_keeper {
 
 static bool has_forecast(const struct query_node *node)
 {
-    bool has = false;
-    switch (node->type) {
-    case QUERY_NODE_NUMBER:
-    case QUERY_NODE_STRING:
-    case QUERY_NODE_SELECTOR:
-    case QUERY_NODE_MATRIX:
-        return false;
-    case QUERY_NODE_SUBQUERY:
-        return has_forecast(node->subquery.inner);
-    case QUERY_NODE_PAREN:
-        return has_forecast(node->paren);
-    case QUERY_NODE_UNARY:
-        return has_forecast(node->unary.inner);
-    case QUERY_NODE_BINARY:
-        return has_forecast(node->binary.left) || has_forecast(node->binary.right);
-    case QUERY_NODE_AGGREGATE:
-        return has_forecast(node->aggregate.inner) ||
-               (node->aggregate.parameter && has_forecast(node->aggregate.parameter));
-    case QUERY_NODE_CALL:
-        has = node->call.function->kind == QUERY_KIND_RANGE &&
-              query_range_forecasts(node->call.function->id);
-        for (size_t i = 0; !has && i < node->call.count; i++)
-            has = has_forecast(node->call.arguments[i]);
-        return has;
-    }
-    TW_UNREACHABLE("all types of nodes are named");
+    const struct query_node *child;
+    bool has = node->type == QUERY_NODE_CALL && node->call.function->kind == QUERY_KIND_RANGE &&
+               query_range_forecasts(node->call.function->id);
+    for (size_t i = 0; !has && (child = query_node_child(node, i)); i++)
+        has = has_forecast(child);
+    return has;
 }
 
 enum tw_code query_pin_check(struct tw_str text, unsigned features, struct tw_err *err)

@@ -22,6 +22,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/arithmetic.c %D%/arithmetic.h \
 	%D%/ast.c %D%/ast.h \
 	%D%/binary.c \
+	%D%/batch.c %D%/batch.h \
 	%D%/bucket.c %D%/bucket.h \
 	%D%/calendar.c %D%/calendar.h \
 	%D%/checker.c \

@@ -84,6 +84,7 @@ static inline const struct query_histogram *query_tile_histogram(const struct qu
 struct query_helpers;
 struct query_kept;
 struct query_selections;
+struct query_batch;
 struct query_exec {
     struct tsdb_storage *storage;
     const struct tw_context *context;
@@ -93,6 +94,7 @@ struct query_exec {
     struct query_ticket *ticket;
     struct query_annotations *annotations;
     struct query_selections *selections; /* look-ups that selectors share; NULL: none do */
+    struct query_batch *batch;     /* that the query is one of; NULL: of none */
     struct query_kept *kept;       /* models that stay; NULL: none do */
     size_t renews_max;             /* of a run that only learns kept models anew; else 0 */
     struct query_helpers *helpers; /* threads beside the run's own; NULL: none */

@@ -27,37 +27,22 @@ static bool is_positive(const struct tsdb_matcher *matcher)
  * far as no @ within fixes the time. */
 static bool find_reference(const struct query_node *node, struct query_modifiers *ret)
 {
-    const struct query_modifiers *own;
-    switch (node->type) {
-    case QUERY_NODE_SELECTOR:
+    const struct query_node *child;
+    if (node->type == QUERY_NODE_SELECTOR) {
         *ret = node->selector.modifiers;
         return true;
-    case QUERY_NODE_MATRIX:
-        return find_reference(node->matrix.selector, ret);
-    case QUERY_NODE_SUBQUERY:
-        own = &node->subquery.modifiers;
-        if (!find_reference(node->subquery.inner, ret) || ret->at != QUERY_AT_NONE)
-            return ret->at != QUERY_AT_NONE;
-        ret->at = own->at;
-        ret->at_ms = own->at_ms;
-        ret->offset_ms += own->offset_ms;
-        return true;
-    case QUERY_NODE_PAREN:
-        return find_reference(node->paren, ret);
-    case QUERY_NODE_UNARY:
-        return find_reference(node->unary.inner, ret);
-    case QUERY_NODE_BINARY:
-        return find_reference(node->binary.left, ret) || find_reference(node->binary.right, ret);
-    case QUERY_NODE_AGGREGATE:
+    }
+    if (node->type == QUERY_NODE_AGGREGATE)
         return find_reference(node->aggregate.inner, ret);
-    case QUERY_NODE_CALL:
-        for (size_t i = 0; i < node->call.count; i++)
-            if (find_reference(node->call.arguments[i], ret))
-                return true;
-        return false;
-    case QUERY_NODE_NUMBER:
-    case QUERY_NODE_STRING:
-        return false;
+    for (size_t i = 0; (child = query_node_child(node, i)); i++) {
+        if (!find_reference(child, ret))
+            continue;
+        if (node->type == QUERY_NODE_SUBQUERY && ret->at == QUERY_AT_NONE) {
+            ret->at = node->subquery.modifiers.at;
+            ret->at_ms = node->subquery.modifiers.at_ms;
+            ret->offset_ms += node->subquery.modifiers.offset_ms;
+        }
+        return true;
     }
     return false;
 }

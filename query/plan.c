@@ -4,6 +4,7 @@
 #include "query/plan.h"
 
 #include "base/assert.h"
+#include "query/batch.h"
 #include "query/labelset.h"
 #include "query/operators.h"
 #include "query/parallel.h"
@@ -22,6 +23,8 @@ struct span {
     int64_t start_ms, end_ms;
     bool invariant;                   /* below a broadcast: evaluated once anyway */
     bool is_repeated;                 /* below a place of what another place works out */
+    bool is_inner;                    /* below a subquery */
+    const struct query_loan *lent;    /* the nearest that a batch lends; NULL: none */
     const struct query_shared *above; /* the nearest subtree above that is shared; NULL: none */
 };
 
@@ -41,32 +44,15 @@ static struct query_op *own(struct builder *builder, const struct query_node *no
 /* ---- what does not depend on the evaluation time ---- */
 static bool is_invariant(const struct query_node *node)
 {
-    switch (node->type) {
-    case QUERY_NODE_NUMBER:
-    case QUERY_NODE_STRING:
-        return true;
-    case QUERY_NODE_SELECTOR:
+    const struct query_node *child;
+    if (node->type == QUERY_NODE_SELECTOR)
         return node->selector.modifiers.at != QUERY_AT_NONE;
-    case QUERY_NODE_MATRIX:
-        return node->matrix.selector->selector.modifiers.at != QUERY_AT_NONE;
-    case QUERY_NODE_SUBQUERY:
+    if (node->type == QUERY_NODE_SUBQUERY)
         return node->subquery.modifiers.at != QUERY_AT_NONE;
-    case QUERY_NODE_PAREN:
-        return is_invariant(node->paren);
-    case QUERY_NODE_UNARY:
-        return is_invariant(node->unary.inner);
-    case QUERY_NODE_BINARY:
-        return is_invariant(node->binary.left) && is_invariant(node->binary.right);
-    case QUERY_NODE_AGGREGATE:
-        return is_invariant(node->aggregate.inner) &&
-               (!node->aggregate.parameter || is_invariant(node->aggregate.parameter));
-    case QUERY_NODE_CALL:
-        break;
-    }
-    if (node->call.function->needs_time)
+    if (node->type == QUERY_NODE_CALL && node->call.function->needs_time)
         return false;
-    for (size_t i = 0; i < node->call.count; i++)
-        if (!is_invariant(node->call.arguments[i]))
+    for (size_t i = 0; (child = query_node_child(node, i)); i++)
+        if (!(node->type == QUERY_NODE_CALL && child == node->call.info) && !is_invariant(child))
             return false;
     return true;
 }
@@ -166,6 +152,7 @@ static struct query_op *build_range(struct builder *builder, const struct query_
                               &inner.end_ms);
         inner.start_ms -= reach_of(builder, node, matrix->subquery.range_ms, inner.start_ms);
         inner.invariant = false;
+        inner.is_inner = true;
         subquery = build(builder, matrix->subquery.inner, inner);
     } else {
         query_modifiers_apply(&matrix->matrix.selector->selector.modifiers, builder->exec,
@@ -371,14 +358,6 @@ static struct query_op *build_aggregate(struct builder *builder, const struct qu
     }
 }
 
-static bool same_names(const struct query_names *a, const struct query_names *b)
-{
-    for (size_t i = 0; a->count == b->count && i < a->count; i++)
-        if (!tw_str_equal(a->items[i], b->items[i]))
-            return false;
-    return a->count == b->count;
-}
-
 /* Whether node is an `or` that takes part in the chain of root. */
 static bool is_of_chain(const struct builder *builder, const struct query_node *node,
                         const struct query_node *root, const struct span *span)
@@ -387,7 +366,7 @@ static bool is_of_chain(const struct builder *builder, const struct query_node *
         return true;
     return node->type == QUERY_NODE_BINARY && node->binary.op == QUERY_TOKEN_OR &&
            node->binary.matching.on == root->binary.matching.on &&
-           same_names(&node->binary.matching.labels, &root->binary.matching.labels) &&
+           query_names_equal(&node->binary.matching.labels, &root->binary.matching.labels) &&
            !query_sharing_find(builder->plan->sharing, node, span->above);
 }
 
@@ -483,7 +462,15 @@ static struct query_op *build(struct builder *builder, const struct query_node *
         span.above = shared;
         span.is_repeated = span.is_repeated || query_shared_is_built(shared);
     }
+    struct query_loan *loan = builder->exec->batch && !span.is_inner
+                                  ? query_batch_find(builder->exec->batch, node, span.lent)
+                                  : NULL;
+    if (loan)
+        span.lent = loan;
     struct query_op *op = build_varying(builder, node, span);
+    if (loan)
+        op =
+            own(builder, node, query_loan_op(builder->arena, node, builder->exec->batch, loan, op));
     if (shared)
         op = own(builder, node, query_tap_op(builder->arena, node, shared, op));
     return once ? own(builder, node, query_broadcast_op(builder->arena, op)) : op;

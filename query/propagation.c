@@ -364,36 +364,11 @@ static void exchange(struct query_ast *ast, struct query_node *node)
 
 static void visit(struct query_ast *ast, struct query_node *node)
 {
-    switch (node->type) {
-    case QUERY_NODE_PAREN:
-        visit(ast, node->paren);
-        break;
-    case QUERY_NODE_UNARY:
-        visit(ast, node->unary.inner);
-        break;
-    case QUERY_NODE_SUBQUERY:
-        visit(ast, node->subquery.inner);
-        break;
-    case QUERY_NODE_BINARY:
-        visit(ast, node->binary.left);
-        visit(ast, node->binary.right);
-        if (is_join(node))
-            exchange(ast, node);
-        break;
-    case QUERY_NODE_AGGREGATE:
-        visit(ast, node->aggregate.inner);
-        break;
-    case QUERY_NODE_CALL:
-        for (size_t i = 0; i < node->call.count; i++)
-            if (!node->call.info || i == 0)
-                visit(ast, node->call.arguments[i]);
-        break;
-    case QUERY_NODE_NUMBER:
-    case QUERY_NODE_STRING:
-    case QUERY_NODE_SELECTOR:
-    case QUERY_NODE_MATRIX:
-        break;
-    }
+    struct query_node *child;
+    for (size_t i = 0; (child = query_node_child(node, i)); i++)
+        visit(ast, child);
+    if (is_join(node))
+        exchange(ast, node);
 }
 
 void query_propagate(struct query_ast *ast)

@@ -57,7 +57,7 @@ struct search {
     struct tw_str within_text;
 };
 
-static bool is_candidate(const struct query_node *node)
+bool query_sharing_may(const struct query_node *node)
 {
     if (node->value_type != QUERY_TYPE_VECTOR ||
         node->end - node->start > QUERY_SHARED_TEXT_BYTES_MAX)
@@ -115,48 +115,27 @@ static void search_subquery(struct search *search, const struct query_node *node
     search->text = inner.text;
 }
 
-static void search_call(struct search *search, const struct query_node *node)
+/* Whether a node's children are worked out by themselves, each where it stands. */
+static bool has_operands(const struct query_node *node)
 {
-    /* Its selector is not evaluated by itself. */
-    bool is_direct = node->call.function->kind == QUERY_KIND_TIMESTAMP &&
-                     query_node_unwrap(node->call.arguments[0])->type == QUERY_NODE_SELECTOR;
-    for (size_t i = 0; !is_direct && i < node->call.count; i++)
-        if (!node->call.info || i == 0)
-            search_node(search, node->call.arguments[i]);
+    if (node->type == QUERY_NODE_MATRIX)
+        return false;
+    return node->type != QUERY_NODE_CALL || node->call.function->kind != QUERY_KIND_TIMESTAMP ||
+           query_node_unwrap(node->call.arguments[0])->type != QUERY_NODE_SELECTOR;
 }
 
 static void search_node(struct search *search, const struct query_node *node)
 {
-    if (is_candidate(node))
+    const struct query_node *child;
+    if (query_sharing_may(node))
         add_place(search, node);
-    switch (node->type) {
-    case QUERY_NODE_SUBQUERY:
+    if (node->type == QUERY_NODE_SUBQUERY) {
         search_subquery(search, node);
-        break;
-    case QUERY_NODE_PAREN:
-        search_node(search, node->paren);
-        break;
-    case QUERY_NODE_UNARY:
-        search_node(search, node->unary.inner);
-        break;
-    case QUERY_NODE_BINARY:
-        search_node(search, node->binary.left);
-        search_node(search, node->binary.right);
-        break;
-    case QUERY_NODE_AGGREGATE:
-        if (node->aggregate.parameter)
-            search_node(search, node->aggregate.parameter);
-        search_node(search, node->aggregate.inner);
-        break;
-    case QUERY_NODE_CALL:
-        search_call(search, node);
-        break;
-    case QUERY_NODE_NUMBER:
-    case QUERY_NODE_STRING:
-    case QUERY_NODE_SELECTOR:
-    case QUERY_NODE_MATRIX:
-        break;
+        return;
     }
+    for (size_t i = 0; has_operands(node) && (child = query_node_child(node, i)); i++)
+        if (node->type != QUERY_NODE_CALL || child != node->call.info)
+            search_node(search, child);
 }
 
 struct query_sharing *query_sharing_new(struct tw_arena *arena, const struct query_node *root)
@@ -218,18 +197,10 @@ static bool same_grid(const struct query_grid *a, const struct query_grid *b)
     return a->start_ms == b->start_ms && a->step_ms == b->step_ms && a->steps == b->steps;
 }
 
-static bool same_names(const struct query_names *a, const struct query_names *b)
-{
-    for (size_t i = 0; a->count == b->count && i < a->count; i++)
-        if (!tw_str_equal(a->items[i], b->items[i]))
-            return false;
-    return a->count == b->count;
-}
-
 static bool same_grouping(const struct query_node *a, const struct query_node *b)
 {
     return a->aggregate.without == b->aggregate.without &&
-           same_names(&a->aggregate.grouping, &b->aggregate.grouping);
+           query_names_equal(&a->aggregate.grouping, &b->aggregate.grouping);
 }
 
 /* The aggregation whose groups all places want; NULL when some want labels. *ret_differ: when all

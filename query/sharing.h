@@ -33,6 +33,8 @@ struct query_shared;
 /* All that stand more than once. */
 struct query_sharing;
 
+/* Whether a node is of a kind that is worth being worked out once. */
+bool query_sharing_may(const struct query_node *node);
 /* Looks at the tree below root. NULL when nothing stands twice. Lives in the arena. */
 struct query_sharing *query_sharing_new(struct tw_arena *arena, const struct query_node *root);
 /* The subtree that node is a place of, NULL for others. above: that of the nearest node above which

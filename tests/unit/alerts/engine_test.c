@@ -49,6 +49,10 @@ static const char rules[] =
     "first | value }}{{ end }}'\n"
     "  - alert: AlsoBusy\n"
     "    expr: ALERTS{alertname=\"Busy\", alertstate=\"firing\"}\n"
+    "  - alert: Many\n"
+    "    expr: sum by (job) (rate(requests_total[2m])) > 1\n"
+    "  - alert: More\n"
+    "    expr: sum by (job) (rate(requests_total[2m])) > 2\n"
     "  - alert: Scalar\n"
     "    expr: scalar(vector(3)) > bool 2\n";
 
@@ -70,11 +74,15 @@ START_TEST(sees_results_of_the_rules_before)
                    &err);
     struct tw_clock *clock = tw_clock_manual_new(START_MS);
     struct tsdb_storage *storage = memory_storage_new();
+    struct tw_metrics *metrics = tw_metrics_new();
     const struct query_options query = {0};
     struct query_engine *engine = query_engine_new(storage, &query);
     struct kept_body kept = {.transport.post = keep_body};
-    const struct alert_manager_options options = {
-        .engine = engine, .storage = storage, .clock = clock, .transport = &kept.transport};
+    const struct alert_manager_options options = {.engine = engine,
+                                                  .storage = storage,
+                                                  .clock = clock,
+                                                  .metrics = metrics,
+                                                  .transport = &kept.transport};
     struct alert_manager *manager = NULL;
     unit_assert_ok(alert_manager_new(&options, &manager, &err), &err);
     const struct alert_settings settings = {
@@ -92,10 +100,19 @@ START_TEST(sees_results_of_the_rules_before)
     unit_assert_contains(kept.body, "\"text\":\"api 20 of 10\"");
     unit_assert_contains(kept.body, "\"alertname\":\"AlsoBusy\"");
     unit_assert_contains(kept.body, "\"alertname\":\"Scalar\"");
+    unit_assert_contains(kept.body, "\"alertname\":\"Many\"");
+    unit_assert_contains(kept.body, "\"alertname\":\"More\"");
+    /* What the two have in common, which no rule of the group writes, was worked out once. */
+    struct tw_buf text;
+    tw_buf_init(&text, (size_t)1 << 20);
+    tw_metrics_write(metrics, &text);
+    unit_assert_contains(tw_buf_cstr(&text), "\ntidewatch_rule_expressions_lent_total 1\n");
+    tw_buf_fini(&text);
     alert_manager_free(manager);
     query_engine_free(engine);
     memory_storage_free(storage);
     tw_clock_manual_free(clock);
+    tw_metrics_free(metrics);
     tw_arena_free(arena);
     free(kept.body);
 }

@@ -54,12 +54,20 @@ static void add_series(struct answer *answer, struct query_series *series, struc
     series[answer->result.count++] = (struct query_series){.labels = {labels, 2}, .points = point, .count = 1};
 }
 
-enum tw_code query_instant(struct query_engine *engine, const struct tw_context *context,
-                           struct tw_str text, int64_t time_ms, struct query_result **ret_result,
-                           struct tw_err *err)
+const struct query_options *query_engine_options(const struct query_engine *engine)
+{
+    static const struct query_options options = {0};
+    (void)engine;
+    return &options;
+}
+
+enum tw_code query_instant_of_batch(struct query_engine *engine, const struct tw_context *context,
+                                    struct query_batch *batch, struct tw_str text, int64_t time_ms,
+                                    struct query_result **ret_result, struct tw_err *err)
 {
     (void)engine;
     (void)context;
+    (void)batch;
     for (size_t i = 0; i < ANSWERS_MAX && answers[i].expr != NULL; i++) {
         if (!tw_str_is(text, answers[i].expr))
             continue;

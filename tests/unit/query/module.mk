@@ -4,8 +4,11 @@ QUERY_UNIT_LDADD = query/libquery.a forecast/libforecast.a $(UNIT_LIBS) tests/li
 	wire/libwire.a base/libbase.a $(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 
 UNIT_TESTS += %D%/downsampling_test %D%/engine_test %D%/forecast_test %D%/hostile_test %D%/keeper_test \
-	%D%/parser_test %D%/fuzzy_test \
+	%D%/parser_test %D%/fuzzy_test %D%/batch_test \
 	%D%/parallel_test %D%/printer_test %D%/range_change_test %D%/running_test
+%C%_batch_test_SOURCES = %D%/batch_test.c
+%C%_batch_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_batch_test_LDADD = $(QUERY_UNIT_LDADD)
 %C%_downsampling_test_SOURCES = %D%/downsampling_test.c
 %C%_downsampling_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_downsampling_test_LDADD = $(QUERY_UNIT_LDADD)
