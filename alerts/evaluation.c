@@ -47,8 +47,9 @@ static enum tw_code run_query(struct alert_evaluator *evaluator, struct query_ba
                               struct tw_err *err)
 {
     struct query_result *result = NULL;
-    TRY(query_instant_of_batch(evaluator->options.engine, &evaluator->context, batch, text, time_ms,
-                               &result, err));
+    const struct query_request request = {
+        .text = text, .start_ms = time_ms, .end_ms = time_ms, .batch = batch};
+    TRY(query_run(evaluator->options.engine, &evaluator->context, &request, &result, err));
     if (result->type != QUERY_VECTOR && result->type != QUERY_SCALAR) {
         query_result_free(result);
         return tw_err_set(err, TW_EXECUTION, "rule result is not a vector or scalar");

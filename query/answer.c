@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/number.h"
 #include "query/histogram_json.h"
+#include "query/tally.h"
 
 /* What is written in one go before the sender gets its turn. */
 #define PIECE_BYTES ((size_t)64 << 10)
@@ -208,28 +209,46 @@ static void member_seconds(struct tw_json_writer *writer, const char *key, int64
     tw_json_member_number(writer, key, (double)ns / 1e9);
 }
 
+static void write_tally(struct tw_json_writer *writer, const struct query_tally *tally)
+{
+    tw_json_key(writer, TW_STR("totalQueryableSamplesPerStep"));
+    tw_json_begin_array(writer);
+    for (size_t i = 0; i < tally->count; i++) {
+        char text[QUERY_ANSWER_TIME_BYTES];
+        size_t size = query_answer_time(tally->start_ms + (int64_t)i * tally->step_ms, text);
+        tw_json_begin_array(writer);
+        tw_json_write_raw(writer, (struct tw_str){text, size});
+        tw_json_write_int(writer, (int64_t)tally->steps[i]);
+        tw_json_end_array(writer);
+    }
+    tw_json_end_array(writer);
+}
+
 static void write_stats(struct answer *answer)
 {
     struct tw_json_writer *writer = &answer->writer;
-    int64_t samples = (int64_t)answer->result->samples_read;
+    const struct query_result *result = answer->result;
+    const struct query_timings *timings = &result->timings;
+    int64_t evaluated_ns = timings->prepare_ns + timings->evaluate_ns + timings->sort_ns;
     tw_json_key(writer, TW_STR("stats"));
     tw_json_begin_object(writer);
-    const struct query_timings *timings = &answer->result->timings;
-    int64_t evaluated_ns = timings->prepare_ns + timings->evaluate_ns + timings->sort_ns;
     tw_json_key(writer, TW_STR("timings"));
     tw_json_begin_object(writer);
     member_seconds(writer, "evalTotalTime", evaluated_ns);
     member_seconds(writer, "resultSortTime", timings->sort_ns);
     member_seconds(writer, "queryPreparationTime", timings->prepare_ns);
     member_seconds(writer, "innerEvalTime", timings->evaluate_ns);
-    member_seconds(writer, "execQueueTime", 0); /* it waits before it is a query */
-    member_seconds(writer, "execTotalTime", evaluated_ns);
+    member_seconds(writer, "execQueueTime", answer->options.waited_ns);
+    member_seconds(writer, "execTotalTime", answer->options.waited_ns + evaluated_ns);
     tw_json_end_object(writer);
     tw_json_key(writer, TW_STR("samples"));
     tw_json_begin_object(writer);
-    tw_json_member_int(writer, "totalQueryableSamples", samples);
-    tw_json_member_int(writer, "samplesRead", samples);
-    tw_json_member_int(writer, "peakSamples", samples);
+    if (answer->options.step_stats && result->tally)
+        write_tally(writer, result->tally);
+    tw_json_member_int(writer, "totalQueryableSamples",
+                       result->tally ? (int64_t)result->tally->total : 0);
+    tw_json_member_int(writer, "samplesRead", (int64_t)result->samples_read);
+    tw_json_member_int(writer, "peakSamples", (int64_t)result->peak_samples);
     tw_json_end_object(writer);
     tw_json_end_object(writer);
 }

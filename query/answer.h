@@ -24,7 +24,9 @@
 
 struct query_answer_options {
     size_t series_max; /* 0 = all; what is cut off is said in a warning */
-    bool stats;        /* add data.stats */
+    bool stats;        /* add data.stats; the result has a tally */
+    bool step_stats;   /* with the samples of each step */
+    int64_t waited_ns; /* before it was worked on */
 };
 
 /* Fills the response; takes the result over and frees it when the answer has been sent. */

@@ -68,15 +68,18 @@ static bool apply_timeout(struct tw_http_exchange *exchange)
 }
 
 /* What all queries have in common: text, limit, timeout, stats. */
-static bool read_common(struct tw_http_exchange *exchange, struct tw_str *ret_text,
-                        struct query_answer_options *ret_options)
+static bool read_common(struct tw_http_exchange *exchange, const struct query_engine *engine,
+                        struct query_request *request, struct query_answer_options *ret_options)
 {
-    *ret_text = (struct tw_str){"", 0};
-    (void)tw_http_parameter(&exchange->request, "query", ret_text);
+    request->text = (struct tw_str){"", 0};
+    (void)tw_http_parameter(&exchange->request, "query", &request->text);
     *ret_options = (struct query_answer_options){0};
     struct tw_str text = {NULL, 0};
     exchange->context.origin = exchange->request.client;
     ret_options->stats = tw_http_parameter(&exchange->request, "stats", &text) && text.size > 0;
+    ret_options->step_stats = ret_options->stats && tw_str_is(text, "all") &&
+                              (query_engine_options(engine)->features & QUERY_FEATURE_STEP_STATS);
+    request->is_tallied = ret_options->stats;
     return query_api_limit(exchange, "limit", &ret_options->series_max) && apply_timeout(exchange);
 }
 
@@ -110,25 +113,32 @@ enum tw_http_verdict query_api_fail(struct tw_http_exchange *exchange, struct tw
     return TW_HTTP_DONE;
 }
 
-static enum tw_http_verdict handle_query(void *user, struct tw_http_exchange *exchange)
+static enum tw_http_verdict answer(struct query_engine *engine, struct tw_http_exchange *exchange,
+                                   const struct query_request *request,
+                                   const struct query_answer_options *options)
 {
-    struct query_engine *engine = user;
-    struct tw_str text;
-    struct query_answer_options options;
-    int64_t time_ms = tw_clock_wall_ms(exchange->context.clock);
-    if (!query_api_time(exchange, "time", &time_ms) || !read_common(exchange, &text, &options))
-        return TW_HTTP_DONE;
     struct query_engine *own;
     struct query_result *result;
     struct tw_err err;
     if (!choose_engine(exchange, &engine, &own))
         return TW_HTTP_DONE;
-    enum tw_code code = query_instant(engine, &exchange->context, text, time_ms, &result, &err);
+    enum tw_code code = query_run(engine, &exchange->context, request, &result, &err);
     query_engine_free(own);
     if (code != TW_OK)
         return query_api_fail(exchange, &err);
-    query_answer_give(exchange, result, &options);
+    query_answer_give(exchange, result, options);
     return TW_HTTP_DONE;
+}
+
+static enum tw_http_verdict handle_query(void *user, struct tw_http_exchange *exchange)
+{
+    struct query_request request = {.end_ms = tw_clock_wall_ms(exchange->context.clock)};
+    struct query_answer_options options;
+    if (!query_api_time(exchange, "time", &request.end_ms) ||
+        !read_common(exchange, user, &request, &options))
+        return TW_HTTP_DONE;
+    request.start_ms = request.end_ms;
+    return answer(user, exchange, &request, &options);
 }
 
 bool query_api_range(struct tw_http_exchange *exchange, int64_t *ret_start_ms, int64_t *ret_end_ms,
@@ -176,25 +186,12 @@ refuse:
 
 static enum tw_http_verdict handle_range(void *user, struct tw_http_exchange *exchange)
 {
-    struct query_engine *engine = user;
-    struct tw_str text;
+    struct query_request request = {.step_ms = 0};
     struct query_answer_options options;
-    int64_t start_ms, end_ms, step_ms;
-    if (!query_api_range(exchange, &start_ms, &end_ms, &step_ms) ||
-        !read_common(exchange, &text, &options))
+    if (!query_api_range(exchange, &request.start_ms, &request.end_ms, &request.step_ms) ||
+        !read_common(exchange, user, &request, &options))
         return TW_HTTP_DONE;
-    struct query_engine *own;
-    struct query_result *result;
-    struct tw_err err;
-    if (!choose_engine(exchange, &engine, &own))
-        return TW_HTTP_DONE;
-    enum tw_code code =
-        query_range(engine, &exchange->context, text, start_ms, end_ms, step_ms, &result, &err);
-    query_engine_free(own);
-    if (code != TW_OK)
-        return query_api_fail(exchange, &err);
-    query_answer_give(exchange, result, &options);
-    return TW_HTTP_DONE;
+    return answer(user, exchange, &request, &options);
 }
 
 static enum tw_http_verdict handle_buildinfo(void *user, struct tw_http_exchange *exchange)

@@ -166,6 +166,7 @@ unsigned query_features_parse(struct tw_str names)
         {"promql-delayed-name-removal", QUERY_FEATURE_DELAYED_NAME_REMOVAL},
         {"type-and-unit-labels", QUERY_FEATURE_TYPE_LABELS},
         {"use-start-timestamps", QUERY_FEATURE_START_TIMESTAMPS},
+        {"promql-per-step-stats", QUERY_FEATURE_STEP_STATS},
     };
     unsigned features = 0;
     struct tw_str name;
@@ -466,6 +467,7 @@ static enum tw_code run_raw(struct run *run, const struct query_node *node, int6
                               samples->count * sizeof(struct query_point) +
                                   samples->histogram_count * sizeof(struct query_histogram_point),
                               err);
+        query_tally_raw(&run->exec, samples->count + samples->histogram_count);
         if (!code)
             collect_samples(run, samples, tsdb_selection_labels(source.selection, i));
     }
@@ -551,6 +553,12 @@ static void finish(struct run *run, enum query_result_type type)
     result->info_count = lists[QUERY_INFO].count;
     result->truncated = lists[QUERY_WARNING].dropped + lists[QUERY_INFO].dropped;
     result->samples_read = run->exec.samples_read;
+    result->tally = run->exec.tally;
+    if (!result->tally)
+        return;
+    result->peak_samples = result->tally->series_peak;
+    for (size_t i = 0; i < run->count; i++)
+        result->peak_samples += run->series[i].count + run->series[i].histogram_count;
 }
 
 static enum tw_code end(struct run *run, enum tw_code code, int64_t started_ns,
@@ -623,30 +631,16 @@ static enum tw_code run_instant(struct run *run, int64_t time_ms, struct tw_err 
     }
 }
 
-enum tw_code query_instant_of_batch(struct query_engine *engine, const struct tw_context *context,
-                                    struct query_batch *batch, struct tw_str text, int64_t time_ms,
-                                    struct query_result **ret_result, struct tw_err *err)
+static enum tw_code begin_tally(struct run *run, size_t steps, struct tw_err *err)
 {
-    TW_CHECK_MAGIC(engine, ENGINE_MAGIC);
-    struct run run = {.engine = engine};
-    int64_t started_ns = tw_clock_mono_ns(context->clock);
-    enum tw_code code = query_parse(text, engine->options.features, &run.ast, err);
+    size_t bytes;
+    if (__builtin_mul_overflow(steps, sizeof(uint64_t), &bytes))
+        bytes = SIZE_MAX / 2;
+    enum tw_code code = reserve_bytes(run, bytes, err);
     if (!code)
-        code = query_ast_resolve(run.ast, 0, 0, err);
-    if (!code) {
-        query_propagate(run.ast);
-        begin(&run, context, time_ms, time_ms, 0);
-        run.exec.batch = batch;
-        code = run_instant(&run, time_ms, err);
-    }
-    return end(&run, code, started_ns, ret_result);
-}
-
-enum tw_code query_instant(struct query_engine *engine, const struct tw_context *context,
-                           struct tw_str text, int64_t time_ms, struct query_result **ret_result,
-                           struct tw_err *err)
-{
-    return query_instant_of_batch(engine, context, NULL, text, time_ms, ret_result, err);
+        run->exec.tally = query_tally_new(run->owned->arena, run->exec.start_ms, run->exec.end_ms,
+                                          run->exec.step_ms);
+    return code;
 }
 
 static enum tw_code check_range_type(const struct query_ast *ast, struct tw_err *err)
@@ -660,34 +654,77 @@ static enum tw_code check_range_type(const struct query_ast *ast, struct tw_err 
                       query_value_type_name(type));
 }
 
+/* Parses, and works out durations that are expressions. */
+static enum tw_code prepare(struct run *run, const struct tw_context *context,
+                            const struct query_request *request, size_t steps, struct tw_err *err)
+{
+    uint64_t points_max = context->limits.query_points_max;
+    enum tw_code code = query_parse(request->text, run->engine->options.features, &run->ast, err);
+    if (!code && request->step_ms)
+        code = check_range_type(run->ast, err);
+    if (!code)
+        code =
+            query_ast_resolve(run->ast, request->step_ms, request->end_ms - request->start_ms, err);
+    if (!code && points_max && request->step_ms && steps > points_max)
+        code = tw_err_set(err, TW_LIMIT,
+                          "%llu steps are more than the limit of %llu; use a larger step",
+                          (unsigned long long)steps, (unsigned long long)points_max);
+    return code;
+}
+
+static enum tw_code run_range(struct run *run, const struct query_request *request, size_t steps,
+                              struct tw_err *err)
+{
+    enum tw_code code = run_plan(
+        run, run->ast->root, (struct query_grid){request->start_ms, request->step_ms, steps}, err);
+    if (!code)
+        code = order_matrix(run, err);
+    if (!code)
+        finish(run, QUERY_MATRIX);
+    return code;
+}
+
+enum tw_code query_run(struct query_engine *engine, const struct tw_context *context,
+                       const struct query_request *request, struct query_result **ret_result,
+                       struct tw_err *err)
+{
+    TW_CHECK_MAGIC(engine, ENGINE_MAGIC);
+    TW_ASSERT(request->step_ms >= 0 && request->end_ms >= request->start_ms);
+    struct run run = {.engine = engine};
+    int64_t started_ns = tw_clock_mono_ns(context->clock);
+    uint64_t steps = 1;
+    if (request->step_ms)
+        steps += (uint64_t)(request->end_ms - request->start_ms) / (uint64_t)request->step_ms;
+    enum tw_code code = prepare(&run, context, request, steps, err);
+    if (!code) {
+        query_propagate(run.ast);
+        begin(&run, context, request->start_ms, request->end_ms, request->step_ms);
+        run.exec.batch = request->batch;
+        if (request->is_tallied)
+            code = begin_tally(&run, steps, err);
+    }
+    if (!code)
+        code = request->step_ms ? run_range(&run, request, steps, err)
+                                : run_instant(&run, request->end_ms, err);
+    return end(&run, code, started_ns, ret_result);
+}
+
+enum tw_code query_instant(struct query_engine *engine, const struct tw_context *context,
+                           struct tw_str text, int64_t time_ms, struct query_result **ret_result,
+                           struct tw_err *err)
+{
+    const struct query_request request = {.text = text, .start_ms = time_ms, .end_ms = time_ms};
+    return query_run(engine, context, &request, ret_result, err);
+}
+
 enum tw_code query_range(struct query_engine *engine, const struct tw_context *context,
                          struct tw_str text, int64_t start_ms, int64_t end_ms, int64_t step_ms,
                          struct query_result **ret_result, struct tw_err *err)
 {
-    TW_CHECK_MAGIC(engine, ENGINE_MAGIC);
-    TW_ASSERT(step_ms > 0 && end_ms >= start_ms);
-    struct run run = {.engine = engine};
-    int64_t started_ns = tw_clock_mono_ns(context->clock);
-    uint64_t steps = (uint64_t)(end_ms - start_ms) / (uint64_t)step_ms + 1;
-    enum tw_code code = query_parse(text, engine->options.features, &run.ast, err);
-    if (!code)
-        code = check_range_type(run.ast, err);
-    if (!code)
-        code = query_ast_resolve(run.ast, step_ms, end_ms - start_ms, err);
-    if (!code && context->limits.query_points_max && steps > context->limits.query_points_max)
-        code = tw_err_set(
-            err, TW_LIMIT, "%llu steps are more than the limit of %llu; use a larger step",
-            (unsigned long long)steps, (unsigned long long)context->limits.query_points_max);
-    if (!code) {
-        query_propagate(run.ast);
-        begin(&run, context, start_ms, end_ms, step_ms);
-        code = run_plan(&run, run.ast->root, (struct query_grid){start_ms, step_ms, steps}, err);
-    }
-    if (!code)
-        code = order_matrix(&run, err);
-    if (!code)
-        finish(&run, QUERY_MATRIX);
-    return end(&run, code, started_ns, ret_result);
+    const struct query_request request = {
+        .text = text, .start_ms = start_ms, .end_ms = end_ms, .step_ms = step_ms};
+    TW_ASSERT(step_ms > 0);
+    return query_run(engine, context, &request, ret_result, err);
 }
 
 /* ---- without running ---- */

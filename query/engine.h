@@ -10,6 +10,7 @@
 #ifndef TW_QUERY_ENGINE_H
 #define TW_QUERY_ENGINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ enum query_feature {
     QUERY_FEATURE_DELAYED_NAME_REMOVAL = 8,   /* promql-delayed-name-removal */
     QUERY_FEATURE_TYPE_LABELS = 16,           /* type-and-unit-labels */
     QUERY_FEATURE_START_TIMESTAMPS = 32,      /* use-start-timestamps */
+    QUERY_FEATURE_STEP_STATS = 64,            /* promql-per-step-stats: it changes no query */
 };
 #define QUERY_FEATURES_ALL 63u
 /* What changes no query that is valid without it. */
@@ -43,6 +45,7 @@ struct query_engine;
 struct query_histogram;
 struct query_kept;
 struct query_batch;
+struct query_tally;
 
 struct query_options {
     int64_t lookback_ms;           /* 0 = 5 min */
@@ -109,6 +112,8 @@ struct query_result {
     const struct tw_str *infos;
     size_t info_count;
     uint64_t samples_read;
+    const struct query_tally *tally; /* when it was asked for (query/tally.h) */
+    uint64_t peak_samples;           /* with the tally: points and samples held at once */
     struct query_timings timings;
     size_t truncated; /* annotations beyond the limit that are not listed */
 };
@@ -120,17 +125,23 @@ TW_MUST_CHECK enum tw_code query_instant(struct query_engine *engine,
                                          const struct tw_context *context, struct tw_str text,
                                          int64_t time_ms, struct query_result **ret_result,
                                          struct tw_err *err);
-/* The same, as one of a batch (query/batch.h), whose time has begun; NULL = of none. */
-TW_MUST_CHECK enum tw_code query_instant_of_batch(struct query_engine *engine,
-                                                  const struct tw_context *context,
-                                                  struct query_batch *batch, struct tw_str text,
-                                                  int64_t time_ms, struct query_result **ret_result,
-                                                  struct tw_err *err);
 /* Steps start_ms, start_ms + step_ms, ... <= end_ms. step_ms > 0, end_ms >= start_ms. */
 TW_MUST_CHECK enum tw_code query_range(struct query_engine *engine,
                                        const struct tw_context *context, struct tw_str text,
                                        int64_t start_ms, int64_t end_ms, int64_t step_ms,
                                        struct query_result **ret_result, struct tw_err *err);
+/* All that can be said of a query. */
+struct query_request {
+    struct tw_str text;
+    int64_t start_ms, end_ms;  /* the same for an instant query */
+    int64_t step_ms;           /* 0 = instant */
+    struct query_batch *batch; /* that it is one of, whose time has begun; NULL = of none */
+    bool is_tallied;           /* the result is to tell of its samples */
+};
+/* query_instant and query_range, with all their contracts. */
+TW_MUST_CHECK enum tw_code query_run(struct query_engine *engine, const struct tw_context *context,
+                                     const struct query_request *request,
+                                     struct query_result **ret_result, struct tw_err *err);
 struct query_result *query_result_free(struct query_result *result); /* returns NULL */
 
 /* Parses and type-checks without running; for `tidewatch check` and rule loading. */

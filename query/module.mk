@@ -88,6 +88,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/selections.c %D%/selections.h \
 	%D%/sharing.c %D%/sharing.h \
 	%D%/sliding.c %D%/sliding.h \
+	%D%/tally.c %D%/tally.h \
 	%D%/trial.c %D%/trial.h \
 	%D%/subquery.c %D%/subquery.h \
 	%D%/windows.c %D%/windows.h

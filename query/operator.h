@@ -47,6 +47,7 @@
 #include "query/ast.h"
 #include "query/histogram_value.h"
 #include "query/running.h"
+#include "query/tally.h"
 #include "tsdb/storage.h"
 
 #define QUERY_TILE_SERIES 64
@@ -93,14 +94,15 @@ struct query_exec {
     const struct tw_arena *result_arena; /* NULL: there is no result here */
     struct query_ticket *ticket;
     struct query_annotations *annotations;
+    struct query_tally *tally;           /* NULL: nobody asks */
     struct query_selections *selections; /* look-ups that selectors share; NULL: none do */
-    struct query_batch *batch;     /* that the query is one of; NULL: of none */
-    struct query_kept *kept;       /* models that stay; NULL: none do */
-    size_t renews_max;             /* of a run that only learns kept models anew; else 0 */
-    struct query_helpers *helpers; /* threads beside the run's own; NULL: none */
-    int64_t start_ms, end_ms;      /* of the whole query, for @ start() and @ end() */
-    int64_t step_ms;               /* of the whole query; 0 = instant */
-    int64_t deadline_mono_ns;      /* the engine's own; the context may have an earlier one */
+    struct query_batch *batch;           /* that the query is one of; NULL: of none */
+    struct query_kept *kept;             /* models that stay; NULL: none do */
+    size_t renews_max;                   /* of a run that only learns kept models anew; else 0 */
+    struct query_helpers *helpers;       /* threads beside the run's own; NULL: none */
+    int64_t start_ms, end_ms;            /* of the whole query, for @ start() and @ end() */
+    int64_t step_ms;                     /* of the whole query; 0 = instant */
+    int64_t deadline_mono_ns;            /* the engine's own; the context may have an earlier one */
     int64_t lookback_ms, subquery_step_ms;
     int64_t now_ms; /* by the wall clock, when the query began */
     uint64_t samples_read, samples_max;
@@ -165,6 +167,7 @@ struct query_op {
     /* The aggregation that takes this operator's series and nothing of their labels but its groups;
      * NULL: the labels are wanted. An operator may then leave labels NULL and set groups. */
     const struct query_node *grouped_by;
+    enum query_tallied tallied; /* of operators that read samples */
     struct query_grid grid;
     struct wire_labels *labels; /* of each series */
     struct tsdb_groups groups;  /* group_of NULL: none were made */

@@ -306,8 +306,8 @@ static enum tw_code parallel_open(struct query_op *op, struct query_exec *exec,
     op->series_count = first->series_count;
     parallel->tile = first->tile;
     parallel->is_serial = true;
-    if (!plan_batches(parallel, parallel->helpers->count + 1))
-        return TW_OK;
+    if (!plan_batches(parallel, parallel->helpers->count + 1) || exec->tally)
+        return TW_OK; /* few values, or to be tallied */
     size_t taken = 0;
     while (taken + 1 < QUERY_LANES_MAX && parallel->lanes[taken + 1].op &&
            take_helper(parallel->helpers))

@@ -88,6 +88,13 @@ static struct query_op *join_lanes(struct builder *builder, const struct query_n
                    : query_parallel_op(builder->arena, node, builder->exec->helpers, lanes, count));
 }
 
+static enum query_tallied tallied_of(const struct span *span)
+{
+    return span->is_inner    ? QUERY_TALLIED_NOT
+           : span->invariant ? QUERY_TALLIED_EVERY_STEP
+                             : QUERY_TALLIED_STEP;
+}
+
 static void add_reader(struct builder *builder, const struct query_node *selector,
                        const struct span *span)
 {
@@ -103,10 +110,12 @@ static struct query_op *build_selector(struct builder *builder, const struct que
         span.end_ms += builder->exec->lookback_ms;
     struct query_op *lanes[QUERY_LANES_MAX];
     size_t count = lane_count(builder);
+    enum query_tallied tallied = tallied_of(&span);
     span.start_ms -= builder->exec->lookback_ms;
     add_reader(builder, node, &span);
     for (size_t i = 0; i < count; i++)
         lanes[i] = query_selector_op(builder->arena, node, span.start_ms, span.end_ms, selected);
+    lanes[0]->tallied = tallied;
     return join_lanes(builder, node, lanes, count);
 }
 
@@ -171,6 +180,7 @@ static struct query_op *build_range(struct builder *builder, const struct query_
     for (size_t i = 0; i < count; i++)
         lanes[i] = query_range_op(builder->arena, node, matrix, subquery, inner.start_ms,
                                   inner.end_ms, parameters[0], parameters[1]);
+    lanes[0]->tallied = tallied_of(&span);
     return join_lanes(builder, node, lanes, count);
 }
 

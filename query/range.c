@@ -440,6 +440,12 @@ static enum tw_code apply_histograms(struct range *range, struct query_exec *exe
     return query_histogram_range_apply(&range->native, exec, &row, err);
 }
 
+static void tally(const struct range *range, struct query_exec *exec)
+{
+    query_tally_windows(exec, &range->op, &range->windows, &range->source.samples,
+                        range->first_end_ms, range->end_step_ms, range->range_ms);
+}
+
 /* The samples that were read, in row r of the tile. keepsake: NULL when nothing is kept. */
 static enum tw_code apply_kernel(struct range *range, struct query_exec *exec,
                                  struct query_tile *tile, size_t r, struct query_keepsake *keepsake,
@@ -448,6 +454,7 @@ static enum tw_code apply_kernel(struct range *range, struct query_exec *exec,
     const struct query_samples *samples = &range->source.samples;
     enum tw_code code = TW_OK;
     query_windows_fit(&range->windows, samples->times_ms, samples->count, samples->times_id);
+    tally(range, exec);
     query_samples_reserve(&range->scratch, samples->count);
     struct query_range_row row = {
         .times_ms = samples->times_ms,
@@ -571,6 +578,8 @@ static enum tw_code range_next(struct query_op *op, struct query_exec *exec,
             return code;
         if (samples->count + samples->histogram_count == 0)
             continue;
+        if (samples->count == 0)
+            tally(range, exec);
         if (!checked && (code = check_parameters(range, exec, err)))
             return code;
         checked = true;

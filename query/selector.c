@@ -249,6 +249,7 @@ static enum tw_code selector_next(struct query_op *op, struct query_exec *exec,
         if (query_op_side_is_full(op))
             query_op_cut(op, ret_tile, row + 1);
     }
+    query_tally_tile(exec, op, ret_tile);
     return TW_OK;
 }
 

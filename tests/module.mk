@@ -125,4 +125,4 @@ dist_noinst_DATA += %D%/e2e/messages.py %D%/e2e/prometheus_exemplars.py
 dist_noinst_DATA += %D%/e2e/prometheus_reads.py
 dist_noinst_DATA += %D%/e2e/lib.py %D%/e2e/server_bad_input.py %D%/e2e/kill9.py \
 	%D%/e2e/prometheus_sends.py %D%/e2e/alertmanager_webhook.py %D%/e2e/ui.py \
-	%D%/e2e/ui_pages.mjs %D%/e2e/promql_diff.py %D%/e2e/api_surface.py
+	%D%/e2e/ui_pages.mjs %D%/e2e/promql_diff.py %D%/e2e/query_stats.py %D%/e2e/api_surface.py

@@ -61,13 +61,14 @@ const struct query_options *query_engine_options(const struct query_engine *engi
     return &options;
 }
 
-enum tw_code query_instant_of_batch(struct query_engine *engine, const struct tw_context *context,
-                                    struct query_batch *batch, struct tw_str text, int64_t time_ms,
-                                    struct query_result **ret_result, struct tw_err *err)
+enum tw_code query_run(struct query_engine *engine, const struct tw_context *context,
+                       const struct query_request *request, struct query_result **ret_result,
+                       struct tw_err *err)
 {
+    struct tw_str text = request->text;
+    int64_t time_ms = request->end_ms;
     (void)engine;
     (void)context;
-    (void)batch;
     for (size_t i = 0; i < ANSWERS_MAX && answers[i].expr != NULL; i++) {
         if (!tw_str_is(text, answers[i].expr))
             continue;

@@ -44,9 +44,9 @@ static void end(void)
 static struct query_result *ask(struct query_batch *batch, const char *text, int64_t time_ms)
 {
     struct query_result *result;
-    unit_assert_ok(
-        query_instant_of_batch(engine, &context, batch, tw_str(text), time_ms, &result, &err),
-        &err);
+    const struct query_request request = {
+        .text = tw_str(text), .start_ms = time_ms, .end_ms = time_ms, .batch = batch};
+    unit_assert_ok(query_run(engine, &context, &request, &result, &err), &err);
     return result;
 }
 
@@ -172,10 +172,11 @@ START_TEST(what_is_wrong_stays_wrong)
     begin();
     struct query_batch *batch = query_batch_new(texts, 4, NULL, 0, 0);
     query_batch_begin(batch, TIME_MS);
-    for (size_t i = 0; i < 2; i++)
-        unit_assert_code(
-            query_instant_of_batch(engine, &context, batch, texts[i], TIME_MS, &result, &err),
-            TW_EXECUTION);
+    for (size_t i = 0; i < 2; i++) {
+        const struct query_request request = {
+            .text = texts[i], .start_ms = TIME_MS, .end_ms = TIME_MS, .batch = batch};
+        unit_assert_code(query_run(engine, &context, &request, &result, &err), TW_EXECUTION);
+    }
     ck_assert_uint_eq(query_batch_lent(batch), 0);
     query_batch_free(batch);
     ck_assert_ptr_null(query_batch_new(texts + 2, 2, NULL, 0, 0));
