@@ -88,6 +88,7 @@ static void write_selectors(struct tw_json_writer *writer, const struct query_co
         tw_json_member_str(writer, "readAs", selector->read_as);
         member_time(writer, "start", selector->start_ms);
         member_time(writer, "end", selector->end_ms);
+        tw_json_member_int(writer, "steps", (int64_t)selector->steps);
         tw_json_member_int(writer, "series", (int64_t)selector->series);
         tw_json_member_int(writer, "samples", (int64_t)selector->samples);
         tw_json_end_object(writer);

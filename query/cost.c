@@ -20,7 +20,7 @@ struct walk {
     struct tsdb_storage *storage;
     const struct tw_context *context;
     const struct query_ast *ast;
-    struct query_exec exec; /* start_ms, end_ms and lookback_ms only */
+    struct query_exec exec; /* start_ms, end_ms, now_ms, lookback_ms and subquery_step_ms only */
     struct tw_arena *arena;
     struct query_cost *cost;
     struct query_cost_selector *selectors;
@@ -99,24 +99,32 @@ static struct tw_str print(struct walk *walk, const struct query_node *node)
     return printed;
 }
 
+/* Where a node stands: when it is evaluated, how often, and the call whose argument it is. */
+struct spot {
+    int64_t start_ms, end_ms;
+    uint64_t steps;
+    const struct query_node *call; /* NULL: it is none's */
+};
+
+/* shown: the range around the selector, or itself; it reads so far before the spot's start. */
 static enum tw_code visit_selector(struct walk *walk, const struct query_node *node,
-                                   const struct query_node *shown, int64_t range_ms,
-                                   int64_t start_ms, int64_t end_ms, struct tw_err *err)
+                                   const struct query_node *shown, int64_t reach_ms,
+                                   struct spot spot, struct tw_err *err)
 {
     struct query_cost_selector *selector = &walk->selectors[walk->cost->selector_count++];
     struct tsdb_selection *selection = NULL;
-    query_modifiers_apply(&node->selector.modifiers, &walk->exec, &start_ms, &end_ms);
     if (node->selector.extension == QUERY_SMOOTHED)
-        end_ms += walk->exec.lookback_ms;
+        spot.end_ms += walk->exec.lookback_ms;
     *selector = (struct query_cost_selector){
         .text = tw_arena_str(walk->arena, (struct tw_str){walk->ast->text.data + shown->start,
                                                           shown->end - shown->start}),
         .read_as = print(walk, shown),
-        .start_ms = start_ms - range_ms,
-        .end_ms = end_ms};
+        .start_ms = spot.start_ms - reach_ms,
+        .end_ms = spot.end_ms,
+        .steps = spot.steps};
     enum tw_code code = tsdb_select(walk->storage, walk->context, node->selector.matchers,
-                                    node->selector.matcher_count, selector->start_ms + 1, end_ms,
-                                    NULL, &selection, err);
+                                    node->selector.matcher_count, selector->start_ms + 1,
+                                    spot.end_ms, NULL, &selection, err);
     if (code)
         return code;
     selector->series = tsdb_selection_count(selection);
@@ -129,70 +137,81 @@ static enum tw_code visit_selector(struct walk *walk, const struct query_node *n
 
 /* ---- the tree ---- */
 
-/* How far before its window a call's function wants samples. */
-static int64_t reach_of(const struct query_node *call, int64_t range_ms)
+static void apply_modifiers(const struct walk *walk, const struct query_modifiers *modifiers,
+                            struct spot *spot)
 {
-    return call ? query_range_reach(call->call.function->id, range_ms) : 0;
+    query_modifiers_apply(modifiers, &walk->exec, &spot->start_ms, &spot->end_ms);
+    if (modifiers->at != QUERY_AT_NONE)
+        spot->steps = 1;
 }
 
-/* call: whose argument it is. */
-static enum tw_code visit_matrix(struct walk *walk, const struct query_node *node,
-                                 const struct query_node *call, int64_t start_ms, int64_t end_ms,
+static enum tw_code visit_matrix(struct walk *walk, const struct query_node *node, struct spot spot,
                                  struct tw_err *err)
 {
     const struct query_node *selector = node->matrix.selector;
-    int64_t range_ms = node->matrix.range_ms + reach_of(call, node->matrix.range_ms);
+    int64_t reach_ms = node->matrix.range_ms;
+    apply_modifiers(walk, &selector->selector.modifiers, &spot);
+    if (spot.call)
+        reach_ms = query_plan_reach(&walk->exec, spot.call, reach_ms, spot.start_ms);
     if (selector->selector.extension != QUERY_EXTENSION_NONE)
-        range_ms += walk->exec.lookback_ms;
-    return visit_selector(walk, selector, node, range_ms, start_ms, end_ms, err);
+        reach_ms += walk->exec.lookback_ms;
+    return visit_selector(walk, selector, node, reach_ms, spot, err);
 }
 
-static enum tw_code visit(struct walk *walk, const struct query_node *node,
-                          const struct query_node *call, int64_t start_ms, int64_t end_ms,
+/* What is below a subquery is evaluated on a grid of its own. */
+static struct spot enter_subquery(struct walk *walk, const struct query_node *node,
+                                  struct spot spot)
+{
+    int64_t step_ms = node->subquery.step_ms ? node->subquery.step_ms : walk->exec.subquery_step_ms;
+    int64_t reach_ms = node->subquery.range_ms;
+    apply_modifiers(walk, &node->subquery.modifiers, &spot);
+    if (spot.call)
+        reach_ms = query_plan_reach(&walk->exec, spot.call, reach_ms, spot.start_ms);
+    spot.start_ms -= reach_ms;
+    spot.steps = ((uint64_t)spot.end_ms - (uint64_t)spot.start_ms) / (uint64_t)step_ms + 1;
+    spot.call = NULL;
+    return spot;
+}
+
+static enum tw_code visit(struct walk *walk, const struct query_node *node, struct spot spot,
                           struct tw_err *err)
 {
+    const struct query_node *child;
     enum tw_code code = TW_OK;
     switch (node->type) {
-    case QUERY_NODE_NUMBER:
-    case QUERY_NODE_STRING:
-        return TW_OK;
     case QUERY_NODE_SELECTOR:
-        return visit_selector(walk, node, node, walk->exec.lookback_ms, start_ms, end_ms, err);
+        apply_modifiers(walk, &node->selector.modifiers, &spot);
+        return visit_selector(walk, node, node, walk->exec.lookback_ms, spot, err);
     case QUERY_NODE_MATRIX:
-        return visit_matrix(walk, node, call, start_ms, end_ms, err);
+        return visit_matrix(walk, node, spot, err);
     case QUERY_NODE_SUBQUERY:
-        query_modifiers_apply(&node->subquery.modifiers, &walk->exec, &start_ms, &end_ms);
-        start_ms -= node->subquery.range_ms + reach_of(call, node->subquery.range_ms);
-        return visit(walk, node->subquery.inner, NULL, start_ms, end_ms, err);
-    case QUERY_NODE_PAREN:
-        return visit(walk, node->paren, call, start_ms, end_ms, err);
-    case QUERY_NODE_UNARY:
-        return visit(walk, node->unary.inner, NULL, start_ms, end_ms, err);
-    case QUERY_NODE_BINARY:
-        code = visit(walk, node->binary.left, NULL, start_ms, end_ms, err);
-        return code ? code : visit(walk, node->binary.right, NULL, start_ms, end_ms, err);
-    case QUERY_NODE_AGGREGATE:
-        if (node->aggregate.parameter)
-            code = visit(walk, node->aggregate.parameter, NULL, start_ms, end_ms, err);
-        return code ? code : visit(walk, node->aggregate.inner, NULL, start_ms, end_ms, err);
+        spot = enter_subquery(walk, node, spot);
+        break;
     case QUERY_NODE_CALL:
-        for (size_t i = 0; !code && i < node->call.count; i++)
-            code =
-                visit(walk, node->call.info && i == 1 ? node->call.info : node->call.arguments[i],
-                      node, start_ms, end_ms, err);
-        return code;
+        spot.call = node;
+        break;
+    case QUERY_NODE_PAREN:
+        break;
+    default:
+        spot.call = NULL;
+        break;
     }
-    TW_UNREACHABLE("all types of nodes are named");
+    for (size_t i = 0; !code && (child = query_node_child(node, i)); i++)
+        code = visit(walk, child, spot, err);
+    return code;
 }
 
-/* Values and presence bits of the widest selector's series, and all labels. */
+/* Values and presence bits of what is widest, series x steps, and all labels. */
 static uint64_t estimate_bytes(const struct walk *walk)
 {
-    uint64_t widest = 0, steps = walk->cost->steps;
-    for (size_t i = 0; i < walk->cost->selector_count; i++)
-        if (walk->selectors[i].series > widest)
-            widest = walk->selectors[i].series;
-    return walk->label_bytes + widest * (steps * sizeof(double) + query_words(steps) * 8);
+    double widest = 0;
+    for (size_t i = 0; i < walk->cost->selector_count; i++) {
+        const struct query_cost_selector *selector = &walk->selectors[i];
+        double words = (double)(selector->steps / 64 + 1);
+        double bytes = (double)selector->series * 8 * ((double)selector->steps + words);
+        widest = bytes > widest ? bytes : widest;
+    }
+    return walk->label_bytes + (widest < 0x1p62 ? (uint64_t)widest : UINT64_C(1) << 62);
 }
 
 static void describe_shared(struct walk *walk, const struct query_sharing *sharing)
@@ -261,16 +280,22 @@ enum tw_code query_cost_estimate(struct query_engine *engine, const struct tw_co
         .samples_max = options->samples_max,
         .bytes_max = options->bytes_max,
     };
-    struct walk walk = {
-        .storage = query_engine_storage(engine),
-        .context = context,
-        .ast = ast,
-        .exec = {.start_ms = start_ms, .end_ms = end_ms, .lookback_ms = options->lookback_ms},
-        .arena = arena,
-        .cost = ret_cost,
-        .selectors = TW_ARENA_ARRAY(arena, struct query_cost_selector, ast->selector_count)};
+    struct walk walk = {.storage = query_engine_storage(engine),
+                        .context = context,
+                        .ast = ast,
+                        .exec = {.start_ms = start_ms,
+                                 .end_ms = end_ms,
+                                 .now_ms = tw_clock_wall_ms(context->clock),
+                                 .lookback_ms = options->lookback_ms,
+                                 .subquery_step_ms = QUERY_SUBQUERY_STEP_MS},
+                        .arena = arena,
+                        .cost = ret_cost,
+                        .selectors =
+                            TW_ARENA_ARRAY(arena, struct query_cost_selector, ast->selector_count)};
     query_propagate(ast);
-    code = visit(&walk, ast->root, NULL, start_ms, end_ms, err);
+    code =
+        visit(&walk, ast->root,
+              (struct spot){.start_ms = start_ms, .end_ms = end_ms, .steps = ret_cost->steps}, err);
     describe_plan(&walk, options, step_ms);
     ret_cost->bytes = estimate_bytes(&walk);
     ret_cost->selectors = walk.selectors;

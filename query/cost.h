@@ -4,7 +4,8 @@
  *
  * The series are counted exactly, by the postings. The samples are counted in some of the series,
  * spread over all, and scaled up; so the estimate is as good as these are like the rest. The bytes
- * are what the widest set of series x steps takes, an upper bound for most queries.
+ * are what the widest set of series x steps takes, steps of subqueries included: an upper bound for
+ * most queries.
  *
  * Threads: any; the work is done on the caller's.
  */
@@ -24,6 +25,7 @@ struct query_cost_selector {
     struct tw_str text;       /* as it stands in the query */
     struct tw_str read_as;    /* with the matchers that the planner added */
     int64_t start_ms, end_ms; /* what it reads: (start, end] */
+    uint64_t steps;           /* at which it is evaluated: those of the query, or of a subquery */
     uint64_t series, samples;
 };
 

@@ -22,7 +22,6 @@
 #define ENGINE_MAGIC 0x71656e67u
 #define LOOKBACK_MS_DEFAULT (5 * 60 * 1000)
 #define TIMEOUT_MS_DEFAULT (2 * 60 * 1000)
-#define SUBQUERY_STEP_MS (60 * 1000)
 #define SAMPLES_MAX_DEFAULT 50000000u
 #define BYTES_MAX_DEFAULT (UINT64_C(1) << 30)
 
@@ -526,7 +525,7 @@ static void begin(struct run *run, const struct tw_context *context, int64_t sta
         .deadline_mono_ns = now_ns + engine->options.timeout_ms * 1000000,
         .lookback_ms = engine->options.lookback_ms,
         .now_ms = tw_clock_wall_ms(context->clock),
-        .subquery_step_ms = SUBQUERY_STEP_MS,
+        .subquery_step_ms = QUERY_SUBQUERY_STEP_MS,
         .samples_max =
             smaller_limit(engine->options.samples_max, context->limits.query_samples_max),
         .bytes_max = smaller_limit(engine->options.bytes_max, context->limits.query_bytes_max),

@@ -41,6 +41,9 @@ enum query_feature {
  * are not the query engine's and left to others. */
 unsigned query_features_parse(struct tw_str names);
 
+/* Of a subquery that names none. */
+#define QUERY_SUBQUERY_STEP_MS (60 * 1000)
+
 struct query_engine;
 struct query_histogram;
 struct query_kept;

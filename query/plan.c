@@ -131,13 +131,12 @@ static struct query_op *build_argument(struct builder *builder, const struct que
     return index < node->call.count ? build(builder, node->call.arguments[index], span) : NULL;
 }
 
-/* How far before the first window samples are wanted. */
-static int64_t reach_of(const struct builder *builder, const struct query_node *node,
-                        int64_t range_ms, int64_t start_ms)
+int64_t query_plan_reach(const struct query_exec *exec, const struct query_node *call,
+                         int64_t range_ms, int64_t start_ms)
 {
-    enum query_function_id function = node->call.function->id;
+    enum query_function_id function = call->call.function->id;
     int64_t reach_ms = range_ms + query_range_reach(function, range_ms);
-    int64_t ahead_ms = start_ms - builder->exec->now_ms;
+    int64_t ahead_ms = start_ms - exec->now_ms;
     return query_range_forecasts(function) && ahead_ms > 0 ? reach_ms + ahead_ms : reach_ms;
 }
 
@@ -159,7 +158,8 @@ static struct query_op *build_range(struct builder *builder, const struct query_
     if (matrix->type == QUERY_NODE_SUBQUERY) {
         query_modifiers_apply(&matrix->subquery.modifiers, builder->exec, &inner.start_ms,
                               &inner.end_ms);
-        inner.start_ms -= reach_of(builder, node, matrix->subquery.range_ms, inner.start_ms);
+        inner.start_ms -=
+            query_plan_reach(builder->exec, node, matrix->subquery.range_ms, inner.start_ms);
         inner.invariant = false;
         inner.is_inner = true;
         subquery = build(builder, matrix->subquery.inner, inner);
@@ -167,7 +167,8 @@ static struct query_op *build_range(struct builder *builder, const struct query_
         query_modifiers_apply(&matrix->matrix.selector->selector.modifiers, builder->exec,
                               &inner.start_ms, &inner.end_ms);
         enum query_extension extension = matrix->matrix.selector->selector.extension;
-        inner.start_ms -= reach_of(builder, node, matrix->matrix.range_ms, inner.start_ms);
+        inner.start_ms -=
+            query_plan_reach(builder->exec, node, matrix->matrix.range_ms, inner.start_ms);
         if (extension != QUERY_EXTENSION_NONE)
             inner.start_ms -= builder->exec->lookback_ms;
         if (extension == QUERY_SMOOTHED)

@@ -26,6 +26,9 @@ void query_plan_init(struct query_plan *plan, struct tw_arena *arena, const stru
 void query_plan_stop(struct query_plan *plan);
 void query_plan_fini(struct query_plan *plan); /* closes selections; memory is the arena's */
 
+/* How far before start_ms, the end of its first window, a function of ranges wants samples. */
+int64_t query_plan_reach(const struct query_exec *exec, const struct query_node *call,
+                         int64_t range_ms, int64_t start_ms);
 /* Evaluation times of a selector's or subquery's window ends, for steps from *start_ms to *end_ms.
  */
 void query_modifiers_apply(const struct query_modifiers *modifiers, const struct query_exec *exec,

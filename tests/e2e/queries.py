@@ -4,6 +4,8 @@
 that hangs up; a slow one is logged; after kill -9 the log names what was on its way; the cost is
 told before."""
 
+import contextlib
+import http.client
 import json
 import os
 import signal
@@ -32,6 +34,38 @@ def start_heavy(server):
     thread.start()
     running = lib.wait_for(lambda: listed(server), 10)
     return thread, result, running
+
+
+def ask_from(server, address, form, answers):
+    """Asks as a client of another address."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60, source_address=(address, 0))
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request("POST", "/api/v1/query_range", urllib.parse.urlencode(form),
+                           {"Content-Type": "application/x-www-form-urlencoded"})
+        answers.append(connection.getresponse().status)
+    connection.close()
+
+
+def shares_threads(server):
+    """One client asks for much more than the server can do; another one is answered all the same."""
+    flood, answers = [], []
+    for _ in range(24):
+        thread = threading.Thread(target=ask_from, args=(server, "127.0.0.2", dict(RANGE, timeout="8s"), answers), daemon=True)
+        thread.start()
+        flood.append(thread)
+    lib.check("many queries of one client run", lib.wait_for(lambda: len(listed(server)) >= 2, 10), listed(server))
+    begun, quick = time.time(), []
+    for _ in range(5):
+        ask_from(server, "127.0.0.1", {"query": "vector(1)", "start": 0, "end": 10, "step": 1}, quick)
+    lib.check("another client is answered meanwhile",
+              quick == [200] * 5 and time.time() - begun < 5 and not answers, (quick, time.time() - begun, answers))
+    clients = {one["client"] for one in listed(server)}
+    lib.check("only the first one's run", clients == {"127.0.0.2"}, clients)
+    while any(thread.is_alive() for thread in flood):
+        for one in listed(server):
+            server.request("DELETE", "/api/v1/queries/" + one["id"])
+        time.sleep(0.05)
+    lib.check("each of its queries got an answer", len(answers) == 24 and set(answers) <= {503, 429}, answers)
 
 
 def listed(server):
@@ -75,6 +109,7 @@ with lib.Run() as run:
     lib.check("a client that hangs up ends its query",
               lib.wait_for(lambda: not listed(server), 10), listed(server))
 
+    shares_threads(server)
     now = int(time.time())
     server.write([({"__name__": "m", "i": str(i)}, [((now - s) * 1000, s) for s in range(600, 0, -10)])
                   for i in range(40)])
@@ -82,6 +117,17 @@ with lib.Run() as run:
     lib.check("the cost before", cost["data"]["series"] == 40 and
               cost["data"]["samples"] == 40 * 59 and cost["data"]["exceeds"] == [], cost)
 
+    reads = (("m offset 5m", 600, 300, 1), ("rate(m[5m] @ %d)" % (now - 60), 360, 60, 1), ("sum_over_time(m[10m:10s])", 900, 0, 61),
+             ("max_over_time(sum(m offset 1m)[5m:30s] offset 2m)", 780, 180, 11), ("forecast(m[10m], 60)", 637.5, 0, 1),
+             ("forecast(m[10m] offset -5m, 60)", 637.5, -300, 1), ("sum(m[1m])", 60, 0, 1), ("increase(m[5m] anchored)", 600, 0, 1))
+    for expression, begin, end, steps in reads:
+        answer = server.get("/api/v1/query_cost?" + urllib.parse.urlencode({"query": expression, "time": now})).json()
+        if "anchored" in expression or expression == "sum(m[1m])":
+            lib.check("what cannot run has no cost: " + expression, answer["status"] == "error", answer)
+            continue
+        one = answer["data"]["selectors"][0]
+        lib.check("what is read for " + expression, abs(now - one["start"] - begin) < 3 and
+                  (now - one["end"], one["steps"]) == (end, steps), one)
     plan = server.get("/api/v1/query_cost?" + urllib.parse.urlencode(
         {"query": "rate(m[1m]) + increase(m[5m]) + rate(m[1m])", "time": now})).json()["data"]
     lib.check("the plan tells what is worked out once, and what is looked up once",

@@ -155,6 +155,11 @@ static void assert_all_agree(int64_t step_ms)
     assert_agrees("avg_over_time(g[2h])", start_ms, end_ms, step_ms, 1e-12);
     assert_agrees("last_over_time(g[2h])", start_ms, end_ms, step_ms, 0);
     assert_agrees("count_over_time(gone[2h])", start_ms, start_ms + HOUR, step_ms, 0);
+    /* One look-up, and of each bucket what each function wants. */
+    assert_agrees("max_over_time(g[2h]) - min_over_time(g[2h])", start_ms, end_ms, step_ms, 0);
+    assert_agrees("sum_over_time(g[2h]) / count_over_time(g[1h]) + last_over_time(g[90m])",
+                  start_ms, end_ms, step_ms, 1e-12);
+    assert_agrees("g - g offset 1h + max_over_time(g[1h])", start_ms, end_ms, step_ms, 0);
     assert_agrees("g", start_ms, end_ms, step_ms, 0);
     assert_agrees("c_total", start_ms, end_ms, step_ms, 0);
     /* Extrapolation sees other first samples: of a window, about a step's part is uncertain. */
