@@ -82,6 +82,7 @@ struct tw_http_exchange {
     struct tw_http_response response;
     struct tw_context context;
     struct tw_arena *arena;
+    int64_t waited_ns; /* in its client's line, until a worker was free */
     /* Set by whoever drives the exchange (server, test); called by tw_http_finish. */
     void (*finish)(struct tw_http_exchange *exchange);
     void *driver;

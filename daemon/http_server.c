@@ -62,7 +62,7 @@ struct session {
     enum phase phase;
     enum tw_http_method method;
     char *target;
-    int64_t start_ns;
+    int64_t start_ns, given_ns; /* given: to the workers */
     struct tw_buf body;
     size_t bodies_bytes;               /* held of the server's budget */
     size_t thrown_away;                /* bytes of a body that is refused */
@@ -407,6 +407,7 @@ static void run_on_worker(void *argument)
 {
     struct session *session = argument;
     struct tw_http_exchange *exchange = session->exchange;
+    exchange->waited_ns = tw_clock_mono_ns(session->server->options.clock) - session->given_ns;
     if (session->match.handler(session->match.user, exchange) == TW_HTTP_DONE)
         finish_exchange(exchange);
 }
@@ -426,6 +427,7 @@ static enum MHD_Result give_to_worker(struct session *session)
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(session->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct tw_err err;
+    session->given_ns = tw_clock_mono_ns(server->options.clock);
     session->hangup_ticket =
         info ? daemon_hangup_watch(server->hangup, info->connect_fd, &session->exchange->context)
              : 0;

@@ -36,13 +36,16 @@ def start_heavy(server):
     return thread, result, running
 
 
-def ask_from(server, address, form, answers):
+def ask_from(server, address, form, answers, bodies=None):
     """Asks as a client of another address."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60, source_address=(address, 0))
     with contextlib.suppress(OSError, http.client.HTTPException):
         connection.request("POST", "/api/v1/query_range", urllib.parse.urlencode(form),
                            {"Content-Type": "application/x-www-form-urlencoded"})
-        answers.append(connection.getresponse().status)
+        answer = connection.getresponse()
+        answers.append(answer.status)
+        if bodies is not None:
+            bodies.append(json.loads(answer.read()))
     connection.close()
 
 
@@ -61,10 +64,17 @@ def shares_threads(server):
               quick == [200] * 5 and time.time() - begun < 5 and not answers, (quick, time.time() - begun, answers))
     clients = {one["client"] for one in listed(server)}
     lib.check("only the first one's run", clients == {"127.0.0.2"}, clients)
-    while any(thread.is_alive() for thread in flood):
+    waited = []
+    late = threading.Thread(target=ask_from, args=(server, "127.0.0.2", {"query": "1", "start": 0, "end": 1, "step": 1, "stats": "all"},
+                                                   [], waited), daemon=True)
+    late.start()
+    time.sleep(0.5)
+    while any(thread.is_alive() for thread in flood + [late]):
         for one in listed(server):
             server.request("DELETE", "/api/v1/queries/" + one["id"])
         time.sleep(0.05)
+    times = waited[0]["data"]["stats"]["timings"] if waited else {}
+    lib.check("the stats tell how long a query waited", times and 0.3 < times["execQueueTime"] < times["execTotalTime"], waited)
     lib.check("each of its queries got an answer", len(answers) == 24 and set(answers) <= {503, 429}, answers)
 
 
