@@ -289,7 +289,7 @@ static enum tw_code read_match(struct tw_http_exchange *exchange, struct filter 
         size_t count = 0;
         if (i >= MATCH_MAX)
             return tw_err_set(err, TW_BAD_DATA, "more than %d match[] parameters", MATCH_MAX);
-        enum tw_code code = query_parse_selector(text, exchange->arena, &matchers, &count, err);
+        enum tw_code code = query_parse_match(text, exchange->arena, &matchers, &count, err);
         if (code != TW_OK)
             return code;
         filter->selectors[filter->selector_count++] = (struct tsdb_selector){matchers, count};
@@ -309,6 +309,20 @@ static void free_match(struct filter *filter)
     }
 }
 
+/* What Go's ParseBool takes. */
+static bool parse_switch(struct tw_str text, bool *ret)
+{
+    static const char *const words[] = {"0", "f", "F", "FALSE", "false", "False",
+                                        "1", "t", "T", "TRUE",  "true",  "True"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (!tw_str_is(text, words[i]))
+            continue;
+        *ret = i >= 6;
+        return true;
+    }
+    return false;
+}
+
 static enum tw_code read_filter(struct tw_http_exchange *exchange, struct filter *filter,
                                 struct tw_err *err)
 {
@@ -319,14 +333,13 @@ static enum tw_code read_filter(struct tw_http_exchange *exchange, struct filter
     filter->alerts = type.size == 0 || tw_str_is(type, "alert");
     filter->records = type.size == 0 || tw_str_is(type, "record");
     if (!filter->alerts && !filter->records)
-        return tw_err_set(
-            err, TW_BAD_DATA,
-            "invalid parameter \"type\": not supported value \"%.*s\", only alert and record",
-            TW_STR_ARG(type));
-    filter->exclude_alerts = tw_str_is(exclude, "true") || tw_str_is(exclude, "1");
-    if (exclude.size > 0 && !filter->exclude_alerts && !tw_str_is(exclude, "false") &&
-        !tw_str_is(exclude, "0"))
-        return tw_err_set(err, TW_BAD_DATA, "invalid parameter \"exclude_alerts\": \"%.*s\"",
+        return tw_err_set(err, TW_BAD_DATA,
+                          "invalid parameter \"type\": not supported value \"%.*s\"",
+                          TW_STR_ARG(type));
+    if (exclude.size > 0 && !parse_switch(exclude, &filter->exclude_alerts))
+        return tw_err_set(err, TW_BAD_DATA,
+                          "invalid parameter \"exclude_alerts\": error converting exclude_alerts: "
+                          "strconv.ParseBool: parsing \"%.*s\": invalid syntax",
                           TW_STR_ARG(exclude));
     if (read_page(&exchange->request, filter, err) != TW_OK)
         return err->code;

@@ -115,10 +115,19 @@ static bool seconds_to_ms(double seconds, int64_t *ret_ms)
     return true;
 }
 
+/* Parameters are decimal, as in Prometheus. */
+static bool parse_decimal(struct tw_str text, double *ret)
+{
+    size_t sign = text.size > 0 && (text.data[0] == '+' || text.data[0] == '-');
+    bool hexadecimal =
+        text.size > sign + 1 && text.data[sign] == '0' && (text.data[sign + 1] | 0x20) == 'x';
+    return !hexadecimal && tw_double_parse(text, ret);
+}
+
 enum tw_code tw_duration_parse_parameter(struct tw_str text, int64_t *ret_ms, struct tw_err *err)
 {
     double seconds;
-    if (tw_double_parse(text, &seconds)) {
+    if (parse_decimal(text, &seconds)) {
         if (!isfinite(seconds) || !seconds_to_ms(seconds, ret_ms))
             return tw_err_set(err, TW_BAD_DATA,
                               "cannot parse \"%.*s\" to a valid duration. It overflows int64",
@@ -134,7 +143,7 @@ enum tw_code tw_duration_parse_parameter(struct tw_str text, int64_t *ret_ms, st
 enum tw_code tw_time_parse_parameter(struct tw_str text, int64_t *ret_ms, struct tw_err *err)
 {
     double seconds;
-    if (tw_double_parse(text, &seconds) && isfinite(seconds) && seconds_to_ms(seconds, ret_ms))
+    if (parse_decimal(text, &seconds) && isfinite(seconds) && seconds_to_ms(seconds, ret_ms))
         return TW_OK;
     char copy[TW_CLOCK_RFC3339_BYTES];
     if (text.size > 0 && text.size < sizeof copy) {

@@ -323,9 +323,11 @@ static enum tw_http_verdict cardinality(void *user, struct tw_http_exchange *exc
     struct tw_err err;
     int64_t limit = TOP_DEFAULT, now_ms = tw_clock_wall_ms(exchange->context.clock);
     enum tw_code code = TW_OK;
-    if (tw_http_parameter(&exchange->request, "limit", &text) &&
-        (!tw_int64_parse(text, &limit) || limit < 1 || limit > TOP_MAX))
-        code = tw_err_set(&err, TW_BAD_DATA, "limit takes a number from 1 to %d", TOP_MAX);
+    if (tw_http_parameter(&exchange->request, "limit", &text) && text.size > 0 &&
+        (!tw_int64_parse(text, &limit) || limit < 1))
+        code = tw_err_set(&err, TW_BAD_DATA, "limit must be a positive number");
+    else if (limit > TOP_MAX)
+        code = tw_err_set(&err, TW_BAD_DATA, "limit must not exceed %d", TOP_MAX);
     exchange->context.limits.query_series_max = DAEMON_INVENTORY_SERIES_MAX;
     if (code == TW_OK)
         code = tsdb_select(tsdb_db_storage(db), &exchange->context, NULL, 0, now_ms - 2 * HOUR_MS,

@@ -10,6 +10,8 @@
 #include "base/duration.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/number.h"
+#include "query/engine.h"
 
 #define METRICS_BYTES_MAX ((size_t)64 << 20)
 
@@ -228,6 +230,29 @@ static enum tw_http_verdict empty_list(void *user, struct tw_http_exchange *exch
     return TW_HTTP_DONE;
 }
 
+/* Of no target; what is asked must make sense all the same. */
+static enum tw_http_verdict targets_metadata(void *user, struct tw_http_exchange *exchange)
+{
+    struct tw_str text;
+    struct tsdb_matcher *matchers;
+    size_t count = 0;
+    int64_t limit;
+    struct tw_err err;
+    enum tw_code code = TW_OK;
+    if (tw_http_parameter(&exchange->request, "limit", &text) && text.size > 0 &&
+        !tw_int64_parse(text, &limit))
+        code = tw_err_set(&err, TW_BAD_DATA, "limit must be a number");
+    else if (tw_http_parameter(&exchange->request, "match_target", &text) && text.size > 0 &&
+             query_parse_any_selector(text, exchange->arena, &matchers, &count, &err) != TW_OK)
+        code = tw_err_wrap(&err, "invalid parameter \"match_target\"");
+    for (size_t i = 0; code == TW_OK && i < count; i++)
+        tsdb_matcher_fini(&matchers[i]);
+    if (code == TW_OK)
+        return empty_list(user, exchange);
+    tw_http_error_api(exchange, &err);
+    return TW_HTTP_DONE;
+}
+
 /* Prometheus's pages listen here for notifications. There are none; 204 tells a browser not to ask
  * again, which it would do for ever after any other end of the stream. */
 static enum tw_http_verdict no_events(void *user, struct tw_http_exchange *exchange)
@@ -251,7 +276,7 @@ void daemon_status_route(struct tw_http_router *router, struct daemon_status *st
     tw_http_route(router, TW_HTTP_GET, "/api/v1/status/runtimeinfo", TW_HTTP_INLINE, runtimeinfo,
                   status);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/targets", TW_HTTP_INLINE, targets, status);
-    tw_http_route(router, TW_HTTP_GET, "/api/v1/targets/metadata", TW_HTTP_INLINE, empty_list,
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/targets/metadata", TW_HTTP_INLINE, targets_metadata,
                   status);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/targets/relabel_steps", TW_HTTP_INLINE,
                   relabel_steps, status);

@@ -36,12 +36,16 @@ bool query_api_limit(struct tw_http_exchange *exchange, const char *name, size_t
     if (!tw_http_parameter(&exchange->request, name, &text) || text.size == 0)
         return true;
     int64_t limit;
-    if (tw_int64_parse(text, &limit) && limit >= 0) {
+    struct tw_err err;
+    if (!tw_int64_parse(text, &limit))
+        (void)tw_err_set(&err, TW_BAD_DATA, "strconv.Atoi: parsing \"%.*s\": invalid syntax",
+                         TW_STR_ARG(text));
+    else if (limit < 0)
+        (void)tw_err_set(&err, TW_BAD_DATA, "limit must be non-negative");
+    else {
         *ret_limit = (size_t)limit;
         return true;
     }
-    struct tw_err err;
-    (void)tw_err_set(&err, TW_BAD_DATA, "limit must be non-negative");
     query_api_refuse(exchange, name, &err);
     return false;
 }

@@ -76,9 +76,11 @@ struct query_names_query {
     struct tsdb_selector selectors[QUERY_API_SELECTORS_MAX];
     size_t selector_count;
 };
-/* Reads them, in the exchange's arena; limit only when limited. NULL: the exchange is answered.
- * Else query_api_names_end follows. */
-struct query_names_query *query_api_names_begin(struct tw_http_exchange *exchange, bool limited);
+/* Reads them, in the exchange's arena; limit only when limited. blame: what stands in front of
+ * mistakes in selectors, or NULL. NULL: the exchange is answered. Else query_api_names_end follows.
+ */
+struct query_names_query *query_api_names_begin(struct tw_http_exchange *exchange, bool limited,
+                                                const char *blame);
 void query_api_names_end(struct query_names_query *query);
 /* The limit parameter, 0 = none. False: the exchange is answered. */
 bool query_api_limit(struct tw_http_exchange *exchange, const char *name, size_t *ret_limit);

@@ -85,7 +85,8 @@ static enum tw_code read_selector(struct federation *federation, struct tw_str t
     struct tsdb_cursor *cursor = NULL;
     size_t matcher_count;
     const struct tsdb_hints hints = {.lookback_ms = federation->now_ms - federation->start_ms};
-    enum tw_code code = query_parse_selector(text, exchange->arena, &matchers, &matcher_count, err);
+    enum tw_code code =
+        query_parse_any_selector(text, exchange->arena, &matchers, &matcher_count, err);
     if (code)
         return code;
     code = tsdb_select(query_engine_storage(federation->engine), &exchange->context, matchers,

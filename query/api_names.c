@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "base/json.h"
+#include "base/number.h"
 #include "base/utf8.h"
 #include "query/answer.h"
 #include "query/api.h"
@@ -28,7 +29,7 @@ static enum tw_code read_selectors(struct tw_http_exchange *exchange,
             return tw_err_set(err, TW_BAD_DATA, "more than %d selectors", QUERY_API_SELECTORS_MAX);
         struct tsdb_matcher *matchers;
         size_t count;
-        enum tw_code code = query_parse_selector(text, exchange->arena, &matchers, &count, err);
+        enum tw_code code = query_parse_match(text, exchange->arena, &matchers, &count, err);
         if (code != TW_OK)
             return code;
         query->selectors[n] = (struct tsdb_selector){matchers, count};
@@ -37,7 +38,8 @@ static enum tw_code read_selectors(struct tw_http_exchange *exchange,
     return TW_OK;
 }
 
-struct query_names_query *query_api_names_begin(struct tw_http_exchange *exchange, bool limited)
+struct query_names_query *query_api_names_begin(struct tw_http_exchange *exchange, bool limited,
+                                                const char *blame)
 {
     struct query_names_query *query = TW_ARENA_NEW(exchange->arena, struct query_names_query);
     query->start_ms = QUERY_API_TIME_MIN_MS;
@@ -49,7 +51,10 @@ struct query_names_query *query_api_names_begin(struct tw_http_exchange *exchang
     struct tw_err err;
     if (read_selectors(exchange, query, &err) != TW_OK) {
         query_api_names_end(query);
-        query_api_refuse(exchange, "match[]", &err);
+        if (blame)
+            query_api_refuse(exchange, blame, &err);
+        else
+            tw_http_error_api(exchange, &err);
         return NULL;
     }
     return query;
@@ -93,7 +98,7 @@ static enum tw_http_verdict answer_nothing(struct tw_http_exchange *exchange,
 
 static enum tw_http_verdict handle_labels(void *user, struct tw_http_exchange *exchange)
 {
-    struct query_names_query *query = query_api_names_begin(exchange, true);
+    struct query_names_query *query = query_api_names_begin(exchange, true, NULL);
     if (!query)
         return TW_HTTP_DONE;
     if (is_no_time(query))
@@ -165,7 +170,7 @@ static enum tw_http_verdict handle_values(void *user, struct tw_http_exchange *e
         tw_http_error_api(exchange, &err);
         return TW_HTTP_DONE;
     }
-    struct query_names_query *query = query_api_names_begin(exchange, true);
+    struct query_names_query *query = query_api_names_begin(exchange, true, NULL);
     if (!query)
         return TW_HTTP_DONE;
     if (is_no_time(query))
@@ -212,7 +217,7 @@ static bool union_next(struct series_union *all, struct wire_labels *ret_labels)
 
 static enum tw_http_verdict handle_series(void *user, struct tw_http_exchange *exchange)
 {
-    struct query_names_query *query = query_api_names_begin(exchange, true);
+    struct query_names_query *query = query_api_names_begin(exchange, true, "match[]");
     if (!query)
         return TW_HTTP_DONE;
     if (is_no_time(query) && query->selector_count > 0)
@@ -256,11 +261,27 @@ out:
     return TW_HTTP_DONE;
 }
 
+/* 0 and negative numbers: none. False: the exchange is answered. */
+static bool read_limit(struct tw_http_exchange *exchange, const char *name, size_t *ret_limit)
+{
+    struct tw_str text;
+    struct tw_err err;
+    int64_t limit = 0;
+    if (tw_http_parameter(&exchange->request, name, &text) && text.size > 0 &&
+        !tw_int64_parse(text, &limit)) {
+        (void)tw_err_set(&err, TW_BAD_DATA, "%s must be a number", name);
+        tw_http_error_api(exchange, &err);
+        return false;
+    }
+    *ret_limit = limit > 0 ? (size_t)limit : 0;
+    return true;
+}
+
 static enum tw_http_verdict handle_metadata(void *user, struct tw_http_exchange *exchange)
 {
     size_t limit, limit_per_metric;
-    if (!query_api_limit(exchange, "limit", &limit) ||
-        !query_api_limit(exchange, "limit_per_metric", &limit_per_metric))
+    if (!read_limit(exchange, "limit", &limit) ||
+        !read_limit(exchange, "limit_per_metric", &limit_per_metric))
         return TW_HTTP_DONE;
     struct tw_str metric = {NULL, 0};
     (void)tw_http_parameter(&exchange->request, "metric", &metric);

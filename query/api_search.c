@@ -317,7 +317,7 @@ static enum tw_http_verdict handle(struct tw_http_exchange *exchange, struct que
         tw_http_error_api(exchange, &err);
         return TW_HTTP_DONE;
     }
-    search->names = query_api_names_begin(exchange, false);
+    search->names = query_api_names_begin(exchange, false, "match[]");
     if (!search->names)
         return TW_HTTP_DONE;
     enum tw_code code = TW_OK;

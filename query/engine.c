@@ -736,22 +736,15 @@ enum tw_code query_check(struct tw_str text, struct tw_err *err)
     return code;
 }
 
-enum tw_code query_parse_selector(struct tw_str text, struct tw_arena *arena,
-                                  struct tsdb_matcher **ret_matchers, size_t *ret_count,
-                                  struct tw_err *err)
+enum tw_code query_parse_any_selector(struct tw_str text, struct tw_arena *arena,
+                                      struct tsdb_matcher **ret_matchers, size_t *ret_count,
+                                      struct tw_err *err)
 {
     struct query_ast *ast;
-    enum tw_code code = query_parse(text, 0, &ast, err);
+    enum tw_code code = query_parse_lone_selector(text, &ast, err);
     if (code)
         return code;
     const struct query_node *node = ast->root;
-    if (node->type != QUERY_NODE_SELECTOR || node->selector.modifiers.has_offset ||
-        node->selector.modifiers.at != QUERY_AT_NONE) {
-        query_ast_free(ast);
-        return tw_err_set(err, TW_SYNTAX,
-                          "1:1: parse error: a series selector such as "
-                          "up{job=\"api\"} is expected");
-    }
     size_t count = node->selector.matcher_count;
     struct tsdb_matcher *matchers = TW_ARENA_ARRAY(arena, struct tsdb_matcher, count);
     for (size_t i = 0; i < count; i++) {
@@ -764,4 +757,36 @@ enum tw_code query_parse_selector(struct tw_str text, struct tw_arena *arena,
     *ret_matchers = matchers;
     *ret_count = count;
     return TW_OK;
+}
+
+static enum tw_code parse_restricting(struct tw_str text, struct tw_arena *arena,
+                                      struct tsdb_matcher **ret_matchers, size_t *ret_count,
+                                      const char *otherwise, struct tw_err *err)
+{
+    enum tw_code code = query_parse_any_selector(text, arena, ret_matchers, ret_count, err);
+    if (code)
+        return code;
+    for (size_t i = 0; i < *ret_count; i++)
+        if (!tsdb_matcher_matches(&(*ret_matchers)[i], (struct tw_str){0}))
+            return TW_OK;
+    for (size_t i = 0; i < *ret_count; i++)
+        tsdb_matcher_fini(&(*ret_matchers)[i]);
+    return tw_err_set(err, TW_SYNTAX, "%s", otherwise);
+}
+
+enum tw_code query_parse_selector(struct tw_str text, struct tw_arena *arena,
+                                  struct tsdb_matcher **ret_matchers, size_t *ret_count,
+                                  struct tw_err *err)
+{
+    return parse_restricting(
+        text, arena, ret_matchers, ret_count,
+        "1:1: parse error: vector selector must contain at least one non-empty matcher", err);
+}
+
+enum tw_code query_parse_match(struct tw_str text, struct tw_arena *arena,
+                               struct tsdb_matcher **ret_matchers, size_t *ret_count,
+                               struct tw_err *err)
+{
+    return parse_restricting(text, arena, ret_matchers, ret_count,
+                             "match[] must contain at least one non-empty matcher", err);
 }

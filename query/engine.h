@@ -150,9 +150,17 @@ struct query_result *query_result_free(struct query_result *result); /* returns 
 /* Parses and type-checks without running; for `tidewatch check` and rule loading. */
 TW_MUST_CHECK enum tw_code query_check(struct tw_str text, struct tw_err *err);
 /* A series selector such as {a="b"} or up{job=~"x.*"}: its matchers, in the arena; the regexes are
- * freed by tsdb_matcher_fini on each. */
+ * freed by tsdb_matcher_fini on each. One of them must not match what lacks the label. */
 TW_MUST_CHECK enum tw_code query_parse_selector(struct tw_str text, struct tw_arena *arena,
                                                 struct tsdb_matcher **ret_matchers,
                                                 size_t *ret_count, struct tw_err *err);
+/* The same of a match[] parameter, in Prometheus's words. */
+TW_MUST_CHECK enum tw_code query_parse_match(struct tw_str text, struct tw_arena *arena,
+                                             struct tsdb_matcher **ret_matchers, size_t *ret_count,
+                                             struct tw_err *err);
+/* One that may match every series. */
+TW_MUST_CHECK enum tw_code query_parse_any_selector(struct tw_str text, struct tw_arena *arena,
+                                                    struct tsdb_matcher **ret_matchers,
+                                                    size_t *ret_count, struct tw_err *err);
 
 #endif

@@ -505,10 +505,9 @@ static enum tw_code parse_expression(struct query_parser *parser, int precedence
 
 /* ---- entry ---- */
 /* Prometheus's sentence: nothing has no position. Those who draw a caret draw it at the start. */
-static enum tw_code fail_empty(struct tw_err *err)
+static enum tw_code fail_empty(struct tw_err *err, const char *what)
 {
-    enum tw_code code =
-        tw_err_set(err, TW_SYNTAX, "unknown position: parse error: no expression found in input");
+    enum tw_code code = tw_err_set(err, TW_SYNTAX, "unknown position: parse error: %s", what);
     if (err) {
         err->line = err->column = 1;
         err->start = 0;
@@ -517,24 +516,52 @@ static enum tw_code fail_empty(struct tw_err *err)
     return code;
 }
 
-static enum tw_code parse_all(struct query_parser *parser, struct tw_err *err)
+static void begin(struct query_parser *parser)
 {
     parser->token = query_lexer_next(&parser->lexer);
     parser->next = parser->token;
+    if (parser->token.type != QUERY_TOKEN_EOF && parser->token.type != QUERY_TOKEN_ERROR)
+        parser->next = query_lexer_next(&parser->lexer);
+}
+
+static enum tw_code parse_all(struct query_parser *parser, struct tw_err *err)
+{
+    begin(parser);
     if (parser->token.type == QUERY_TOKEN_EOF)
         return parser->ast->text.size == 0
-                   ? fail_empty(err)
+                   ? fail_empty(err, "no expression found in input")
                    : SYNTAX(parser, 0, 1, err, "no expression found in input");
-    if (parser->token.type != QUERY_TOKEN_ERROR)
-        parser->next = query_lexer_next(&parser->lexer);
     enum tw_code code = parse_expression(parser, 0, &parser->ast->root, err);
     if (!code && parser->token.type != QUERY_TOKEN_EOF)
         code = query_parser_unexpected(parser, NULL, NULL, err);
     return code ? code : query_check_types(parser->ast, parser->features, err);
 }
 
-enum tw_code query_parse(struct tw_str text, unsigned features, struct query_ast **ret_ast,
-                         struct tw_err *err)
+/* Names, matchers, nothing behind them. */
+static enum tw_code parse_selector_alone(struct query_parser *parser, struct tw_err *err)
+{
+    begin(parser);
+    if (parser->ast->text.size == 0)
+        return fail_empty(err, "unexpected end of input");
+    if (parser->token.type != QUERY_TOKEN_LEFT_BRACE &&
+        !query_token_names_metric(parser->token.type))
+        return query_parser_unexpected(parser, NULL, NULL, err);
+    struct query_node *node;
+    enum tw_code code = query_parser_selector(parser, &node, err);
+    if (!code && parser->token.type != QUERY_TOKEN_EOF)
+        code = query_parser_unexpected(parser, NULL, NULL, err);
+    if (!code && node->selector.second_name.data)
+        code = SYNTAX(parser, node->start, node->end, err,
+                      "metric name must not be set twice: \"%.*s\" or \"%.*s\"",
+                      TW_STR_ARG(node->selector.name), TW_STR_ARG(node->selector.second_name));
+    parser->ast->root = code ? NULL : node;
+    return code;
+}
+
+static enum tw_code parse(struct tw_str text, unsigned features,
+                          enum tw_code (*parse_text)(struct query_parser *parser,
+                                                     struct tw_err *err),
+                          struct query_ast **ret_ast, struct tw_err *err)
 {
     if (text.size > QUERY_TEXT_BYTES_MAX)
         return tw_err_set(err, TW_SYNTAX, "the query has %zu bytes, more than the limit of %zu",
@@ -545,11 +572,23 @@ enum tw_code query_parse(struct tw_str text, unsigned features, struct query_ast
     ast->text = tw_arena_str(arena, text);
     struct query_parser parser = {.ast = ast, .features = features};
     query_lexer_init(&parser.lexer, ast->text);
-    enum tw_code code = parse_all(&parser, err);
+    enum tw_code code = parse_text(&parser, err);
     if (code) {
         query_ast_free(ast);
         return code;
     }
     *ret_ast = ast;
     return TW_OK;
+}
+
+enum tw_code query_parse(struct tw_str text, unsigned features, struct query_ast **ret_ast,
+                         struct tw_err *err)
+{
+    return parse(text, features, parse_all, ret_ast, err);
+}
+
+enum tw_code query_parse_lone_selector(struct tw_str text, struct query_ast **ret_ast,
+                                       struct tw_err *err)
+{
+    return parse(text, 0, parse_selector_alone, ret_ast, err);
 }

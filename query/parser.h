@@ -16,6 +16,10 @@
 TW_MUST_CHECK enum tw_code query_parse(struct tw_str text, unsigned features,
                                        struct query_ast **ret_ast, struct tw_err *err);
 
+/* One selector without modifiers, as match[] parameters have it; it may match every series. */
+TW_MUST_CHECK enum tw_code query_parse_lone_selector(struct tw_str text, struct query_ast **ret_ast,
+                                                     struct tw_err *err);
+
 /* Types, argument counts and combinations of a tree that is whole; the parser calls it. */
 TW_MUST_CHECK enum tw_code query_check_types(const struct query_ast *ast, unsigned features,
                                              struct tw_err *err);

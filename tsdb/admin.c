@@ -29,7 +29,9 @@ static enum tw_code read_time(const struct tw_http_exchange *exchange, const cha
     if (!tw_http_parameter(&exchange->request, name, &text) || text.size == 0)
         return TW_OK;
     enum tw_code code = tw_time_parse_parameter(text, ret_ms, err);
-    return code == TW_OK ? code : tw_err_wrap(err, "invalid parameter '%s'", name);
+    return code == TW_OK ? code
+                         : tw_err_wrap(err, "invalid parameter \"%s\": invalid time value for '%s'",
+                                       name, name);
 }
 
 /* Into selectors, which has room for TSDB_DELETE_SELECTORS_MAX; *count of them are to be freed even
@@ -48,7 +50,7 @@ static enum tw_code read_selectors(const struct tsdb_admin *admin,
         size_t count;
         enum tw_code code = admin->parse(text, exchange->arena, &matchers, &count, err);
         if (code != TW_OK)
-            return tw_err_wrap(err, "invalid parameter 'match[]'");
+            return tw_err_wrap(err, "invalid parameter \"match[]\"");
         selectors[*ret_count] = (struct tsdb_selector){matchers, count};
     }
     return *ret_count ? TW_OK : tw_err_set(err, TW_BAD_DATA, "no match[] parameter provided");
@@ -128,7 +130,7 @@ static enum tw_http_verdict take_snapshot(void *user, struct tw_http_exchange *e
         return refuse_disabled(exchange);
     (void)tw_http_parameter(&exchange->request, "skip_head", &skip);
     if (skip.size > 0 && !tw_str_is(skip, "true") && !tw_str_is(skip, "false")) {
-        (void)tw_err_set(&err, TW_BAD_DATA, "invalid parameter 'skip_head': true or false");
+        (void)tw_err_set(&err, TW_BAD_DATA, "invalid parameter \"skip_head\": true or false");
         return refuse(exchange, &err);
     }
     if (tsdb_snapshot_take(admin->db, admin->state, tw_str_is(skip, "true"), &snapshot, &err) !=

@@ -172,6 +172,31 @@ LATER = [
 ]
 
 
+# Mistakes, in Prometheus's words.
+MISTAKES = [
+    ("series?match[]=up%20or%20down", 'invalid parameter "match[]": 1:4: parse error: unexpected <op:or>'),
+    ("labels?match[]=up%20or%20down", "1:4: parse error: unexpected <op:or>"),
+    ("label/a/values?match[]=sum(up)", '1:4: parse error: unexpected "("'),
+    ("series?match[]=up[5m]", 'invalid parameter "match[]": 1:3: parse error: unexpected "["'),
+    ("series?match[]=", 'invalid parameter "match[]": unknown position: parse error: unexpected end of input'),
+    ("series?match[]={__name__=~\".*\"}", 'invalid parameter "match[]": match[] must contain at least one non-empty matcher'),
+    ("labels?match[]={}", "match[] must contain at least one non-empty matcher"),
+    ("rules?match[]={}", "match[] must contain at least one non-empty matcher"),
+    ("rules?type=x", 'invalid parameter "type": not supported value "x"'),
+    ("rules?exclude_alerts=x", 'invalid parameter "exclude_alerts": error converting exclude_alerts: strconv.ParseBool: parsing "x": '
+     "invalid syntax"),
+    ("series?match[]=up&limit=x", 'invalid parameter "limit": strconv.Atoi: parsing "x": invalid syntax'),
+    ("query?query=1&limit=-1", 'invalid parameter "limit": limit must be non-negative'),
+    ("metadata?limit=x", "limit must be a number"),
+    ("status/tsdb?limit=0", "limit must be a positive number"),
+    ("targets/metadata?limit=x", "limit must be a number"),
+    ("targets/metadata?match_target=up{", 'invalid parameter "match_target": 1:4: parse error: unexpected end of input inside braces'),
+    ("query?query=1&time=0x10", "invalid parameter \"time\": invalid time value for 'time': cannot parse \"0x10\" to a valid timestamp"),
+    ("query_range?query=1&start=1&end=2&step=0x1", 'invalid parameter "step": cannot parse "0x1" to a valid duration'),
+    ("query?query=1&lookback_delta=5x", 'error parsing lookback delta duration: cannot parse "5x" to a valid duration'),
+]
+
+
 def shape(value):
     """Keys in order; of a list the first item that is not empty."""
     if isinstance(value, dict):
@@ -402,7 +427,15 @@ def check_headers(server):
     lib.check_equal("large answers come in gzip", large.headers.get("Content-Encoding"), "gzip")
 
 
+def check_mistakes(port, whose):
+    for target, wanted in MISTAKES:
+        answer = call(port, "GET", target)
+        if lib.check_equal("%s refuses %s" % (whose, target), answer.status, BAD):
+            lib.check_equal("%s says why of %s" % (whose, target), answer.json()["error"], wanted)
+
+
 def check_beside(server, port):
+    check_mistakes(port, "Prometheus")
     for method, target, status, wanted in CALLS:
         ours, theirs = call(server.port, method, target), call(port, method, target)
         if not lib.check_equal("%s %s has Prometheus's status" % (method, target), ours.status, theirs.status):
@@ -430,6 +463,7 @@ def main():
         lib.check_equal("the store writes its days",
                         lib.request(server.port, "POST", "/api/v1/admin/tsdb/flush").status, 204)
         check_stored(server)
+        check_mistakes(server.port, "the server")
         check_document(server)
         check_search(server)
         check_pages(server)

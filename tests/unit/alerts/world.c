@@ -51,7 +51,8 @@ static void add_series(struct answer *answer, struct query_series *series, struc
     labels[0] = (struct wire_label){TW_STR(WIRE_METRIC_NAME), TW_STR("m")};
     labels[1] = (struct wire_label){TW_STR("name"), tw_arena_str(answer->arena, name)};
     *point = (struct query_point){time_ms, value};
-    series[answer->result.count++] = (struct query_series){.labels = {labels, 2}, .points = point, .count = 1};
+    series[answer->result.count++] =
+        (struct query_series){.labels = {labels, 2}, .points = point, .count = 1};
 }
 
 const struct query_options *query_engine_options(const struct query_engine *engine)
@@ -110,9 +111,9 @@ enum tw_code query_check(struct tw_str text, struct tw_err *err)
     return TW_SYNTAX;
 }
 
-enum tw_code query_parse_selector(struct tw_str text, struct tw_arena *arena,
-                                  struct tsdb_matcher **ret_matchers, size_t *ret_count,
-                                  struct tw_err *err)
+enum tw_code query_parse_match(struct tw_str text, struct tw_arena *arena,
+                               struct tsdb_matcher **ret_matchers, size_t *ret_count,
+                               struct tw_err *err)
 {
     struct tw_str name;
     struct tsdb_matcher *matcher = TW_ARENA_NEW(arena, struct tsdb_matcher);
