@@ -18,9 +18,10 @@
  * features: names as of --enable-feature, for the rest of the script; at its start all that change
  * no query which is valid without them.
  *
- * expect lines: fail [msg: text | regex: pattern], ordered, warn [msg: text], info [msg: text],
- * no_warn, no_info, string "text". Instant results are compared in any order unless ordered; each
- * instant evaluation without `ordered` is repeated in slices of columns of three samples.
+ * expect lines: fail, warn, info (each alone, with msg: text or with regex: pattern), ordered,
+ * no_warn, no_info, string "text", range vector from 0 to 1m step 15s (the samples of a matrix).
+ * Instant results are compared in any order unless ordered; each instant evaluation without
+ * `ordered` is repeated in slices of columns of three samples.
  */
 #include "config.h"
 
@@ -57,8 +58,10 @@ struct evaluation {
     bool range, fail, ordered, is_scalar, has_string;
     int64_t start_ms, end_ms, step_ms;
     struct tw_str text, message, pattern, string;
-    const char *wants_warning, *wants_info; /* "yes", "no" or NULL */
-    struct tw_str warning, info;            /* the only one that is wanted; empty: any */
+    const char *wants_warning, *wants_info;      /* "yes", "no" or NULL */
+    struct tw_str warning, info;                 /* the only one that is wanted; empty: any */
+    struct tw_str warning_pattern, info_pattern; /* what one of them matches; empty: any */
+    int64_t points_ms, points_step_ms;           /* when the expected points are */
     double scalar;
     struct expected_series *series;
     size_t count;
@@ -260,9 +263,22 @@ static void run_load(struct script *script, struct tw_str rest)
 }
 
 /* ---- expectations ---- */
+/* from 0 to 1m step 15s */
+static void parse_steps(const struct script *script, struct tw_str *rest, int64_t *ret_start_ms,
+                        int64_t *ret_end_ms, int64_t *ret_step_ms)
+{
+    (void)next_word(rest); /* from */
+    *ret_start_ms = parse_time(script, next_word(rest));
+    (void)next_word(rest);
+    *ret_end_ms = parse_time(script, next_word(rest));
+    (void)next_word(rest);
+    *ret_step_ms = parse_time(script, next_word(rest));
+}
+
 static void parse_expect(struct script *script, struct evaluation *evaluation, struct tw_str rest)
 {
     struct tw_str what = next_word(&rest), kind = {0};
+    int64_t end_ms; /* as many points as there are */
     struct tw_str detail = rest;
     if (detail.size > 0)
         kind = next_word(&detail);
@@ -278,14 +294,20 @@ static void parse_expect(struct script *script, struct evaluation *evaluation, s
         evaluation->wants_warning = "yes";
         if (tw_str_is(kind, "msg:"))
             evaluation->warning = detail;
+        else if (tw_str_is(kind, "regex:"))
+            evaluation->warning_pattern = detail;
     } else if (tw_str_is(what, "info")) {
         evaluation->wants_info = "yes";
         if (tw_str_is(kind, "msg:"))
             evaluation->info = detail;
+        else if (tw_str_is(kind, "regex:"))
+            evaluation->info_pattern = detail;
     } else if (tw_str_is(what, "no_warn")) {
         evaluation->wants_warning = "no";
     } else if (tw_str_is(what, "no_info")) {
         evaluation->wants_info = "no";
+    } else if (tw_str_is(what, "range") && tw_str_is(kind, "vector")) {
+        parse_steps(script, &detail, &evaluation->points_ms, &end_ms, &evaluation->points_step_ms);
     } else if (tw_str_is(what, "string")) {
         evaluation->has_string = true;
         evaluation->string = tw_str_slice(rest, 1, rest.size - 1);
@@ -334,7 +356,7 @@ static bool same_points(const struct evaluation *evaluation, const struct expect
     for (size_t i = 0; i < wanted->count; i++) {
         if (!wanted->present[i])
             continue;
-        int64_t time_ms = evaluation->start_ms + (int64_t)i * evaluation->step_ms;
+        int64_t time_ms = evaluation->points_ms + (int64_t)i * evaluation->points_step_ms;
         if (wanted->histograms[i]) {
             if (native == got->histogram_count || got->histograms[native].time_ms != time_ms ||
                 !histogram_text_same(got->histograms[native].histogram, wanted->histograms[i]))
@@ -350,6 +372,20 @@ static bool same_points(const struct evaluation *evaluation, const struct expect
     return at == got->count && native == got->histogram_count;
 }
 
+/* True without a pattern, false for one that is none. */
+static bool any_matches(struct tw_str pattern, const struct tw_str *texts, size_t count)
+{
+    struct tw_regex *regex;
+    struct tw_err ignored;
+    bool found = pattern.size == 0;
+    if (found || tw_regex_new(pattern, false, &regex, &ignored) != TW_OK)
+        return found;
+    for (size_t i = 0; i < count && !found; i++)
+        found = tw_regex_match(regex, texts[i]);
+    tw_regex_free(regex);
+    return found;
+}
+
 static const char *compare(const struct evaluation *evaluation, const struct query_result *result)
 {
     if (evaluation->wants_warning &&
@@ -363,6 +399,10 @@ static const char *compare(const struct evaluation *evaluation, const struct que
     if (evaluation->info.size &&
         (result->info_count != 1 || !tw_str_equal(result->infos[0], evaluation->info)))
         return "another info";
+    if (!any_matches(evaluation->warning_pattern, result->warnings, result->warning_count))
+        return "no such warning";
+    if (!any_matches(evaluation->info_pattern, result->infos, result->info_count))
+        return "no such info";
     if (evaluation->has_string)
         return tw_str_equal(result->string, evaluation->string) ? NULL : "another string";
     if (evaluation->is_scalar && !evaluation->range)
@@ -456,14 +496,14 @@ static void run_eval(struct script *script, struct tw_str rest, bool fails, bool
     size_t line = script->at;
     struct tw_str kind = next_word(&rest);
     evaluation.range = tw_str_is(kind, "range");
-    (void)next_word(&rest); /* at, from */
-    evaluation.start_ms = evaluation.end_ms = parse_time(script, next_word(&rest));
     if (evaluation.range) {
-        (void)next_word(&rest);
-        evaluation.end_ms = parse_time(script, next_word(&rest));
-        (void)next_word(&rest);
-        evaluation.step_ms = parse_time(script, next_word(&rest));
+        parse_steps(script, &rest, &evaluation.start_ms, &evaluation.end_ms, &evaluation.step_ms);
+    } else {
+        (void)next_word(&rest); /* at */
+        evaluation.start_ms = evaluation.end_ms = parse_time(script, next_word(&rest));
     }
+    evaluation.points_ms = evaluation.start_ms;
+    evaluation.points_step_ms = evaluation.step_ms;
     evaluation.text = rest;
     parse_expected(script, &evaluation);
     memory_storage_set_column_max(script->storage, 0);
