@@ -62,6 +62,11 @@ static bool apply_timeout(struct tw_http_exchange *exchange)
         query_api_refuse(exchange, "timeout", &err);
         return false;
     }
+    if (timeout_ms <= 0) {
+        (void)tw_err_set(&err, TW_TIMEOUT, "query timed out in query execution");
+        tw_http_error_api(exchange, &err);
+        return false;
+    }
     struct tw_context *context = &exchange->context;
     int64_t now_ns = tw_clock_mono_ns(context->clock), deadline_ns;
     if (!__builtin_mul_overflow(timeout_ms, NS_PER_MS, &deadline_ns) &&

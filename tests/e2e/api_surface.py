@@ -110,6 +110,7 @@ CALLS = [
     ("POST", "query?query=m_total{", BAD, "{status:s,errorType:s,error:s}"),
     ("GET", "query?query=m_total&time=x", BAD, "{status:s,errorType:s,error:s}"),
     ("GET", "query?query=m_total&timeout=x", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "query?query=m_total&timeout=-1s", BAD, "{status:s,errorType:s,error:s}"),
     ("GET", "query?query=m_total&lookback_delta=x", BAD, "{status:s,errorType:s,error:s}"),
     ("GET", "query?query=m_total%%2Bon(job)m_total&time=%d" % (BASE + 60), 422, "{status:s,errorType:s,error:s}"),
     # Prometheus's pages.
@@ -163,6 +164,7 @@ LATER = [
     ("GET", "search/metric_names?limit=10001", BAD, "{status:s,errorType:s,error:s}"),
     ("GET", "search/metric_names?match[]=a{", BAD, "{status:s,errorType:s,error:s}"),
     ("GET", "search/metric_names?start=5&end=1", BAD, "{status:s,errorType:s,error:s}"),
+    ("GET", "query?query=m_total&timeout=0", 503, "{status:s,errorType:s,error:s}"),
     ("GET", "query_cost?query=m_total[5m]&time=%d" % (BASE + 600), OK, None),
     ("GET", "queries", OK, None),
     ("GET", "cardinality", OK, None),

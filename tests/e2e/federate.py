@@ -41,6 +41,8 @@ with lib.Run() as run:
     lib.check("neither stale nor old", "b:9100" not in mine.text and "old" not in mine.text, mine.text)
     lib.check_equal("each series once", mine.text.count('instance="a:9100"'), 1)
     bad = server.get("/federate?match[]=up%7B")
+    everything = server.get("/federate?match[]=%7B__name__%3D~%22.%2A%22%7D")
+    lib.check("a selector of everything", everything.status == 200 and 'instance="a:9100"' in everything.text, everything.text)
     lib.check("a broken selector", bad.status == 400 and "parse error" in bad.text, bad)
     prometheus = lib.peer("PROMETHEUS_BIN")
     if not prometheus:
