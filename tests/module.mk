@@ -116,8 +116,8 @@ dist_check_SCRIPTS += %D%/fuzz/corpora.sh
 EXTRA_DIST += %D%/fuzz/corpus/body %D%/fuzz/corpus/page %D%/fuzz/corpus/text
 
 # The order of the layers, and each outside library in its one place.
-TESTS += %D%/lint/layers.sh
-dist_check_SCRIPTS += %D%/lint/layers.sh
+TESTS += %D%/lint/layers.sh %D%/lint/words.sh
+dist_check_SCRIPTS += %D%/lint/layers.sh %D%/lint/words.sh
 
 # End-to-end scripts; tests/run calls them.
 dist_noinst_DATA += %D%/e2e/command_line.py %D%/e2e/forecast.py %D%/e2e/forecast_rules.py %D%/e2e/snapshot_restore.py
