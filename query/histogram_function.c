@@ -56,6 +56,8 @@ static enum tw_code function_next(struct query_op *op, struct query_exec *exec,
     enum tw_code code = query_op_next(((struct function *)op)->inner, exec, ret_tile, err);
     if (code)
         return code;
+    if (ret_tile->count == 0)
+        return TW_OK;
     memset(ret_tile->present, 0, ret_tile->count * ret_tile->words * sizeof *ret_tile->present);
     for (size_t row = 0; ret_tile->histograms && row < ret_tile->count; row++)
         for (size_t s = 0; s < ret_tile->stride; s++) {
