@@ -21,9 +21,14 @@ LEAK = 4 * 3600  # when it begins
 
 
 def expressions():
+    """By alert; what a rule of the file records stands in them as a subquery, since here nothing was recorded."""
     text = open(RULES).read()
-    return {name: " ".join(block.split()) for name, block in
-            re.findall(r"- alert: (\w+)\n +expr: \|\n(.*?)\n +for:", text, re.S)}
+    alerts = {name: " ".join(block.split()) for name, block in
+              re.findall(r"- alert: (\w+)\n +expr: \|\n(.*?)\n +for:", text, re.S)}
+    for name, expression in re.findall(r"- record: (\S+)\n +expr: (.*)\n", text):
+        alerts = {alert: re.sub(re.escape(name) + r"\[(\w+)\]", lambda m: "(%s)[%s:5m]" % (expression, m.group(1)), one)
+                  for alert, one in alerts.items()}
+    return alerts
 
 
 def disk(kind, seconds, noise):
