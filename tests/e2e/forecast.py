@@ -4,8 +4,10 @@
 
 import json
 import math
+import re
 import subprocess
 import time
+import urllib.parse
 
 import lib
 
@@ -135,6 +137,32 @@ def backtests():
     runs("backtest: origins", 2, csv(500), "backtest", "forecast", "--origins", "0")
 
 
+def asked_by_others(server):
+    """The requests of KEDA's prometheus trigger and of a Grafana panel that ends in the future, as docs/forecasting.md
+    has them."""
+    text = open(lib.os.path.join(lib.SOURCE, "docs/forecasting.md")).read()
+    keda = re.search(r"query: (max\(forecast_quantile.*\))", text).group(1)
+    keda = keda.replace("sum(rate(http_requests_total[5m]))", "sum(load)")
+    rfc3339 = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    answer = server.get("/api/v1/query?" + urllib.parse.urlencode({"query": keda, "time": rfc3339})).json()
+    lib.check_equal("KEDA: one element", [answer["data"]["resultType"], len(answer["data"]["result"])], ["vector", 1])
+    value = float(answer["data"]["result"][0]["value"][1])
+    lib.check("KEDA: near what comes", abs(value - 2 * load_at(time.time() + 600)) < 40, value)
+    queries = re.findall(r"^[A-C]  (forecast.*)$", text, re.M)
+    lib.check_equal("Grafana: three queries", len(queries), 3)
+    rows = []
+    for query in queries:
+        form = {"query": query.replace("sum(rate(http_requests_total[5m]))", "sum(load)"),
+                "start": NOW - 86400, "end": NOW + 86400, "step": 600}
+        answer = server.post("/api/v1/query_range", form).json()
+        rows.append({int(at): float(value) for at, value in answer["data"]["result"][0]["values"]})
+    future = [at for at in rows[1] if at > NOW + STEP]
+    lib.check("Grafana: a day of future", len(future) >= 140, len(future))
+    lib.check("Grafana: low, median, high", all(rows[0][at] <= rows[1][at] <= rows[2][at] for at in future), future[:3])
+    worst = max(abs(rows[1][at] - 2 * load_at(at)) for at in future)
+    lib.check("Grafana: the median is near", worst < 40, worst)
+
+
 def series_of_a_server(run):
     server = run.server(arguments=["--self-interval", "off"])
     for host in "a", "b":
@@ -154,6 +182,7 @@ def series_of_a_server(run):
     lib.check_contains("no series", runs("no series", 1, "", "forecast", "nothing", *at).stderr, "no series")
     lib.check_contains("mistake", runs("mistake", 1, "", "forecast", "sum(", *at).stderr, "parse error")
     runs("too many steps", 2, "", "forecast", "load", "-s", server.url, "--history", "90d", "--step", "1s")
+    asked_by_others(server)
     server.stop()
     runs("nobody there", 1, "", "forecast", "load", *at)
 
