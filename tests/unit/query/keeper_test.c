@@ -273,6 +273,50 @@ START_TEST(models_survive_a_restart)
 }
 END_TEST
 
+/* A graph of the past shows later what rules were told at the time, by kept models that learned it
+ * in batches of any size, over a restart, too. */
+START_TEST(graphs_show_what_rules_were_told)
+{
+    static const int minutes[] = {1, 25, 3, 0, 7, 55, 2, 5, 5, 5, 31, 4};
+    enum { ASKED = sizeof minutes / sizeof *minutes, KINDS = 2 };
+    static const char *const kinds[KINDS] = {"forecast_quantile(0.9, load[7d], 4h)",
+                                             "anomaly_score(load[7d])"};
+    double told[ASKED][KINDS][SERIES];
+    int64_t asked_ms[ASKED];
+    begin(0);
+    for (size_t i = 0; i < ASKED; i++) {
+        if (i == ASKED / 2) {
+            query_keeper_round(keeper);
+            end_keeper();
+            begin_keeper(0);
+            ck_assert_uint_eq(models(), KINDS * SERIES);
+        }
+        asked_ms[i] = tw_clock_wall_ms(now_clock);
+        for (size_t k = 0; k < KINDS; k++) {
+            struct query_result *answer = ask(engine, &within, kinds[k]);
+            ck_assert_uint_eq(answer->count, SERIES);
+            for (size_t n = 0; n < SERIES; n++)
+                told[i][k][n] = answer->series[n].points[0].value;
+            query_result_free(answer);
+        }
+        pass(minutes[i] * MINUTE);
+    }
+    pass(2 * DAY);
+    for (size_t i = 0; i < ASKED; i++)
+        for (size_t k = 0; k < KINDS; k++) {
+            struct query_result *graph;
+            unit_assert_ok(query_range(plain, &outside, tw_str(kinds[k]), asked_ms[i], asked_ms[i],
+                                       MINUTE, &graph, &err),
+                           &err);
+            ck_assert_uint_eq(graph->count, SERIES);
+            for (size_t n = 0; n < SERIES; n++)
+                ck_assert_double_eq(graph->series[n].points[0].value, told[i][k][n]);
+            query_result_free(graph);
+        }
+    end();
+}
+END_TEST
+
 static void take_pin(void *user, const struct query_pin_view *pin)
 {
     *(struct query_pin_view *)user = *pin;
@@ -478,6 +522,7 @@ int main(void)
         UNIT_CASE(new_and_ended_series),
         UNIT_CASE_SLOW(keeper_learns_anew_in_time, 600),
         UNIT_CASE(models_survive_a_restart),
+        UNIT_CASE(graphs_show_what_rules_were_told),
         UNIT_CASE(pins_keep_models_fresh),
         UNIT_CASE(errors_become_series),
         UNIT_CASE(number_is_limited),
