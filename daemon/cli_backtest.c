@@ -36,7 +36,7 @@
 #define MISSES_MAX 300
 #define LINE_STEPS_MIN 12
 
-static const char *horizon_text, *step_text, *server, *history_text, *origins_text;
+static const char *horizon_text, *step_text, *server, *history_text, *origins_text, *calendar;
 static bool json, quiet;
 
 static const struct cli_option options[] = {
@@ -44,6 +44,7 @@ static const struct cli_option options[] = {
     {"step", 0, &step_text, NULL, "DURATION",
      "Between values, in seconds or as 5m; default the usual distance of the input."},
     {"origins", 0, &origins_text, NULL, "COUNT", "Moments to forecast from; default 40."},
+    {"calendar", 0, &calendar, NULL, "FILE", "Holidays, as of tidewatch forecast."},
     {"history", 0, &history_text, NULL, "DURATION",
      "Of an EXPRESSION: how much of the past; default 14d."},
     {"server", 's', &server, NULL, "URL", "Of an EXPRESSION: " CLI_SERVER_HELP "."},
@@ -78,7 +79,8 @@ struct score {
 
 struct backtest {
     const struct cli_series *series;
-    size_t horizon, origins, season; /* season: steps */
+    const struct forecast_holidays *holidays; /* NULL: none */
+    size_t horizon, origins, season;          /* season: steps */
     double scale;
     size_t group_limits[GROUPS_MAX]; /* leads up to here belong to it */
     size_t group_count;
@@ -192,6 +194,19 @@ static void judge(struct backtest *test, enum method method, size_t lead, double
     score->count++;
 }
 
+static void take_back(const struct backtest *test, const struct forecast_shape *shape,
+                      size_t origin, double *memory)
+{
+    const struct cli_series *series = test->series;
+    for (size_t lead = 1; lead <= test->horizon; lead++) {
+        int64_t end_ms =
+            series->last_ms - (int64_t)(series->count - 1 - origin - lead) * series->step_ms;
+        double ratio = forecast_shape_ratio(shape, test->holidays, end_ms, series->step_ms);
+        for (size_t q = 0; q < QUANTILES; q++)
+            memory[(lead - 1) * QUANTILES + q] *= ratio;
+    }
+}
+
 static bool judge_origin(struct backtest *test, size_t origin, double *memory)
 {
     const struct cli_series *series = test->series;
@@ -203,7 +218,13 @@ static bool judge_origin(struct backtest *test, size_t origin, double *memory)
         lowest = fmin(lowest, series->values[i]);
     fit.lower_bound = lowest >= 0 ? 0 : -INFINITY;
     int64_t started_ns = tw_clock_thread_cpu_ns();
-    if (forecast_model_new(series->values, origin + 1, &fit, &model, &err) != TW_OK)
+    struct forecast_shape shape;
+    double *ordinary =
+        test->holidays ? cli_series_ordinary(series, origin + 1, test->holidays, &shape) : NULL;
+    enum tw_code code =
+        forecast_model_new(ordinary ? ordinary : series->values, origin + 1, &fit, &model, &err);
+    free(ordinary);
+    if (code != TW_OK)
         return false;
     struct forecast_band band = {.quantiles = memory};
     bool done = forecast_model_predict(model, test->horizon, probabilities, QUANTILES, &band,
@@ -211,6 +232,8 @@ static bool judge_origin(struct backtest *test, size_t origin, double *memory)
     test->cpu_ms += (double)(tw_clock_thread_cpu_ns() - started_ns) / 1e6;
     test->fits++;
     forecast_model_free(model);
+    if (done && test->holidays)
+        take_back(test, &shape, origin, memory);
     for (size_t lead = 1; done && lead <= test->horizon; lead++) {
         double value = series->values[origin + lead];
         if (!isfinite(value))
@@ -453,9 +476,14 @@ int cli_backtest(int argc, char **argv)
     if (status == CLI_OK)
         status = count == 2 ? cli_series_ask(&command, server, argv[2], history_ms, step_ms, &list)
                             : cli_series_read(&command, step_ms, &list);
+    struct forecast_holidays *holidays = NULL;
+    if (status == CLI_OK && !cli_series_calendar(&command, calendar, &holidays))
+        status = CLI_USAGE;
     for (size_t i = 0; status == CLI_OK && i < list.count; i++) {
-        struct backtest test = {
-            .series = &list.items[i], .horizon = (size_t)horizon, .origins = (size_t)origins};
+        struct backtest test = {.series = &list.items[i],
+                                .holidays = holidays,
+                                .horizon = (size_t)horizon,
+                                .origins = (size_t)origins};
         status = run(&test);
         if (status == CLI_OK)
             (json ? print_json : print_table)(&test);
@@ -463,5 +491,6 @@ int cli_backtest(int argc, char **argv)
     if (fflush(stdout) != 0 && status == CLI_OK)
         status = cli_fail(&command, CLI_FAILED, "cannot write to standard output");
     cli_series_free(&list);
+    forecast_holidays_unref(holidays);
     return status;
 }

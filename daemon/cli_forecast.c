@@ -25,7 +25,8 @@
 #define PLOT_COLUMNS 96
 #define PLOT_ROWS 16
 
-static const char *horizon_text, *step_text, *quantiles_text, *server, *history_text, *output;
+static const char *horizon_text, *step_text, *quantiles_text, *server, *history_text, *output,
+    *calendar;
 static bool json;
 
 static const struct cli_option options[] = {
@@ -37,6 +38,8 @@ static const struct cli_option options[] = {
      "Probabilities, ascending; default " QUANTILES_DEFAULT " (plot: " QUANTILES_DRAWN ")."},
     {"output", 'o', &output, NULL, "FORMAT", "csv, table, json, or plot; default csv."},
     {"json", 0, NULL, &json, "", "The same as --output json."},
+    {"calendar", 0, &calendar, NULL, "FILE",
+     "Holidays, one a line: \"2026-12-25\", \"2026-12-24 like saturday\"."},
     {"history", 0, &history_text, NULL, "DURATION",
      "Of an EXPRESSION: how much of the past to learn from; default 7d."},
     {"server", 's', &server, NULL, "URL", "Of an EXPRESSION: " CLI_SERVER_HELP "."},
@@ -64,6 +67,7 @@ struct request {
     size_t horizon, quantile_count;
     double quantiles[FORECAST_QUANTILES_MAX];
     enum format format;
+    struct forecast_holidays *holidays; /* NULL: none */
 };
 
 struct outlook {
@@ -324,6 +328,29 @@ static void print_plot(const struct outlook *outlook)
            100 * outlook->request->quantiles[outlook->request->quantile_count - 1]);
 }
 
+/* ---- holidays ---- */
+
+/* Steps of holidays, and the peak by how much the highest expected step changed. */
+static void take_back(struct outlook *outlook, const struct forecast_shape *shape)
+{
+    size_t quantiles = outlook->request->quantile_count;
+    double before = -INFINITY, after = -INFINITY;
+    for (size_t h = 0; h < outlook->horizon; h++) {
+        double ratio = forecast_shape_ratio(shape, outlook->request->holidays,
+                                            time_of(outlook, h + 1), outlook->series->step_ms);
+        before = fmax(before, outlook->band.mean[h]);
+        outlook->band.mean[h] *= ratio;
+        after = fmax(after, outlook->band.mean[h]);
+        for (size_t q = 0; q < quantiles; q++)
+            outlook->band.quantiles[h * quantiles + q] *= ratio;
+    }
+    if (!(before > 0) || !(after >= 0))
+        return;
+    outlook->band.peak_mean *= after / before;
+    for (size_t q = 0; q < quantiles; q++)
+        outlook->peak[q] *= after / before;
+}
+
 /* ---- forecast ---- */
 
 static int choose_horizon(const struct request *request, int64_t step_ms, size_t *ret)
@@ -375,7 +402,14 @@ static int forecast_series(const struct request *request, const struct cli_serie
     struct forecast_options fit = {.step_ms = series->step_ms,
                                    .horizon = outlook.horizon,
                                    .lower_bound = series->lowest >= 0 ? 0 : -INFINITY};
-    if (forecast_model_new(series->values, series->count, &fit, &model, &err) != TW_OK)
+    struct forecast_shape shape;
+    double *ordinary = request->holidays
+                           ? cli_series_ordinary(series, series->count, request->holidays, &shape)
+                           : NULL;
+    enum tw_code code =
+        forecast_model_new(ordinary ? ordinary : series->values, series->count, &fit, &model, &err);
+    free(ordinary);
+    if (code != TW_OK)
         return cli_fail(&command, CLI_FAILED, "%s%s%s", series->name ? series->name : "",
                         series->name ? ": " : "", err.message);
     outlook.memory =
@@ -388,7 +422,9 @@ static int forecast_series(const struct request *request, const struct cli_serie
     if (forecast_model_predict(model, outlook.horizon, request->quantiles, request->quantile_count,
                                &outlook.band, &err) != TW_OK)
         status = cli_fail(&command, CLI_FAILED, "%s", err.message);
-    else
+    if (status == CLI_OK && request->holidays)
+        take_back(&outlook, &shape);
+    if (status == CLI_OK)
         print_outlook(&outlook);
     free(outlook.memory);
     forecast_model_free(model);
@@ -405,6 +441,8 @@ int cli_forecast(int argc, char **argv)
     struct request request = {0};
     struct cli_series_list list = {0};
     status = parse_request(&request);
+    if (status == CLI_OK && !cli_series_calendar(&command, calendar, &request.holidays))
+        status = CLI_USAGE;
     if (status == CLI_OK)
         status = count ? cli_series_ask(&command, server, argv[1], request.history_ms,
                                         request.step_ms, &list)
@@ -414,5 +452,6 @@ int cli_forecast(int argc, char **argv)
     if (fflush(stdout) != 0 && status == CLI_OK)
         status = cli_fail(&command, CLI_FAILED, "cannot write to standard output");
     cli_series_free(&list);
+    forecast_holidays_unref(request.holidays);
     return status;
 }

@@ -57,6 +57,34 @@ bool cli_series_duration(const struct cli_command *command, const char *option, 
     return false;
 }
 
+bool cli_series_calendar(const struct cli_command *command, const char *path,
+                         struct forecast_holidays **ret)
+{
+    struct tw_err err;
+    *ret = NULL;
+    if (!path || forecast_holidays_read(path, ret, &err) == TW_OK)
+        return true;
+    (void)cli_fail(command, CLI_USAGE, "--calendar: %s", err.message);
+    return false;
+}
+
+double *cli_series_ordinary(const struct cli_series *series, size_t count,
+                            const struct forecast_holidays *holidays,
+                            struct forecast_shape *ret_shape)
+{
+    int64_t step_ms = series->step_ms;
+    int64_t last_ms = series->last_ms - (int64_t)(series->count - count) * step_ms;
+    double *values = malloc((count + 1) * sizeof *values);
+    if (!values)
+        abort();
+    forecast_shape_learn(ret_shape, holidays, series->values, count, last_ms, step_ms);
+    for (size_t i = 0; i < count; i++)
+        values[i] = series->values[i] /
+                    forecast_shape_ratio(ret_shape, holidays,
+                                         last_ms - (int64_t)(count - 1 - i) * step_ms, step_ms);
+    return values;
+}
+
 /* ---- CSV ---- */
 
 static int read_all(const struct cli_command *command, struct tw_buf *text)

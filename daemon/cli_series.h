@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "daemon/cli.h"
+#include "forecast/holidays.h"
 
 #define CLI_SERIES_MAX 10000
 
@@ -47,5 +48,15 @@ int cli_series_ask_long(const struct cli_command *command, const char *server,
 /* A step or span given as seconds or duration; at least 1 ms. False after telling. */
 bool cli_series_duration(const struct cli_command *command, const char *option, const char *text,
                          int64_t *ret_ms);
+
+/* The calendar of --calendar; NULL when path is. False after telling. */
+bool cli_series_calendar(const struct cli_command *command, const char *path,
+                         struct forecast_holidays **ret);
+
+/* The first count values as they would have been without holidays, in memory to be freed; the shape
+ * takes forecasts back. */
+double *cli_series_ordinary(const struct cli_series *series, size_t count,
+                            const struct forecast_holidays *holidays,
+                            struct forecast_shape *ret_shape);
 
 #endif

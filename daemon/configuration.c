@@ -33,8 +33,10 @@ static const struct {
 
 struct daemon_configuration *daemon_configuration_free(struct daemon_configuration *configuration)
 {
-    if (configuration)
+    if (configuration) {
+        forecast_holidays_unref(configuration->forecast.holidays);
         tw_arena_free(configuration->arena);
+    }
     return NULL;
 }
 
@@ -290,9 +292,9 @@ static enum tw_code read_tree(struct daemon_configuration *configuration, struct
     if (code == TW_OK)
         code = read_global(configuration, err);
     if (code == TW_OK)
-        code = daemon_forecast_read(configuration->name, tw_yaml_member(root, "forecast"),
-                                    QUERY_FEATURES_ALL, configuration->arena,
-                                    &configuration->forecast, err);
+        code = daemon_forecast_read(configuration->name, configuration->folder,
+                                    tw_yaml_member(root, "forecast"), QUERY_FEATURES_ALL,
+                                    configuration->arena, &configuration->forecast, err);
     if (code == TW_OK)
         configuration->scalers = tw_yaml_member(root, "scalers");
     return code;

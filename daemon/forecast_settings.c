@@ -30,12 +30,30 @@ static enum tw_code read_pins(const char *name, const struct tw_yaml *section, u
     return TW_OK;
 }
 
-enum tw_code daemon_forecast_read(const char *name, const struct tw_yaml *section,
-                                  unsigned features, struct tw_arena *arena,
-                                  struct query_keeper_settings *ret, struct tw_err *err)
+static enum tw_code read_calendar(const char *name, const char *folder,
+                                  const struct tw_yaml *section, struct tw_arena *arena,
+                                  struct forecast_holidays **ret, struct tw_err *err)
 {
-    static const char *const known[] = {"pins",        "interval", "models_max",
-                                        "keep_unused", "errors",   NULL};
+    const struct tw_yaml *calendar;
+    struct tw_err reason;
+    enum tw_code code = tw_yaml_get_node(name, section, "calendar", TW_YAML_SCALAR, &calendar, err);
+    if (code != TW_OK || !calendar)
+        return code;
+    struct tw_str path = calendar->text;
+    if (!tw_str_starts(path, TW_STR("/")))
+        path = tw_arena_format(arena, "%s/%.*s", folder, TW_STR_ARG(path));
+    if (forecast_holidays_read(tw_arena_cstr(arena, path), ret, &reason) != TW_OK)
+        return tw_yaml_error(name, calendar, err, "%s", reason.message);
+    return TW_OK;
+}
+
+enum tw_code daemon_forecast_read(const char *name, const char *folder,
+                                  const struct tw_yaml *section, unsigned features,
+                                  struct tw_arena *arena, struct query_keeper_settings *ret,
+                                  struct tw_err *err)
+{
+    static const char *const known[] = {"pins",   "interval", "models_max", "keep_unused",
+                                        "errors", "calendar", NULL};
     struct query_keeper_settings settings = {.interval_ms = QUERY_KEEPER_INTERVAL_MS,
                                              .unused_ms = QUERY_KEPT_UNUSED_MS};
     int64_t models_max = QUERY_KEPT_MODELS_MAX;
@@ -66,6 +84,9 @@ enum tw_code daemon_forecast_read(const char *name, const struct tw_yaml *sectio
     if (settings.unused_ms < settings.interval_ms)
         return tw_yaml_error(name, tw_yaml_member(section, "keep_unused"), err,
                              "keep_unused has to be at least the interval");
+    code = read_calendar(name, folder, section, arena, &settings.holidays, err);
+    if (code != TW_OK)
+        return code;
     settings.models_max = (size_t)models_max;
     settings.hides_errors = !errors;
     *ret = settings;

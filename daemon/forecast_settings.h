@@ -9,8 +9,10 @@
  *     models_max: 10000    # of at most 32 KiB each
  *     keep_unused: 1h      # after which a model that nobody uses goes
  *     errors: true         # write tidewatch_forecast_error
+ *     calendar: days.txt   # holidays; beside this file
  *
- * Ownership: the settings borrow from the tree and the arena. Threads: plain data.
+ * Ownership: the settings borrow from the tree and the arena; holidays are held, to be let go of by
+ * the caller. Threads: plain data.
  */
 #ifndef TW_DAEMON_FORECAST_SETTINGS_H
 #define TW_DAEMON_FORECAST_SETTINGS_H
@@ -21,9 +23,10 @@
 
 #define DAEMON_FORECAST_MODELS_MAX 1000000
 
-/* section: NULL when there is none. name: the file's. features: of expressions. */
-TW_MUST_CHECK enum tw_code daemon_forecast_read(const char *name, const struct tw_yaml *section,
-                                                unsigned features, struct tw_arena *arena,
+/* section: NULL when there is none. name: the file's, in folder. features: of expressions. */
+TW_MUST_CHECK enum tw_code daemon_forecast_read(const char *name, const char *folder,
+                                                const struct tw_yaml *section, unsigned features,
+                                                struct tw_arena *arena,
                                                 struct query_keeper_settings *ret,
                                                 struct tw_err *err);
 

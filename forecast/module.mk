@@ -6,6 +6,7 @@ noinst_LIBRARIES += %D%/libforecast.a
 	%D%/column.c %D%/column.h \
 	%D%/fit.c %D%/fit.h \
 	%D%/half.h \
+	%D%/holidays.c %D%/holidays.h \
 	%D%/lanes.c %D%/lanes.h \
 	%D%/model.c %D%/model.h %D%/model_int.h \
 	%D%/model_bytes.c \

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "query/kept.h"
 #include "query/operator.h"
 #include "query/parallel.h"
 #include "query/parser.h"
@@ -512,6 +513,7 @@ static void begin(struct run *run, const struct tw_context *context, int64_t sta
         .arena = run->slice_arena,
         .result_arena = arena,
         .kept = engine->options.kept,
+        .holidays = engine->options.kept ? query_kept_holidays(engine->options.kept) : NULL,
         .renews_max = engine->options.renews_max,
         .helpers = engine->helpers,
         .ticket = &run->ticket,
@@ -572,6 +574,7 @@ static enum tw_code end(struct run *run, enum tw_code code, int64_t started_ns,
         tw_metric_add(engine->samples, run->exec.samples_read);
         tw_metric_observe(engine->seconds,
                           (double)(tw_clock_mono_ns(run->exec.context->clock) - started_ns) / 1e9);
+        forecast_holidays_unref(run->exec.holidays);
         tw_arena_free(run->plan_arena);
         tw_arena_free(run->slice_arena);
         struct owned_result *owned = run->owned;

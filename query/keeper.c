@@ -238,6 +238,7 @@ void query_keeper_configure(struct query_keeper *keeper,
     keeper->interval_ms = settings->interval_ms ? settings->interval_ms : QUERY_KEEPER_INTERVAL_MS;
     keeper->hides_errors = settings->hides_errors;
     tw_lock_release(&keeper->lock);
+    query_kept_set_holidays(keeper->options.kept, settings->holidays);
     query_kept_limit(keeper->options.kept, settings->models_max, settings->unused_ms);
 }
 
@@ -300,6 +301,15 @@ static void evaluate_pin(struct query_keeper *keeper, const char *text, int64_t 
         query_result_free(result);
 }
 
+/* Of another calendar than there is now nobody asks any more. */
+static bool is_outdated(struct query_keeper *keeper, const struct query_subject_key *key)
+{
+    struct forecast_holidays *holidays = query_kept_holidays(keeper->options.kept);
+    bool outdated = key->holidays != forecast_holidays_hash(holidays);
+    forecast_holidays_unref(holidays);
+    return outdated;
+}
+
 /* Learns models of a subject that are due; all of the series' past is read for that. */
 static void renew(struct query_keeper *keeper, const struct query_subject_due *due, int64_t now_ms)
 {
@@ -311,7 +321,8 @@ static void renew(struct query_keeper *keeper, const struct query_subject_due *d
     struct tw_buf text;
     int64_t started_ns = tw_clock_thread_cpu_ns();
     uint64_t fits = query_kept_fits(kept);
-    if (key->is_subquery && due->wanted == 0 && due->due * SUBQUERY_SHARE < due->models) {
+    bool waits = key->is_subquery && due->wanted == 0 && due->due * SUBQUERY_SHARE < due->models;
+    if (waits || is_outdated(keeper, key)) {
         query_kept_delay(kept, due->subject, now_ms + DELAY_MS);
         return;
     }

@@ -49,6 +49,7 @@ struct query_keeper_settings {
     size_t models_max;   /* 0 = QUERY_KEPT_MODELS_MAX */
     int64_t unused_ms;   /* 0 = QUERY_KEPT_UNUSED_MS */
     bool hides_errors;   /* no series of errors */
+    struct forecast_holidays *holidays; /* NULL: none; one more holds it */
 };
 
 /* Loads models and the API's pins. */

@@ -46,6 +46,7 @@ void query_keeping_begin(struct query_keeping_run *run, const struct query_exec 
         .is_subquery = matrix->type == QUERY_NODE_SUBQUERY,
         .range_ms = range_ms,
         .horizon_ms = scores ? 0 : query_horizon_class(range_ms, widest_ms),
+        .holidays = forecast_holidays_hash(exec->holidays),
     };
     run->how = how_of(exec);
     run->now_ms = exec->now_ms;

@@ -60,6 +60,7 @@ struct query_kept {
     size_t gone_count, gone_capacity;
     struct tw_metric *fits, *updates, *answers, *sketches, *refused, *expired, *evicted;
     struct tw_metric *model_count, *model_bytes;
+    struct forecast_holidays *holidays;
     int64_t stale_after_ms; /* until then no model is old enough to be pushed out */
 };
 
@@ -103,6 +104,23 @@ struct query_kept *query_kept_new(const struct query_kept_options *options)
     if (options->metrics)
         register_metrics(kept, options->metrics);
     return kept;
+}
+
+struct forecast_holidays *query_kept_holidays(struct query_kept *kept)
+{
+    tw_lock_take(&kept->lock);
+    struct forecast_holidays *holidays = forecast_holidays_ref(kept->holidays);
+    tw_lock_release(&kept->lock);
+    return holidays;
+}
+
+void query_kept_set_holidays(struct query_kept *kept, struct forecast_holidays *holidays)
+{
+    tw_lock_take(&kept->lock);
+    struct forecast_holidays *before = kept->holidays;
+    kept->holidays = forecast_holidays_ref(holidays);
+    tw_lock_release(&kept->lock);
+    forecast_holidays_unref(before);
 }
 
 /* ---- models of the table ---- */
@@ -165,6 +183,7 @@ struct query_kept *query_kept_free(struct query_kept *kept)
         remove_subject_locked(kept, &kept->subjects);
     }
     tw_lock_release(&kept->lock);
+    forecast_holidays_unref(kept->holidays);
     tw_lock_fini(&kept->lock);
     tw_cond_fini(&kept->back);
     free(kept->gone);
@@ -259,7 +278,8 @@ static struct model *add_locked(struct query_kept *kept, struct query_subject *s
 
 static uint64_t hash_key(const struct query_subject_key *key)
 {
-    uint64_t numbers[3] = {(uint64_t)key->range_ms, (uint64_t)key->horizon_ms, key->scores};
+    uint64_t numbers[4] = {(uint64_t)key->range_ms, (uint64_t)key->horizon_ms, key->scores,
+                           key->holidays};
     return tw_hash64_seeded(numbers, sizeof numbers, tw_hash64(key->text.data, key->text.size));
 }
 

@@ -50,6 +50,12 @@ struct query_kept_options {
 struct query_kept *query_kept_new(const struct query_kept_options *options);
 struct query_kept *query_kept_free(struct query_kept *kept); /* returns NULL */
 
+/* The calendar that forecasts count with, held for the caller; NULL: none. Another one makes other
+ * subjects: the models of before go unused. */
+struct forecast_holidays *query_kept_holidays(struct query_kept *kept);
+/* Holds it; NULL: none. */
+void query_kept_set_holidays(struct query_kept *kept, struct forecast_holidays *holidays);
+
 /* ---- subjects ---- */
 struct query_subject_key {
     struct tw_str text; /* of the argument, canonical */
@@ -57,6 +63,7 @@ struct query_subject_key {
     bool is_subquery;
     int64_t range_ms;
     int64_t horizon_ms; /* a class, see query_horizon_class; 0 for scores */
+    uint64_t holidays;  /* hash of the calendar, 0 = none */
 };
 /* NULL when it is not known and makes is false. To be dropped. */
 struct query_subject *query_kept_hold(struct query_kept *kept, const struct query_subject_key *key,

@@ -10,7 +10,7 @@
 
 #define MAGIC 0x4d464454u /* "TDFM" */
 #define RECORD_VERSION 1
-enum { FLAG_SCORES = 1, FLAG_SUBQUERY = 2 };
+enum { FLAG_SCORES = 1, FLAG_SUBQUERY = 2, FLAG_HOLIDAYS = 4 };
 
 static void put(struct tw_buf *out, uint64_t value, size_t bytes)
 {
@@ -43,6 +43,13 @@ static void put_trial(struct tw_buf *out, const struct query_trial *trial)
     }
 }
 
+static void put_shape(struct tw_buf *out, uint64_t holidays, const struct forecast_shape *shape)
+{
+    put(out, holidays, 8);
+    for (size_t i = 0; i < 7 * 24; i++)
+        put_double(out, (double)shape->level[i / 24][i % 24]);
+}
+
 bool query_kept_record_write(const struct query_kept_model *model, struct tw_buf *out)
 {
     uint8_t bytes[FORECAST_MODEL_BYTES_MAX];
@@ -51,7 +58,10 @@ bool query_kept_record_write(const struct query_kept_model *model, struct tw_buf
     size_t size = forecast_model_size(learned->model);
     put(out, MAGIC, 4);
     put(out, RECORD_VERSION, 2);
-    put(out, (key->scores ? FLAG_SCORES : 0) | (key->is_subquery ? FLAG_SUBQUERY : 0), 2);
+    put(out,
+        (key->scores ? FLAG_SCORES : 0) | (key->is_subquery ? FLAG_SUBQUERY : 0) |
+            (key->holidays ? FLAG_HOLIDAYS : 0),
+        2);
     const int64_t times[] = {key->range_ms,    key->horizon_ms, learned->epoch_ms,
                              learned->step_ms, learned->held,   learned->newest_ms};
     for (size_t i = 0; i < sizeof times / sizeof *times; i++)
@@ -68,6 +78,8 @@ bool query_kept_record_write(const struct query_kept_model *model, struct tw_buf
     }
     forecast_model_write(learned->model, bytes);
     put_text(out, (struct tw_str){(const char *)bytes, size});
+    if (key->holidays)
+        put_shape(out, key->holidays, &learned->shape);
     return !out->overflow;
 }
 
@@ -122,6 +134,13 @@ static void take_trial(struct reader *reader, struct query_trial *ret)
     }
 }
 
+static void take_shape(struct reader *reader, uint64_t *ret_holidays, struct forecast_shape *ret)
+{
+    *ret_holidays = take(reader, 8);
+    for (size_t i = 0; i < 7 * 24; i++)
+        ret->level[i / 24][i % 24] = (float)take_double(reader);
+}
+
 static struct wire_labels take_labels(struct reader *reader, struct wire_label *items)
 {
     size_t count = (size_t)take(reader, 4);
@@ -158,6 +177,8 @@ enum tw_code query_kept_record_read(struct tw_str record, struct query_kept *kep
     key.text = take_text(&reader);
     struct wire_labels labels = take_labels(&reader, items);
     struct tw_str bytes = take_text(&reader);
+    if (flags & FLAG_HOLIDAYS)
+        take_shape(&reader, &key.holidays, &learned.shape);
     if (reader.bad || key.range_ms < 1 || learned.step_ms < 1 || learned.held < 0 ||
         learned.leads < 1 || learned.leads > FORECAST_HORIZON_MAX)
         return tw_err_set(err, TW_BAD_DATA, "the record of a model is damaged");

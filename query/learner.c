@@ -154,6 +154,27 @@ static double find_spread(const double *values, size_t count)
     return known > 0 ? sqrt(squares / known) : 0;
 }
 
+/* Of a holiday's bucket to that of an ordinary day. */
+static double find_ratio(const struct query_learner *learner, int64_t end_ms)
+{
+    const struct query_learned *learned = &learner->learned;
+    return learner->holidays
+               ? forecast_shape_ratio(&learned->shape, learner->holidays, end_ms, learned->step_ms)
+               : 1;
+}
+
+static void make_ordinary(struct query_learner *learner, size_t count)
+{
+    struct query_learned *learned = &learner->learned;
+    if (!learner->holidays)
+        return;
+    forecast_shape_learn(&learned->shape, learner->holidays, learner->room, count,
+                         learned->epoch_ms, learned->step_ms);
+    for (size_t i = 0; i < count; i++)
+        learner->room[i] /=
+            find_ratio(learner, learned->epoch_ms - (int64_t)(count - 1 - i) * learned->step_ms);
+}
+
 /* Values of the range before the epoch; false: too few. */
 static bool gather(struct query_learner *learner, bool young, size_t *ret_count)
 {
@@ -181,6 +202,7 @@ static bool gather(struct query_learner *learner, bool young, size_t *ret_count)
     learned->held = 0;
     learned->newest_ms = learner->times_ms[limit - 1];
     learned->score = NAN;
+    make_ordinary(learner, count);
     learned->spread = find_spread(learner->room, count);
     *ret_count = count;
     return known >= (young ? 1 : VALUES_OLD);
@@ -244,6 +266,7 @@ static void tell_value(struct query_learner *learner, double value, bool told)
 {
     struct query_learned *learned = &learner->learned;
     int64_t end_ms = query_learned_end_ms(learned) + learned->step_ms;
+    value /= find_ratio(learner, end_ms);
     if (learner->scores)
         learned->score = score_of(learned, value);
     if (learner->trial && told)
@@ -384,8 +407,12 @@ enum query_outlook query_learner_forecast(struct query_learner *learner, int64_t
     if (-tw_floor_div(basis_ms - target_ms, learned->step_ms) > FORECAST_HORIZON_MAX)
         return QUERY_OUTLOOK_TOO_FAR;
     size_t lead = (size_t)find_lead(learned, target_ms);
-    return lead <= learned->leads ? predict(learned, lead, q, ret)
-                                  : predict_behind(learned, lead - learned->leads, q, ret);
+    outlook = lead <= learned->leads ? predict(learned, lead, q, ret)
+                                     : predict_behind(learned, lead - learned->leads, q, ret);
+    if (outlook == QUERY_OUTLOOK_THERE)
+        *ret *=
+            find_ratio(learner, query_learned_end_ms(learned) + (int64_t)lead * learned->step_ms);
+    return outlook;
 }
 
 enum query_outlook query_learner_score(struct query_learner *learner, int64_t basis_ms, double *ret)

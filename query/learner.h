@@ -19,6 +19,9 @@
  * sample at its end or behind it is there, or a whole bucket has passed since; so a sample that is
  * late by less than that is not missed.
  *
+ * On holidays values are taken to what an ordinary day would have brought, and forecasts taken back
+ * (forecast/holidays.h): models, trials and scores know ordinary days alone.
+ *
  * A series that has no sample for a sixteenth of the range (but at least the look-back) has ended:
  * nothing is forecast of it.
  *
@@ -31,6 +34,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "forecast/holidays.h"
 #include "forecast/model.h"
 
 #define QUERY_EPOCHS_PER_RANGE 16
@@ -46,8 +50,9 @@ struct query_learned {
     double score;      /* of the newest bucket; NaN: none */
     double spread;     /* standard deviation of the values learned */
     int64_t newest_ms; /* time of the newest sample told */
-    bool young;        /* learned from the few samples before the newest one, which is its epoch;
-                          for scores nothing is then */
+    struct forecast_shape shape; /* when there are holidays */
+    bool young; /* learned from the few samples before the newest one, which is its epoch;
+                   for scores nothing is then */
 };
 
 struct query_trial;
@@ -62,10 +67,11 @@ struct query_learner {
     bool fixed;     /* the model was kept: samples begin at its end, nothing can be learned */
     bool at_newest; /* the newest sample is the epoch: what was learned before does badly */
     bool sketches;  /* learns from the newest QUERY_SKETCH_BUCKETS alone, whatever the range is */
-    struct query_trial *trial; /* NULL: none */
-    double *room;              /* for a range of buckets */
-    uint64_t fits;             /* made so far */
-    uint64_t learns;           /* values learned from, in all */
+    struct query_trial *trial;                /* NULL: none */
+    const struct forecast_holidays *holidays; /* NULL: none; borrowed, of all series */
+    double *room;                             /* for a range of buckets */
+    uint64_t fits;                            /* made so far */
+    uint64_t learns;                          /* values learned from, in all */
 };
 
 /* scores: for anomaly_score, whose model is an epoch older, so that there is always something that

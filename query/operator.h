@@ -82,6 +82,7 @@ static inline const struct query_histogram *query_tile_histogram(const struct qu
 }
 
 /* What one run shares. */
+struct forecast_holidays;
 struct query_helpers;
 struct query_kept;
 struct query_selections;
@@ -116,6 +117,9 @@ struct query_exec {
     bool reads_types;  /* __type__ tells what is a counter, rather than the name's end */
     bool has_starts;   /* start_timestamp() gives something */
     bool out_of_bytes; /* a smaller slice may do */
+
+    /* Held until the query ends; NULL: there are none. */
+    struct forecast_holidays *holidays;
 };
 
 /* Zeroed memory of the slice. */

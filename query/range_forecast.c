@@ -66,6 +66,7 @@ static void begin(struct query_learner *learner, const struct query_range_row *r
 {
     struct query_keepsake *keepsake = row->keepsake;
     query_learner_init(learner, row->range_ms, row->exec->lookback_ms, scores);
+    learner->holidays = row->exec->holidays;
     query_learner_begin(learner, row->times_ms, row->values, row->count);
     if (keepsake)
         query_learner_give(learner, &keepsake->learned,

@@ -119,6 +119,44 @@ def hostile_csv():
     lib.check("furthest horizon: finite", "nan" not in long and "inf" not in long, long[-200:])
 
 
+def calendar():
+    """Hours of a shop that is closed on Sundays, and on a holiday to come."""
+    hour = NOW // 86400 * 86400 - 6 * 3600  # 18:00
+    def shop(at, closed):
+        return (200 + 100 * math.sin(2 * math.pi * at / 86400) + 3 * math.sin(at)) * (0.2 if closed else 1)
+    while time.gmtime(hour + 86400).tm_wday == 6:  # the holiday is no Sunday
+        hour -= 86400
+    def weekly(at):
+        return shop(at, time.gmtime(at - 1).tm_wday == 6)
+    text = "".join("%d,%.4f\n" % (at, weekly(at)) for at in range(hour - 42 * 86400, hour + 1, 3600))
+    day = hour + 86400 - 18 * 3600  # its midnight
+    with lib.Run() as run:
+        path = run.file("days.txt", time.strftime("%Y-%m-%d closed\n", time.gmtime(day)))
+        def forecast(*more):
+            lines = runs("calendar", 0, text, "forecast", "--horizon", "48", *more).stdout.splitlines()[1:-1]
+            return {int(line.split(",")[0]): float(line.split(",")[2]) for line in lines}
+        plain, known = forecast(), forecast("--calendar", path)
+        on_it = [at for at in known if day < at <= day + 86400]
+        behind = [at for at in known if at > day + 86400]
+        lib.check_equal("calendar: hours of the holiday", len(on_it), 24)
+        lib.check("calendar: it is like a Sunday", all(abs(known[at] - shop(at, True)) < 25 for at in on_it), known)
+        lib.check("calendar: without it it is not", all(plain[at] > 1.5 * known[at] for at in on_it), plain)
+        lib.check("calendar: the day after is as ever", behind and all(abs(known[at] - plain[at]) < 1 for at in behind), known)
+        bad = run.file("bad.txt", "2026-12-25\n25.12.2026\n")
+        for command in (["forecast"], ["backtest", "forecast"]):
+            told = runs("bad calendar", 2, text, *command, "--calendar", bad).stderr
+            lib.check_contains("bad calendar: told", told, "bad.txt", "line 2", "25.12.2026")
+        runs("no calendar", 2, text, "forecast", "--calendar", path + "x")
+        tested = json.loads(runs("backtest, calendar", 0, text, "backtest", "forecast", "--calendar", path, "--json",
+                                 "--horizon", "12", "--origins", "5").stdout)
+        lib.check_equal("backtest, calendar: none failed", tested["failed"], 0)
+        run.file("days2.txt", "2026-12-25\n")
+        good = run.file("good.yml", "forecast: {calendar: days2.txt}\n")
+        lib.check_equal("calendar: configured", lib.tidewatch("check", "config", good).returncode, 0)
+        wrong = lib.tidewatch("check", "config", run.file("wrong.yml", "forecast:\n  calendar: bad.txt\n"))
+        lib.check_contains("calendar: configured wrongly", wrong.stdout + wrong.stderr, "wrong.yml:2", "bad.txt", "line 2")
+
+
 def backtests():
     answer = json.loads(runs("backtest", 0, csv(3000), "backtest", "forecast", "--horizon", "36", "--origins", "12",
                              "--json").stdout)
@@ -207,6 +245,7 @@ def without_libcurl(run):
 series_of_csv()
 bad_input()
 hostile_csv()
+calendar()
 backtests()
 with lib.Run() as run:
     without_libcurl(run)

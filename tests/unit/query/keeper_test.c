@@ -317,6 +317,53 @@ START_TEST(graphs_show_what_rules_were_told)
 }
 END_TEST
 
+/* A shop: on Sundays, and when it is closed otherwise, there is a third of the load. */
+static double shop_at(int64_t time_ms, bool closed)
+{
+    double hours = (double)(time_ms % DAY) / HOUR;
+    return (100 + 60 * sin(M_PI * hours / 12) + 2 * fmod((double)time_ms / 7919, 1.0)) *
+           (closed ? 0.3 : 1);
+}
+
+/* A holiday is forecast to be like a Sunday, the week after it as if it had not been; over a
+ * restart, too. */
+START_TEST(holidays_are_known)
+{
+    static const char text[] = "forecast(shop[21d], 16h)";
+    struct forecast_holidays *holidays;
+    unit_assert_ok(forecast_holidays_parse(TW_STR("1970-01-14\n1970-01-22\n"), &holidays, &err),
+                   &err);
+    begin(0);
+    for (int64_t t = 0; t <= NOW + 4 * HOUR; t += 15 * MINUTE) {
+        bool closed = (t / DAY + 4) % 7 == 0 || t / DAY == 13;
+        memory_storage_add(storage, t, shop_at(t, closed), "__name__", "shop", NULL);
+    }
+    tw_clock_manual_advance(now_clock, 4 * HOUR); /* day 20, 11:13, a Wednesday */
+    const int64_t holiday = 21 * DAY + 3 * HOUR + 13 * MINUTE;
+    ck_assert_int_eq(tw_clock_wall_ms(now_clock) + 16 * HOUR, holiday);
+    struct query_result *without = ask(engine, &within, text);
+    ck_assert_double_gt(without->series[0].points[0].value, 0.8 * shop_at(holiday, false));
+    query_result_free(without);
+    query_keeper_configure(keeper, &(struct query_keeper_settings){.holidays = holidays});
+    query_result_free(ask(engine, &within, text));
+    query_keeper_round(keeper);
+    struct query_result *with = ask(engine, &within, text);
+    double expected = with->series[0].points[0].value;
+    query_result_free(with);
+    ck_assert_msg(fabs(expected - shop_at(holiday, true)) < 0.15 * shop_at(holiday, true),
+                  "%g, not %g", expected, shop_at(holiday, true));
+    end_keeper();
+    begin_keeper(0);
+    query_keeper_configure(keeper, &(struct query_keeper_settings){.holidays = holidays});
+    forecast_holidays_unref(holidays);
+    struct query_result *again = ask(engine, &within, text);
+    ck_assert_double_eq(again->series[0].points[0].value, expected);
+    ck_assert_uint_lt(again->samples_read, 100); /* by the model that was stored */
+    query_result_free(again);
+    end();
+}
+END_TEST
+
 static void take_pin(void *user, const struct query_pin_view *pin)
 {
     *(struct query_pin_view *)user = *pin;
@@ -523,6 +570,7 @@ int main(void)
         UNIT_CASE_SLOW(keeper_learns_anew_in_time, 600),
         UNIT_CASE(models_survive_a_restart),
         UNIT_CASE(graphs_show_what_rules_were_told),
+        UNIT_CASE(holidays_are_known),
         UNIT_CASE(pins_keep_models_fresh),
         UNIT_CASE(errors_become_series),
         UNIT_CASE(number_is_limited),
