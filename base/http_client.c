@@ -6,7 +6,7 @@
  *
  * libcurl brings some twenty libraries with it, whose loading takes longer than a whole forecast of
  * the command line. So the programs are not linked with it: it is loaded when it is first called
- * (docs/adr/0008-libcurl-when-called.md).
+ * (docs/adr/0009-libcurl-when-called.md).
  */
 #include "config.h"
 
