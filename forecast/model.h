@@ -67,7 +67,6 @@ struct forecast_options {
     double lower_bound;  /* forecasts never go below; -INFINITY = none */
     bool has_upper_bound;
     double upper_bound; /* forecasts never go above, if has_upper_bound */
-    int64_t start_ms;   /* when the first value was; 0 = not known */
 };
 
 struct forecast_model;
@@ -146,7 +145,7 @@ double forecast_model_recall(const struct forecast_model *model, size_t span);
 /* Periods found, in steps, shortest first; returns how many, at most FORECAST_SEASONS_MAX. */
 size_t forecast_model_seasons(const struct forecast_model *model, size_t *ret_periods);
 uint64_t forecast_model_count(const struct forecast_model *model); /* values seen */
-/* Whether the options it was fitted with are these (start_ms aside). */
+/* Whether the options it was fitted with are these. */
 bool forecast_model_fits(const struct forecast_model *model,
                          const struct forecast_options *options);
 

@@ -140,7 +140,6 @@ static void walk_head(struct walk *walk, struct forecast_model *model)
     walk_double(walk, &options->lower_bound);
     walk_bool(walk, &options->has_upper_bound);
     walk_double(walk, &options->upper_bound);
-    walk_i64(walk, &options->start_ms);
     walk_size(walk, &model->period_count);
     for (size_t k = 0; k < FORECAST_SEASONS_MAX && k < model->period_count; k++) {
         walk_size(walk, &model->periods[k].period);
