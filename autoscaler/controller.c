@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autoscaler/pressure.h"
 #include "base/assert.h"
 #include "forecast/model.h"
 
@@ -24,9 +25,9 @@
 #define STILL_RUN 20                  /* equal ones in a row that may mean that it stands still, */
 #define STILL_TIMES 10                /* being so many times what is usual */
 #define AGE_RATE 0.1
-#define SURE_SHARE 0.3        /* of the doubt that is left when replicas are kept to be sure, */
+#define KEEP_SHARE 0.92       /* of the doubt about new ones is left for those that are kept, */
+#define SURE_SHARE 0.13       /* and of that, when replicas are kept to be sure, */
 #define SURE_FLEET_SHARE 0.03 /* at most this share of them */
-#define QUEUE_SHARE_MIN 0.02  /* growth of a queue, against what the replicas do, that counts */
 
 const double scale_band_probabilities[SCALE_BAND_QUANTILES] = {0.05, 0.5, 0.9, 0.95, 0.99};
 
@@ -57,8 +58,7 @@ struct scale_controller {
     int64_t suspect_since_ms;
     unsigned suspect_count;
     bool suspect_low;
-    double queue; /* at the last look; NaN = not known */
-    int64_t queue_ms;
+    struct scale_pressure pressure;
     struct scale_still still;
     int64_t now_ms; /* of the last decision */
     double age_ms;  /* usual age of an observation */
@@ -80,7 +80,7 @@ struct scale_controller *scale_controller_new(const struct scale_settings *setti
     controller->still.usual = STILL_RUN;
     scale_trend_init(&controller->trend);
     controller->level = NAN;
-    controller->queue = NAN;
+    scale_pressure_init(&controller->pressure);
     controller->last_value = NAN;
     scale_capacity_init(&controller->capacity, settings->capacity);
     scale_load_init(&controller->load, settings->step_ms,
@@ -182,7 +182,7 @@ static void note_clock(struct scale_controller *controller, int64_t now_ms)
         scale_startup_forget(&controller->startup);
         controller->good_ms = controller->still.load_ms = INT64_MIN;
         controller->suspect_count = 0;
-        controller->queue = NAN;
+        scale_pressure_init(&controller->pressure);
     }
     controller->now_ms = now_ms;
 }
@@ -353,25 +353,6 @@ void scale_controller_learn_apart(struct scale_controller *controller)
     controller->learns_apart = true;
 }
 
-/* Loads are averages of the recent past; a queue that grows tells the present: replicas do all
- * they can, and what they cannot do waits. Returns the load, or what the queue says when that is
- * clearly more. */
-static double with_queue(struct scale_controller *controller,
-                         const struct scale_observation *observation, double load)
-{
-    double before = controller->queue;
-    int64_t took = observation->now_ms - controller->queue_ms;
-    controller->queue = observation->queue;
-    controller->queue_ms = observation->now_ms;
-    if (isnan(before) || !(observation->queue > before) || observation->ready <= 0 || took <= 0 ||
-        took > 4 * controller->settings->tick_ms || !(controller->capacity.value > 0))
-        return load;
-    double grown = (observation->queue - before) * 1000 / (double)took;
-    double done = (double)observation->ready * controller->capacity.value /
-                  controller->settings->utilisation_max;
-    return grown > QUEUE_SHARE_MIN * done ? fmax(load, done + grown) : load;
-}
-
 static void note_good(struct scale_controller *controller,
                       const struct scale_observation *observation, double load, double *ret_pressed)
 {
@@ -380,12 +361,23 @@ static void note_good(struct scale_controller *controller,
         return;
     bool first = controller->good_ms == INT64_MIN;
     controller->good_ms = observation->load_ms;
-    double pressed = with_queue(controller, observation, load);
+    double carried = observation->ready > 0 && controller->capacity.value > 0
+                         ? (double)observation->ready * controller->capacity.value
+                         : 0;
+    struct scale_pressure_reading reading = {
+        .now_ms = observation->now_ms,
+        .tick_ms = controller->settings->tick_ms,
+        .load = load,
+        .queue = observation->queue,
+        .latency = observation->latency,
+        .carried = carried,
+        .done = carried / controller->settings->utilisation_max,
+    };
+    double pressed = scale_pressure_observe(&controller->pressure, &reading);
     *ret_pressed = pressed;
-    /* What the queue told of a moment is newer than the average that ends there. */
     scale_trend_observe(&controller->trend, observation->load_ms, load);
     if (pressed > load)
-        scale_trend_observe(&controller->trend, observation->now_ms, pressed);
+        scale_trend_press(&controller->trend, observation->now_ms, pressed);
     controller->level = isnan(controller->level) ? load : 0.5 * (controller->level + load);
     double age = (double)(observation->now_ms - observation->load_ms);
     if (age >= 0)
@@ -409,10 +401,10 @@ enum { ASKED_Q50, ASKED_Q95, ASKED_OUT, ASKED_KEEP, ASKED_SURE, ASKED };
 
 static void ask(double quantile, double *ret_probabilities, unsigned *ret_asked)
 {
-    /* Replicas that are there are kept while it is half as likely that they will not be needed as
-     * that new ones would not have been enough; the few that make it sure are kept as well, since
-     * a change costs more than they do. */
-    double keep = (1 + quantile) / 2;
+    /* Replicas that are there are kept about as surely as new ones are asked for, but by the
+     * highest load of a longer time; the few that make it sure are kept as well, since a change
+     * costs more than they do. */
+    double keep = 1 - (1 - quantile) * KEEP_SHARE;
     const double asked[ASKED] = {0.5, 0.95, quantile, keep, 1 - (1 - keep) * SURE_SHARE};
     for (unsigned k = 0; k < ASKED; k++) {
         unsigned at = k;
@@ -543,7 +535,8 @@ void scale_controller_decide(struct scale_controller *controller,
     bool known = controller->capacity.value > 0; /* false for NaN */
     int64_t trend = 0;
     if (known && !isnan(load)) {
-        decision->reactive = replicas_for(controller, pressed > load ? pressed : load);
+        decision->reactive = replicas_for(
+            controller, pressed > load ? pressed : scale_trend_settled(&controller->trend, load));
         if (decision->data == SCALE_DATA_OK)
             trend = replicas_for(controller,
                                  scale_trend_project(&controller->trend, observation->now_ms +

@@ -31,6 +31,7 @@ endif
 	%D%/pause.c %D%/pause.h \
 	%D%/plant.c %D%/plant.h \
 	%D%/policy.c %D%/policy.h \
+	%D%/pressure.c %D%/pressure.h \
 	%D%/process.c \
 	%D%/readout.c \
 	%D%/record.c %D%/record.h \

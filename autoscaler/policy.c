@@ -10,10 +10,13 @@
 
 /* Soon after a scale-out, a scale-in to more than this share of the replicas is not worth a
  * reversal. */
-#define SURPLUS_SHARE 0.7
+#define SURPLUS_SHARE 0.55
 /* Soon after a scale-in, a forecast that is exceeded by less than this is not worth one either; the
  * present load always is. */
 #define REVERSAL_TOLERANCE 0.03
+/* A surplus below this share of the doubt that is left in the forecast is not worth a change. */
+#define DOUBT_SHARE 0.75
+#define DOUBT_TOLERANCE_MAX 0.3
 /* A rise that asks for less than this on top of what there is, is left to forecast and floor. */
 #define RUSH_SHARE_MIN 0.1
 
@@ -94,12 +97,16 @@ static int64_t guard_trend(struct scale_decision *decision, int64_t trend, int64
 
 static int64_t guard_season(struct scale_decision *decision, int64_t n)
 {
-    if (decision->recalled <= n)
+    int64_t current = decision->from, recalled = decision->recalled, result = recalled;
+    if (current > 0 && recalled > current &&
+        (double)recalled < (1 + RUSH_SHARE_MIN) * (double)current)
+        result = current; /* no sharp rise: it may hold what there is */
+    if (result <= n)
         return n;
-    scale_decision_note(decision, SCALE_GUARD_SEASON, n, decision->recalled,
+    scale_decision_note(decision, SCALE_GUARD_SEASON, n, result,
                         "at this time of the last periods it rose to what needs %lld",
-                        (long long)decision->recalled);
-    return decision->recalled;
+                        (long long)recalled);
+    return result;
 }
 
 static int64_t guard_floor(struct scale_decision *decision, int64_t n)
@@ -154,6 +161,17 @@ static int64_t kept(const struct scale_policy *policy, const struct scale_settin
     return keep;
 }
 
+/* How small a surplus is not worth a change: what was set, or what the next look may well take
+ * back, as the forecast is that much in doubt. */
+static double tolerance_in(const struct scale_settings *settings,
+                           const struct scale_decision *decision)
+{
+    if (decision->later <= 0 || !(decision->q50 > 0))
+        return settings->down.tolerance;
+    double doubt = (double)decision->later * decision->capacity / decision->q50 - 1;
+    return fmax(settings->down.tolerance, fmin(DOUBT_SHARE * doubt, DOUBT_TOLERANCE_MAX));
+}
+
 /* A scale-in that is worth the change: not right after a scale-out, unless much is too much, and
  * not within the tolerance. */
 static int64_t guard_reversal(const struct scale_policy *policy,
@@ -161,6 +179,7 @@ static int64_t guard_reversal(const struct scale_policy *policy,
                               struct scale_decision *decision, int64_t n)
 {
     int64_t current = decision->from, ago = decision->time_ms - last_change(policy, 1);
+    double tolerance = tolerance_in(settings, decision);
     int64_t result = n;
     if (n >= current)
         return n;
@@ -170,10 +189,11 @@ static int64_t guard_reversal(const struct scale_policy *policy,
         scale_decision_note(decision, SCALE_GUARD_REVERSAL, n, result,
                             "it scaled out %lld s ago; small surpluses wait %lld s (settle)",
                             (long long)(ago / 1000), (long long)(settings->settle_ms / 1000));
-    } else if ((double)n > (1 - settings->down.tolerance) * (double)current) {
+    } else if ((double)n > (1 - tolerance) * (double)current) {
         result = current;
         scale_decision_note(decision, SCALE_GUARD_TOLERANCE, n, result,
-                            "the surplus is within %g %%", 100 * settings->down.tolerance);
+                            "the surplus is within %.3g %%, which the forecast may be wrong by",
+                            100 * tolerance);
     }
     return result;
 }

@@ -20,7 +20,7 @@ void scale_settings_init(struct scale_settings *settings)
         .history_ms = 14 * INT64_C(86400000),
         .late_ms = 120000,
         .settle_ms = 600000,
-        .quantile = 0.8,
+        .quantile = 0.75,
         .up = {.tolerance = 0.01,
                .limits = {{false, 4, 15000}, {true, 100, 15000}},
                .limit_count = 2},

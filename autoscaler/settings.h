@@ -15,7 +15,7 @@
  *       utilisation: avg(...)         # busy share of a replica, 0 to 1
  *       max_utilisation: 0.8
  *       startup: 2m                   # until enough scale-outs were seen
- *       quantile: 0.8
+ *       quantile: 0.75
  *       settle: 10m
  *       tick: 15s
  *       step: 1m

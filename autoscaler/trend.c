@@ -18,6 +18,11 @@
 #define STEADY_DEVIATIONS 4.0 /* of the slope from the noise around it */
 #define FORESEEN_MS_MIN 60000 /* age of a forecast that has not seen the rise yet */
 #define RISE_SHARE_MIN 0.1    /* smaller ones are left to the forecast */
+#define AHEAD_SHARE 0.1       /* of a rise that has to be foreseen for it to be no surprise */
+#define AVERAGED_MS 15000     /* an average speaks of a time before its moment */
+#define SETTLED_COUNT 4       /* observations whose mean a single one may exceed */
+#define SETTLED_SHARE 0.03    /* by so much */
+#define OUTCOMES_MIN 16       /* below, those of smaller rises count as well */
 #define PRIOR_COUNT 4         /* outcomes that are assumed before any was seen: all came true */
 #define SHARE_MAX 1.5         /* of a projected rise that may be learned */
 #define SHARE_QUANTILE 0.8    /* of the outcomes: as sure as that it is enough */
@@ -34,6 +39,7 @@ void scale_trend_forget(struct scale_trend *trend)
 {
     trend->recent_count = 0;
     trend->pending_count = 0;
+    trend->pressed.load = 0;
 }
 
 size_t scale_trend_count(const struct scale_trend *trend)
@@ -73,12 +79,24 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* The newest outcomes of a size, at most so many. */
+static size_t outcomes(const struct scale_trend *trend, size_t size, size_t most, float *ret)
+{
+    size_t count = trend->sizes[size].count < most ? trend->sizes[size].count : most;
+    for (size_t i = 0; i < count; i++)
+        ret[i] =
+            trend->sizes[size]
+                .shares[(trend->sizes[size].next + SCALE_TREND_KEPT - 1 - i) % SCALE_TREND_KEPT];
+    return count;
+}
+
 /* The share of such rises that is enough for most of them. */
 static double share_of(const struct scale_trend *trend, size_t size)
 {
     float sorted[SCALE_TREND_KEPT + PRIOR_COUNT];
-    size_t count = trend->sizes[size].count;
-    memcpy(sorted, trend->sizes[size].shares, count * sizeof *sorted);
+    size_t count = outcomes(trend, size, SCALE_TREND_KEPT, sorted);
+    while (count < OUTCOMES_MIN && size > 0)
+        count += outcomes(trend, --size, OUTCOMES_MIN - count, sorted + count);
     for (size_t i = 0; i < PRIOR_COUNT; i++)
         sorted[count++] = 1;
     qsort(sorted, count, sizeof *sorted, compare);
@@ -169,6 +187,34 @@ static double sudden_slope(const struct scale_trend *trend, double *ret_now)
     return fmax(rise / (double)took, newest + steeper);
 }
 
+void scale_trend_press(struct scale_trend *trend, int64_t time_ms, double load)
+{
+    trend->pressed.time_ms = time_ms;
+    trend->pressed.load = load;
+}
+
+/* The slope from the newest average to what the present moment tells. */
+static double pressed_slope(const struct scale_trend *trend, double *ret_now)
+{
+    int64_t last_ms = trend->recent[trend->recent_count - 1].time_ms;
+    double last = trend->recent[trend->recent_count - 1].load;
+    *ret_now = trend->pressed.load;
+    if (trend->pressed.time_ms <= last_ms || trend->pressed.time_ms > last_ms + WINDOW_MS ||
+        !(trend->pressed.load > (1 + RISE_SHARE_MIN) * last))
+        return 0;
+    return (trend->pressed.load - last) / (double)(trend->pressed.time_ms - last_ms + AVERAGED_MS);
+}
+
+double scale_trend_settled(const struct scale_trend *trend, double load)
+{
+    if (trend->recent_count < SETTLED_COUNT)
+        return load;
+    double mean = 0;
+    for (size_t i = trend->recent_count - SETTLED_COUNT; i < trend->recent_count; i++)
+        mean += trend->recent[i].load / SETTLED_COUNT;
+    return fmin(load, fmax(mean, (1 - SETTLED_SHARE) * load));
+}
+
 void scale_trend_foresee(struct scale_trend *trend, int64_t time_ms, double load)
 {
     trend->foreseen[trend->foreseen_next].time_ms = time_ms;
@@ -189,31 +235,51 @@ static bool was_foreseen(const struct scale_trend *trend, double load, int64_t h
     return false;
 }
 
+/* Takes the line that reaches higher. */
+static void take_higher(double *slope, double *level, int64_t *from_ms, double other_slope,
+                        double other_level, int64_t other_ms, int64_t until_ms)
+{
+    if (other_slope > 0 && other_level + other_slope * (double)(until_ms - other_ms) >
+                               *level + *slope * (double)(until_ms - *from_ms)) {
+        *slope = other_slope;
+        *level = other_level;
+        *from_ms = other_ms;
+    }
+}
+
+static void await_outcome(struct scale_trend *trend, int64_t until_ms, double level, double rise,
+                          size_t size)
+{
+    size_t *count = &trend->pending_count;
+    if (*count == SCALE_TREND_PENDING || (*count && trend->pending[*count - 1].due_ms > until_ms))
+        return;
+    trend->pending[*count].due_ms = until_ms;
+    trend->pending[*count].level = level;
+    trend->pending[*count].rise = rise;
+    trend->pending[*count].highest = level;
+    trend->pending[(*count)++].size = size;
+}
+
 double scale_trend_project(struct scale_trend *trend, int64_t until_ms)
 {
     if (trend->recent_count < 3)
         return 0;
-    double level = 0, sudden_level = 0;
+    int64_t last_ms = trend->recent[trend->recent_count - 1].time_ms, from_ms = last_ms;
+    double level = 0, sudden_level = 0, pressed_level = 0;
     double slope = steady_slope(trend, &level), sudden = sudden_slope(trend, &sudden_level);
+    double pressed = pressed_slope(trend, &pressed_level);
     if (sudden > slope) {
         slope = sudden;
         level = sudden_level;
     }
-    double rise = slope * (double)(until_ms - trend->recent[trend->recent_count - 1].time_ms);
-    int64_t horizon_ms = until_ms - trend->recent[trend->recent_count - 1].time_ms;
-    if (!(rise > 0) || !(level > 0) || was_foreseen(trend, level + 0.3 * rise, horizon_ms))
+    take_higher(&slope, &level, &from_ms, pressed, pressed_level, trend->pressed.time_ms, until_ms);
+    double rise = slope * (double)(until_ms - from_ms);
+    if (!(rise > 0) || !(level > 0) ||
+        was_foreseen(trend, level + AHEAD_SHARE * rise, until_ms - last_ms))
         return 0;
     size_t size = 0;
     while (size < SCALE_TREND_SIZES - 1 && rise > size_limits[size] * level)
         size++;
-    size_t *count = &trend->pending_count;
-    if (*count < SCALE_TREND_PENDING &&
-        (!*count || trend->pending[*count - 1].due_ms <= until_ms)) {
-        trend->pending[*count].due_ms = until_ms;
-        trend->pending[*count].level = level;
-        trend->pending[*count].rise = rise;
-        trend->pending[*count].highest = level;
-        trend->pending[(*count)++].size = size;
-    }
+    await_outcome(trend, until_ms, level, rise, size);
     return level + rise * share_of(trend, size);
 }

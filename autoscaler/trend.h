@@ -7,7 +7,8 @@
  *
  * A crowd that rushes in goes on rising; a restless load falls back. Which of the two a load is,
  * its own past tells: each projection is remembered until its time is over, and the share of it
- * that came true is kept per size of the rise. Before anything was seen, a rise is believed whole.
+ * that came true is kept per size of the rise; where few of a size were seen, smaller ones stand
+ * in. Before anything was seen, a rise is believed whole.
  *
  * Threads: plain data.
  */
@@ -32,6 +33,10 @@ struct scale_trend {
     struct {
         int64_t time_ms;
         double load;
+    } pressed; /* newer than all averages, see scale_trend_press */
+    struct {
+        int64_t time_ms;
+        double load;
     } foreseen[SCALE_TREND_FORESEEN]; /* ring */
     size_t foreseen_next, foreseen_count;
     double swing; /* usual change between observations, as a share of the load; < 0 = not known */
@@ -50,6 +55,11 @@ struct scale_trend {
 void scale_trend_init(struct scale_trend *trend);
 /* A good observation, in ascending time; others are ignored. */
 void scale_trend_observe(struct scale_trend *trend, int64_t time_ms, double load);
+/* What the present moment tells of the load, beyond the averages that were observed. */
+void scale_trend_press(struct scale_trend *trend, int64_t time_ms, double load);
+/* The load that there have to be replicas for now: the newest one, but for a hair by which a single
+ * observation rises above the mean of the last ones. */
+double scale_trend_settled(const struct scale_trend *trend, double load);
 /* A new regime: what was seen before says nothing about how it goes on. */
 void scale_trend_forget(struct scale_trend *trend);
 /* What was forecast at time_ms as the highest load within the horizon. */

@@ -34,7 +34,7 @@ static const struct cli_option options[] = {
     {"stdio", 0, NULL, &stdio_wanted, "",
      "Speak newline-delimited JSON on standard input and output."},
     {"quantile", 0, &quantile_text, NULL, "Q",
-     "How sure to be that the load is carried; default 0.8."},
+     "How sure to be that the load is carried; default 0.75."},
 };
 
 static const struct cli_command command = {

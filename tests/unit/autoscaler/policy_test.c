@@ -250,6 +250,47 @@ START_TEST(a_recalled_rise_is_prepared)
 }
 END_TEST
 
+START_TEST(a_recalled_hair_only_holds)
+{
+    begin(1, 100);
+    struct scale_decision decision = {
+        .time_ms = 0, .from = 50, .wanted = 48, .recalled = 52, .later = 48, .max = 100};
+    scale_policy_decide(&policy, &settings, 0, &decision);
+    ck_assert_int_eq(decision.to, 50);
+    ck_assert(acted(&decision, SCALE_GUARD_SEASON));
+    decision = (struct scale_decision){
+        .time_ms = 0, .from = 50, .wanted = 48, .recalled = 56, .later = 48, .max = 100};
+    scale_policy_decide(&policy, &settings, 0, &decision);
+    ck_assert_int_eq(decision.to, 56);
+}
+END_TEST
+
+static int64_t surplus(double q50, int64_t later)
+{
+    begin(1, 1000);
+    struct scale_decision decision = {.time_ms = 0,
+                                      .from = 100,
+                                      .wanted = later,
+                                      .later = later,
+                                      .capacity = 10,
+                                      .q50 = q50,
+                                      .max = 1000};
+    scale_policy_decide(&policy, &settings, 0, &decision);
+    return decision.to;
+}
+
+START_TEST(a_surplus_within_the_doubt_stays)
+{
+    ck_assert_int_eq(surplus(985, 99), 99); /* a forecast that is nearly sure */
+    ck_assert_int_eq(surplus(800, 90), 90);
+    ck_assert_int_eq(surplus(700, 90), 100); /* the same surplus, and much doubt */
+    ck_assert_int_eq(surplus(700, 75), 75);
+    ck_assert_int_eq(surplus(10, 75), 100); /* however great the doubt, */
+    ck_assert_int_eq(surplus(10, 69), 69);  /* a surplus of three tenths goes */
+    ck_assert_int_eq(surplus(NAN, 99), 99);
+}
+END_TEST
+
 START_TEST(unknown_replicas_are_just_set)
 {
     begin(1, 100);
@@ -291,6 +332,8 @@ int main(void)
         UNIT_CASE(tolerance_of_each_direction),
         UNIT_CASE(a_forecast_barely_exceeded_does_not_follow_a_scale_in),
         UNIT_CASE(a_recalled_rise_is_prepared),
+        UNIT_CASE(a_recalled_hair_only_holds),
+        UNIT_CASE(a_surplus_within_the_doubt_stays),
         UNIT_CASE(unknown_replicas_are_just_set),
         UNIT_CASE(a_long_life_stays_bounded),
         {0},

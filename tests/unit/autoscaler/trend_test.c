@@ -70,6 +70,61 @@ START_TEST(rises_that_fall_back_are_believed_less)
 }
 END_TEST
 
+START_TEST(small_rises_teach_about_large_ones)
+{
+    scale_trend_init(&trend);
+    int k = 0;
+    for (int round = 0; round < 40; round++) {
+        const double shape[] = {100, 100, 100, 100, 104, 112};
+        for (int i = 0; i < 6; i++)
+            (void)tick(k++, shape[i]);
+        for (int i = 0; i < 30; i++)
+            (void)tick(k++, 100);
+    }
+    (void)tick(k++, 105);
+    double taught = tick(k, 180);
+    scale_trend_init(&trend);
+    for (k = 0; k < 30; k++)
+        (void)tick(k, 100);
+    (void)tick(k++, 105);
+    double fresh = tick(k, 180);
+    ck_assert_double_gt(fresh, 700);
+    ck_assert_double_lt(taught, 0.7 * fresh);
+}
+END_TEST
+
+START_TEST(the_present_moment_counts)
+{
+    scale_trend_init(&trend);
+    for (int k = 0; k < 20; k++)
+        (void)tick(k, 100);
+    ck_assert_double_eq(tick(20, 102), 0);
+    scale_trend_press(&trend, 21 * TICK_MS, 150);
+    double pressed = scale_trend_project(&trend, 21 * TICK_MS + AHEAD_MS);
+    ck_assert_double_ge(pressed, 150 + 48.0 / (2 * TICK_MS) * AHEAD_MS - 1);
+    /* The averages have caught up, and say otherwise. */
+    ck_assert_double_eq(tick(22, 102), 0);
+    scale_trend_forget(&trend);
+    (void)tick(23, 100);
+    (void)tick(24, 100);
+    ck_assert_double_eq(tick(25, 100), 0);
+}
+END_TEST
+
+START_TEST(a_hair_above_the_mean_is_settled)
+{
+    scale_trend_init(&trend);
+    ck_assert_double_eq(scale_trend_settled(&trend, 100), 100);
+    for (int k = 0; k < 5; k++)
+        (void)tick(k, 100);
+    (void)tick(5, 102);
+    ck_assert_double_eq_tol(scale_trend_settled(&trend, 102), 100.5, 1e-9);
+    (void)tick(6, 150);
+    ck_assert_double_eq_tol(scale_trend_settled(&trend, 150), 0.97 * 150, 1e-9);
+    ck_assert_double_eq(scale_trend_settled(&trend, 50), 50);
+}
+END_TEST
+
 START_TEST(old_and_repeated_observations_are_ignored)
 {
     scale_trend_init(&trend);
@@ -91,6 +146,9 @@ int main(void)
         UNIT_CASE(a_rush_is_carried_on),
         UNIT_CASE(what_was_foreseen_is_no_surprise),
         UNIT_CASE(rises_that_fall_back_are_believed_less),
+        UNIT_CASE(small_rises_teach_about_large_ones),
+        UNIT_CASE(the_present_moment_counts),
+        UNIT_CASE(a_hair_above_the_mean_is_settled),
         UNIT_CASE(old_and_repeated_observations_are_ignored),
         {0},
     };
