@@ -199,7 +199,8 @@ static enum scale_data judge(struct scale_controller *controller,
         return SCALE_DATA_MISSING;
     enum scale_data data = SCALE_DATA_OK;
     if (observation->coverage < COVERAGE_MIN) { /* false for NaN */
-        load /= fmax(observation->coverage, 0.05);
+        if (!observation->whole)
+            load /= fmax(observation->coverage, 0.05);
         data = SCALE_DATA_PARTIAL;
     }
     if (stands_still(&controller->still, observation->load_ms, observation->load))
@@ -465,7 +466,8 @@ static void explain(struct scale_decision *decision, bool forecast, const char *
                                 scale_data_name(decision->data), error ? ": " : "",
                                 error ? error : "");
     else
-        used = (size_t)snprintf(out, room, "Load is %.6g.", decision->load);
+        used = (size_t)snprintf(out, room, "Load is %.6g%s%.100s.", decision->load,
+                                error && error[0] ? ", " : "", error ? error : "");
     if (forecast && used < room)
         used += (size_t)snprintf(
             out + used, room - used,

@@ -40,6 +40,7 @@ struct scale_observation {
     double latency;       /* in the unit of the settings' objective; NaN not known */
     double queue;         /* requests that wait now; NaN not known */
     double coverage;      /* share of the sources that were heard; NaN not known */
+    bool whole;           /* the load does not shrink when sources are missing (an average) */
     const char *error;    /* why data is not OK; may be NULL */
 };
 

@@ -117,6 +117,9 @@ static void take_over(struct scaler *scaler, struct scaler *old)
     scaler->controller = old->controller;
     old->controller = swap;
     scale_controller_set(scaler->controller, &scaler->settings);
+    struct scale_sources heard = scaler->sources;
+    scaler->sources = old->sources;
+    old->sources = heard;
     scaler->id = old->id;
     scaler->begun = old->begun;
     scaler->due_ms = old->due_ms;
@@ -346,6 +349,10 @@ static void decide(struct scale_manager *manager, struct scaler *scaler, int64_t
     scale_observe(&source, &scaler->settings, now, &observation, error_text);
     tw_lock_take(&manager->lock);
     scaler_fill(scaler, &observation);
+    tw_lock_release(&manager->lock);
+    scale_observe_sources(&source, &scaler->sources, scaler->sources_query, scaler->load_sums,
+                          &observation, error_text);
+    tw_lock_take(&manager->lock);
     scale_trust_before(scaler, now, &news);
     scale_controller_decide(scaler->controller, &observation, &decision);
     scaler_order(scaler, &decision, &superseded);

@@ -43,6 +43,7 @@ endif
 	%D%/selector.c %D%/selector.h \
 	%D%/settings.c %D%/settings.h \
 	%D%/settings_reader.c \
+	%D%/sources.c %D%/sources.h \
 	%D%/startup.c %D%/startup.h \
 	%D%/systemd.c \
 	%D%/target.c %D%/target.h \

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/number.h"
 
@@ -106,6 +107,36 @@ void scale_observe(const struct scale_source *source, const struct scale_setting
     ret->latency = ask_number(source, settings->latency, now_ms);
     ret->queue = ask_number(source, settings->queue, now_ms);
     ret->coverage = ask_number(source, settings->coverage, now_ms);
+}
+
+void scale_observe_sources(const struct scale_source *source, struct scale_sources *sources,
+                           struct tw_str query, bool sums, struct scale_observation *observation,
+                           char *error_text)
+{
+    if (!query.size || observation->data != SCALE_DATA_OK || !isnan(observation->coverage))
+        return;
+    struct tw_context context;
+    struct tw_err err;
+    struct query_result *result = NULL;
+    begin(&context, source->clock);
+    if (query_instant(source->fresh, &context, query, observation->now_ms, &result, &err) != TW_OK)
+        return; /* the load itself is known: this only adds to it */
+    uint64_t *hashes =
+        result->count <= SCALE_SOURCES_MAX ? calloc(result->count + 1, sizeof *hashes) : NULL;
+    if (hashes) {
+        for (size_t i = 0; i < result->count; i++)
+            hashes[i] = wire_labels_hash(result->series[i].labels);
+        int64_t replicas = observation->ready >= 0 ? observation->ready : observation->replicas;
+        size_t known, heard = result->count;
+        observation->coverage =
+            scale_sources_hear(sources, observation->now_ms, hashes, heard, replicas, &known);
+        observation->whole = !sums;
+        if (heard < known)
+            snprintf(error_text, SCALE_ERROR_BYTES, "%zu of its %zu sources are silent",
+                     known - heard, known);
+        free(hashes);
+    }
+    query_result_free(result);
 }
 
 static void place(const struct query_result *result, int64_t first_ms, int64_t step_ms,

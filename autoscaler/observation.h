@@ -12,6 +12,7 @@
 #define TW_AUTOSCALER_OBSERVATION_H
 
 #include "autoscaler/controller.h"
+#include "autoscaler/sources.h"
 #include "base/clock.h"
 #include "query/engine.h"
 
@@ -25,6 +26,12 @@ struct scale_source {
  * SCALE_ERROR_BYTES and is what ret->error points to. */
 void scale_observe(const struct scale_source *source, const struct scale_settings *settings,
                    int64_t now_ms, struct scale_observation *ret, char *error_text);
+
+/* Who is heard of the sources of the load: sets coverage, where no query does, and says in
+ * error_text when some are silent. query, sums: of scale_sources_query. */
+void scale_observe_sources(const struct scale_source *source, struct scale_sources *sources,
+                           struct tw_str query, bool sums, struct scale_observation *observation,
+                           char *error_text);
 
 /* Fills values at first_ms, first_ms + step ... from the past of the load; NaN where there is none.
  * Partial results stay when a part fails; the error of the last failing part is reported. */

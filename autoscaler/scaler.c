@@ -38,6 +38,10 @@ struct scaler *scaler_new(uint64_t id, const struct scale_settings *parsed,
     settings->coverage = copied(scaler->arena, parsed->coverage);
     for (size_t i = 0; i < parsed->schedule_count; i++)
         settings->schedules[i].name = copied(scaler->arena, parsed->schedules[i].name);
+    if (!settings->coverage.size)
+        scaler->sources_query =
+            scale_sources_query(settings->load, scaler->arena, &scaler->load_sums);
+    scale_sources_init(&scaler->sources);
     struct query_options options = {.lookback_ms = settings->late_ms};
     scaler->fresh = query_engine_new(query_engine_storage(engine), &options);
     int64_t band = BAND_MS / settings->step_ms;
@@ -56,6 +60,7 @@ struct scaler *scaler_free(struct scaler *scaler)
     if (!scaler)
         return NULL;
     scale_controller_free(scaler->controller);
+    scale_sources_fini(&scaler->sources);
     query_engine_free(scaler->fresh);
     tw_arena_free(scaler->arena);
     free(scaler);

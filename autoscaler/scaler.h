@@ -19,11 +19,14 @@
 struct scaler {
     uint64_t id; /* never used again by another */
     struct scale_settings settings;
-    struct query_engine *fresh; /* look-back = late_after */
-    struct tw_arena *arena;     /* behind settings */
-    char quantile_text[24];     /* of the label */
-    int64_t due_ms;             /* of the next decision */
-    bool begun;                 /* history and memory have been read */
+    struct query_engine *fresh;  /* look-back = late_after */
+    struct tw_arena *arena;      /* behind settings */
+    struct tw_str sources_query; /* who the load comes from; empty = cannot be told */
+    bool load_sums;              /* it is a sum over them */
+    struct scale_sources sources;
+    char quantile_text[24]; /* of the label */
+    int64_t due_ms;         /* of the next decision */
+    bool begun;             /* history and memory have been read */
     /* ---- published ---- */
     struct scale_controller *controller;
     struct scale_decision decision; /* the last one; count 0 = none yet */

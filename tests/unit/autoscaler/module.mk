@@ -10,7 +10,7 @@ check_LIBRARIES += %D%/libscaler_fakes.a
 
 UNIT_TESTS += %D%/actuator_test %D%/controller_test %D%/decision_test %D%/manager_test %D%/policy_test %D%/settings_test \
 	%D%/observation_test %D%/capacity_test %D%/schedule_test %D%/trend_test %D%/replay_test %D%/trust_test \
-	%D%/reliability_test %D%/pressure_test
+	%D%/reliability_test %D%/pressure_test %D%/sources_test
 %C%_actuator_test_SOURCES = %D%/actuator_test.c
 %C%_actuator_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_actuator_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
@@ -53,6 +53,11 @@ UNIT_TESTS += %D%/actuator_test %D%/controller_test %D%/decision_test %D%/manage
 %C%_observation_test_SOURCES = %D%/observation_test.c
 %C%_observation_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_observation_test_LDADD = $(UNIT_LIBS) autoscaler/libautoscaler.a forecast/libforecast.a \
+	query/libquery.a forecast/libforecast.a tests/lib/libmemory_storage.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
+	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
+%C%_sources_test_SOURCES = %D%/sources_test.c
+%C%_sources_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_sources_test_LDADD = $(UNIT_LIBS) autoscaler/libautoscaler.a forecast/libforecast.a \
 	query/libquery.a forecast/libforecast.a tests/lib/libmemory_storage.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
 	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
 endif
