@@ -82,6 +82,28 @@ struct scale_attempt *scale_attempt_new(struct scale_means *means,
     return attempt;
 }
 
+struct scale_attempt *scale_attempt_new_replace(struct scale_means *means,
+                                                const struct scale_settings *settings,
+                                                const char *instance, const char *reason,
+                                                const char *key)
+{
+    struct scale_attempt *attempt = scale_attempt_new_look(means, settings);
+    struct tw_json_writer writer;
+    attempt->instance = tw_arena_cstr(attempt->arena, tw_str(instance));
+    attempt->reason = tw_arena_cstr(attempt->arena, tw_str(reason));
+    snprintf(attempt->key, sizeof attempt->key, "%s", key);
+    tw_json_writer_init(&writer, &attempt->body);
+    tw_json_begin_object(&writer);
+    tw_json_member_str(&writer, "scaler", settings->name);
+    tw_json_member_cstr(&writer, "action", "replace");
+    tw_json_member_cstr(&writer, "instance", instance);
+    tw_json_member_cstr(&writer, "reason", reason);
+    tw_json_member_cstr(&writer, "idempotency_key", key);
+    tw_json_end_object(&writer);
+    TW_ASSERT(!attempt->body.overflow);
+    return attempt;
+}
+
 struct scale_attempt *scale_attempt_free(struct scale_attempt *attempt)
 {
     if (!attempt)
@@ -111,16 +133,16 @@ void scale_attempt_run(struct scale_attempt *attempt)
         scale_webhook_set(attempt);
         break;
     case SCALE_TARGET_EXEC:
-        scale_exec_run(attempt);
+        (attempt->instance ? scale_exec_replace : scale_exec_run)(attempt);
         break;
     case SCALE_TARGET_SYSTEMD:
-        scale_systemd_run(attempt);
+        (attempt->instance ? scale_systemd_replace : scale_systemd_run)(attempt);
         break;
     case SCALE_TARGET_PROCESS:
-        scale_process_run(attempt);
+        (attempt->instance ? scale_process_replace : scale_process_run)(attempt);
         break;
     case SCALE_TARGET_KUBERNETES:
-        scale_kubernetes_run(attempt);
+        (attempt->instance ? scale_kubernetes_replace : scale_kubernetes_run)(attempt);
         break;
     case SCALE_TARGET_NONE:
         TW_ASSERT(false);

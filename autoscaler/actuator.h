@@ -53,7 +53,8 @@ struct scale_attempt {
     struct tw_arena *arena; /* behind the texts */
     struct scale_target target;
     struct tw_str scaler;
-    int64_t from, to; /* to -1: only look */
+    int64_t from, to;     /* to -1: only look */
+    const char *instance; /* that is to be replaced, to -1; NULL: none */
     const char *reason;
     struct tw_buf body; /* the order as JSON */
     char key[SCALE_KEY_BYTES];
@@ -71,6 +72,11 @@ struct scale_attempt *scale_attempt_new(struct scale_means *means,
 /* One that only looks (scale_target_reads). */
 struct scale_attempt *scale_attempt_new_look(struct scale_means *means,
                                              const struct scale_settings *settings);
+/* One that replaces an instance; key: of idempotency. */
+struct scale_attempt *scale_attempt_new_replace(struct scale_means *means,
+                                                const struct scale_settings *settings,
+                                                const char *instance, const char *reason,
+                                                const char *key);
 struct scale_attempt *scale_attempt_free(struct scale_attempt *attempt); /* returns NULL */
 void scale_attempt_run(struct scale_attempt *attempt);
 /* Writes the outcome into the decision (action, attempts, status, error). Returns the time of the
@@ -88,5 +94,10 @@ void scale_exec_run(struct scale_attempt *attempt);
 void scale_systemd_run(struct scale_attempt *attempt);
 void scale_process_run(struct scale_attempt *attempt);
 void scale_kubernetes_run(struct scale_attempt *attempt);
+/* The same of those that replace attempt->instance; a webhook is the same call. */
+void scale_exec_replace(struct scale_attempt *attempt);
+void scale_systemd_replace(struct scale_attempt *attempt);
+void scale_process_replace(struct scale_attempt *attempt);
+void scale_kubernetes_replace(struct scale_attempt *attempt);
 
 #endif

@@ -73,6 +73,7 @@ static void write_scaler(struct tw_json_writer *writer, const struct scaler *sca
         tw_json_write_null(writer);
     scale_pauses_write_json(&scaler->pauses, writer);
     scale_verification_write_json(&scaler->verification, writer);
+    scale_recovery_write_json(scaler->recovery, settings, writer);
 }
 
 static void write_times(struct tw_json_writer *writer, int64_t first_ms, int64_t step_ms,

@@ -21,7 +21,7 @@
 
 struct place {
     const char *name;
-    char value[SCALE_KEY_BYTES];
+    char value[256];
 };
 
 /* One word with its places filled in. */
@@ -48,14 +48,18 @@ static const char *fill_word(struct scale_attempt *attempt, const char *word,
 
 static const char *const *fill_words(struct scale_attempt *attempt, const char *const *words)
 {
-    struct place places[4] = {{"{scaler}", ""}, {"{from}", ""}, {"{to}", ""}, {"{key}", ""}};
+    struct place places[] = {
+        {"{scaler}", ""}, {"{from}", ""}, {"{to}", ""}, {"{key}", ""}, {"{instance}", ""}};
     snprintf(places[0].value, sizeof places[0].value, "%.*s", TW_STR_ARG(attempt->scaler));
     snprintf(places[1].value, sizeof places[1].value, "%" PRId64, attempt->from);
     snprintf(places[2].value, sizeof places[2].value, "%" PRId64, attempt->to);
     memcpy(places[3].value, attempt->key, sizeof attempt->key);
+    snprintf(places[4].value, sizeof places[4].value, "%s",
+             attempt->instance ? attempt->instance : "");
     const char **filled = TW_ARENA_ARRAY(attempt->arena, const char *, SCALE_WORDS_MAX + 1);
     for (size_t i = 0; words[i] != NULL; i++)
-        filled[i] = fill_word(attempt, words[i], places, i == 0 ? 0 : 4);
+        filled[i] =
+            fill_word(attempt, words[i], places, i == 0 ? 0 : sizeof places / sizeof *places);
     return filled;
 }
 
@@ -87,6 +91,7 @@ static bool run(struct scale_attempt *attempt, const char *const *words, struct 
         {TW_STR("TIDEWATCH_SCALER"), attempt->scaler},
         {TW_STR("TIDEWATCH_FROM"), tw_str(attempt->from >= 0 ? from : "")},
         {TW_STR("TIDEWATCH_TO"), tw_str(attempt->to >= 0 ? to : "")},
+        {TW_STR("TIDEWATCH_INSTANCE"), tw_str(attempt->instance ? attempt->instance : "")},
         {TW_STR("TIDEWATCH_REASON"), tw_str(attempt->reason)},
         {TW_STR("TIDEWATCH_IDEMPOTENCY_KEY"), tw_str(attempt->key)}};
     struct tw_buf complaint;
@@ -144,5 +149,13 @@ void scale_exec_run(struct scale_attempt *attempt)
         else if (!parse_count(&line, &attempt->ready))
             attempt->ready = -1;
     }
+    tw_buf_fini(&output);
+}
+
+void scale_exec_replace(struct scale_attempt *attempt)
+{
+    struct tw_buf output;
+    tw_buf_init(&output, OUTPUT_BYTES_MAX);
+    (void)run(attempt, attempt->target.exec.replace, &output);
     tw_buf_fini(&output);
 }

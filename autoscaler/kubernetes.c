@@ -243,3 +243,63 @@ void scale_kubernetes_run(struct scale_attempt *attempt)
     tw_http_client_free(session.client);
     scale_account_close(&session.account);
 }
+
+/* Names of objects: a-z, 0-9, '-' and '.', and so nothing that means something in a path. */
+static bool is_object_name(const char *name)
+{
+    size_t size = strlen(name);
+    return size > 0 && size <= 253 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == size && name[0] != '.';
+}
+
+/* An eviction rather than a deletion: the API server heeds PodDisruptionBudgets, and answers 429
+ * while one forbids it. */
+void scale_kubernetes_replace(struct scale_attempt *attempt)
+{
+    struct session session = {.attempt = attempt};
+    struct tw_err err = {0};
+    if (!is_object_name(attempt->instance)) {
+        scale_attempt_fail(attempt, SCALE_REFUSED,
+                           "'%.100s' is no name of a pod: recovery.label has to name the pods",
+                           attempt->instance);
+        return;
+    }
+    if (scale_account_open(attempt->means, &attempt->target, &session.account, &err) != TW_OK) {
+        scale_attempt_fail(attempt, SCALE_AGAIN, "%s", err.message);
+        return;
+    }
+    session.client = tw_http_client_new("tidewatchd/" VERSION);
+    session.path = tw_arena_format(attempt->arena, "/api/v1/namespaces/%s/pods/%s",
+                                   session.account.space, attempt->instance)
+                       .data;
+    struct tw_buf body;
+    struct tw_json_writer writer;
+    struct tw_json *root = NULL;
+    tw_buf_init(&body, 4096);
+    tw_json_writer_init(&writer, &body);
+    tw_json_begin_object(&writer);
+    tw_json_member_cstr(&writer, "kind", "Eviction");
+    tw_json_member_cstr(&writer, "apiVersion", "policy/v1");
+    tw_json_key(&writer, TW_STR("metadata"));
+    tw_json_begin_object(&writer);
+    tw_json_member_cstr(&writer, "name", attempt->instance);
+    tw_json_member_cstr(&writer, "namespace", session.account.space);
+    tw_json_end_object(&writer);
+    tw_json_end_object(&writer);
+    int status = call(&session, TW_HTTP_POST, "/eviction", tw_buf_str(&body), &root);
+    if (status == 404) { /* it is gone: as wanted */
+        attempt->outcome = SCALE_DONE;
+        attempt->error[0] = '\0';
+    } else if (status == 403) {
+        scale_attempt_fail(attempt, SCALE_AGAIN,
+                           "not allowed (403): a role has to allow create of pods/eviction in "
+                           "namespace %s",
+                           session.account.space);
+    } else if (status == 429) {
+        scale_attempt_fail(attempt, SCALE_AGAIN, "a PodDisruptionBudget forbids it now (429)");
+    }
+    tw_json_free(root);
+    tw_buf_fini(&body);
+    tw_http_client_free(session.client);
+    scale_account_close(&session.account);
+}

@@ -57,6 +57,7 @@ static void register_metrics(struct scale_manager *manager)
     manager->counted.fit_seconds = tw_metrics_histogram(
         metrics, "tidewatch_autoscaler_fit_seconds", "", "Time for fitting a scaler's model anew.",
         bounds, sizeof bounds / sizeof *bounds);
+    scale_ward_register(manager);
 }
 
 struct scale_manager *scale_manager_new(const struct scale_options *options)
@@ -131,6 +132,10 @@ static void take_over(struct scaler *scaler, struct scaler *old)
     scaler->pauses = old->pauses;
     scaler->verification = old->verification;
     scaler->watch = old->watch;
+    if (scaler->recovery && old->recovery) {
+        *scaler->recovery = *old->recovery;
+        memcpy(scaler->replace, old->replace, sizeof scaler->replace);
+    }
     scaler->attempt_ms =
         scaler->settings.target.kind != SCALE_TARGET_NONE ? old->attempt_ms : INT64_MAX;
 }
@@ -244,6 +249,7 @@ static void begin(struct scale_manager *manager, struct scaler *scaler, int64_t 
     tw_lock_take(&manager->lock);
     read_journal(manager, scaler);
     scale_trust_begin(manager, scaler);
+    scale_ward_begin(manager, scaler);
     tw_lock_release(&manager->lock);
     read_history(manager, scaler, now);
     scaler->begun = true;
@@ -298,6 +304,9 @@ static void add_trust_series(struct harvest *harvest, const struct scaler *scale
     if (decision->ready >= 0)
         add_sample(harvest, "tidewatch_scaler_ready_replicas", NULL, name, decision->time_ms,
                    (double)decision->ready);
+    if (scaler->recovery && scaler->recovery->known)
+        add_sample(harvest, "tidewatch_scaler_failing_instances", NULL, name, decision->time_ms,
+                   (double)scaler->recovery->failing);
     if (scaler->settings.mode == SCALE_ACT)
         add_sample(harvest, "tidewatch_scaler_overdue_replicas", NULL, name, decision->time_ms,
                    (double)scale_verification_missing(&scaler->verification));
@@ -346,6 +355,10 @@ static void decide(struct scale_manager *manager, struct scaler *scaler, int64_t
     struct scale_decision decision, superseded;
     char error_text[SCALE_ERROR_BYTES];
     struct scale_news news;
+    struct scale_instances instances;
+    struct scale_recovery_news recovery_news;
+    struct scale_recovery *kept;
+    scale_instances_ask(manager, &source, &scaler->settings, now, &instances);
     scale_observe(&source, &scaler->settings, now, &observation, error_text);
     tw_lock_take(&manager->lock);
     scaler_fill(scaler, &observation);
@@ -363,6 +376,7 @@ static void decide(struct scale_manager *manager, struct scaler *scaler, int64_t
     }
     scaler->decision = decision;
     scale_trust_after(scaler, &decision, &news);
+    scale_ward_look(scaler, &decision, &instances, &recovery_news, &kept);
     if (superseded.key[0])
         add_entry(harvest, scaler, &superseded, false);
     add_entry(harvest, scaler, &decision, true);
@@ -370,6 +384,8 @@ static void decide(struct scale_manager *manager, struct scaler *scaler, int64_t
     add_trust_series(harvest, scaler, &decision);
     tw_lock_release(&manager->lock);
     scale_trust_store(manager, &news);
+    scale_ward_store(manager, scaler, &recovery_news, kept);
+    scale_instances_fini(&instances);
     tw_metric_add(manager->counted.decisions, 1);
     if (decision.from >= 0 && decision.to != decision.from)
         tw_metric_add(manager->counted.changes, 1);
@@ -514,7 +530,9 @@ static void settle_look(struct call *call)
 
 static void finish_call(struct call *call)
 {
-    if (call->attempt->to >= 0)
+    if (call->attempt->instance)
+        scale_ward_settle(call->manager, call->id, call->attempt);
+    else if (call->attempt->to >= 0)
         settle(call);
     else
         settle_look(call);
@@ -541,6 +559,16 @@ static struct scale_attempt *next_attempt_locked(struct scale_manager *manager,
         scaler->attempt_ms = INT64_MAX;
         scaler->look_ms = now; /* and look soon what became of it */
         return scale_attempt_new(manager->means, &scaler->settings, &scaler->order);
+    }
+    if (scaler->replace[0]) {
+        char key[SCALE_KEY_BYTES], reason[SCALE_PATIENT_NAME_BYTES + 32];
+        snprintf(key, sizeof key, "%.*s-replace-%lld", TW_STR_ARG(scaler->settings.name),
+                 (long long)now);
+        snprintf(reason, sizeof reason, "%s fails its health rule", scaler->replace);
+        struct scale_attempt *attempt = scale_attempt_new_replace(manager->means, &scaler->settings,
+                                                                  scaler->replace, reason, key);
+        scaler->replace[0] = 0;
+        return attempt;
     }
     if (scaler->look_ms > now + scaler->settings.tick_ms)
         scaler->look_ms = now; /* the clock was set back */

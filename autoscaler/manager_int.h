@@ -8,6 +8,7 @@
 #include "autoscaler/manager.h"
 #include "autoscaler/scaler.h"
 #include "autoscaler/trust.h"
+#include "autoscaler/ward.h"
 #include "base/lock.h"
 #include "base/thread.h"
 #include "base/workers.h"
@@ -33,6 +34,7 @@ struct scale_manager {
         struct tw_metric *attempts_ok, *attempts_failed, *looks_failed, *seconds;
         struct scale_trust_counted trust;
         struct tw_metric *fit_seconds;
+        struct scale_ward_counted ward;
     } counted;
 };
 

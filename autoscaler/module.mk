@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # autoscaler: L5, observation -> model -> policy -> decision -> actuator.
-dist_noinst_DATA += docs/api-scalers.md docs/scaling.md docs/reliability.md docs/scaling-backtest.md docs/scaling-readouts.md docs/scaling-targets.md docs/scaling-trust.md docs/format/state-scaler.md \
-	tests/e2e/scaler_webhook.py tests/e2e/scaler_targets.py tests/e2e/scaler_trust.py tests/e2e/reliability.py
+dist_noinst_DATA += docs/api-scalers.md docs/scaling.md docs/recovery.md docs/reliability.md docs/scaling-backtest.md docs/scaling-readouts.md docs/scaling-targets.md docs/scaling-trust.md docs/format/state-scaler.md \
+	tests/e2e/scaler_webhook.py tests/e2e/scaler_targets.py tests/e2e/scaler_trust.py tests/e2e/recovery.py tests/e2e/reliability.py
 if BUILD_SERVER
 noinst_LIBRARIES += %D%/libautoscaler.a
 # Programs for targets `exec`, ready to be named in a configuration.
@@ -35,6 +35,9 @@ endif
 	%D%/process.c \
 	%D%/readout.c \
 	%D%/record.c %D%/record.h \
+	%D%/recovery.c %D%/recovery.h \
+	%D%/recovery_reader.c \
+	%D%/recovery_store.c \
 	%D%/reliability.c %D%/reliability.h \
 	%D%/replay.c %D%/replay.h \
 	%D%/scaler.c %D%/scaler.h \
@@ -51,6 +54,7 @@ endif
 	%D%/trust.c %D%/trust.h \
 	%D%/verification.c %D%/verification.h \
 	%D%/trend.c %D%/trend.h \
+	%D%/ward.c %D%/ward.h \
 	%D%/webhook.c
 
 EXTRA_PROGRAMS += tests/bench/scaler_bench

@@ -186,19 +186,20 @@ static enum tw_code start_child(struct scale_attempt *attempt, size_t index, str
     return code;
 }
 
-/* Tells those above `to` to end, all at once, and makes them after stop_after. */
-static void stop_children(struct scale_attempt *attempt, struct children *children)
+/* Tells those from first to last to end, all at once, and makes them after stop_after. */
+static void stop_children(struct scale_attempt *attempt, struct children *children, size_t first,
+                          size_t last)
 {
     struct tw_clock *clock = tw_clock_system(); /* processes live in real time */
     int64_t until_ns = tw_clock_mono_ns(clock) + attempt->target.process.stop_ms * INT64_C(1000000);
-    size_t first = (size_t)attempt->to + 1, left;
-    for (size_t i = first; i <= SCALE_PROCESSES_MAX; i++)
+    size_t left;
+    for (size_t i = first; i <= last; i++)
         if (children->of[i].lives)
             (void)kill(-children->of[i].pid, SIGTERM);
     do {
         left = 0;
         bool over = tw_clock_mono_ns(clock) >= until_ns;
-        for (size_t i = first; i <= SCALE_PROCESSES_MAX; i++) {
+        for (size_t i = first; i <= last; i++) {
             struct child *child = &children->of[i];
             if (child->lives && over)
                 (void)kill(-child->pid, SIGKILL);
@@ -225,7 +226,7 @@ void scale_process_run(struct scale_attempt *attempt)
         if (!children->of[i].lives)
             code = start_child(attempt, i, &children->of[i], &err);
     if (code == TW_OK && attempt->to >= 0)
-        stop_children(attempt, children);
+        stop_children(attempt, children, (size_t)attempt->to + 1, SCALE_PROCESSES_MAX);
     struct tw_err save_err = {0};
     if (known && attempt->to >= 0 && save(attempt, children, &save_err) != TW_OK && code == TW_OK) {
         code = save_err.code;
@@ -239,6 +240,36 @@ void scale_process_run(struct scale_attempt *attempt)
     }
     if (code != TW_OK)
         scale_attempt_fail(attempt, code == TW_LIMIT ? SCALE_REFUSED : SCALE_AGAIN, "%s",
+                           err.message);
+    free(children);
+}
+
+void scale_process_replace(struct scale_attempt *attempt)
+{
+    int64_t index;
+    struct tw_err err = {0};
+    struct children *children = calloc(1, sizeof *children);
+    TW_ASSERT(children != NULL);
+    enum tw_code code;
+    if (!tw_int64_parse(tw_str(attempt->instance), &index) || index < 1 ||
+        index > SCALE_PROCESSES_MAX)
+        code = tw_err_set(&err, TW_BAD_DATA,
+                          "'%s' is no number of a process: recovery.label has to give {index}",
+                          attempt->instance);
+    else
+        code = load(attempt, children, &err);
+    if (code == TW_OK) {
+        struct child *child = &children->of[index];
+        stop_children(attempt, children, (size_t)index, (size_t)index);
+        code = start_child(attempt, (size_t)index, child, &err);
+        struct tw_err save_err = {0};
+        if (save(attempt, children, &save_err) != TW_OK && code == TW_OK) {
+            code = save_err.code;
+            err = save_err;
+        }
+    }
+    if (code != TW_OK)
+        scale_attempt_fail(attempt, code == TW_BAD_DATA ? SCALE_REFUSED : SCALE_AGAIN, "%s",
                            err.message);
     free(children);
 }

@@ -36,6 +36,8 @@ struct scaler *scaler_new(uint64_t id, const struct scale_settings *parsed,
     settings->latency = copied(scaler->arena, parsed->latency);
     settings->queue = copied(scaler->arena, parsed->queue);
     settings->coverage = copied(scaler->arena, parsed->coverage);
+    settings->recovery.instances = copied(scaler->arena, parsed->recovery.instances);
+    settings->recovery.label = copied(scaler->arena, parsed->recovery.label);
     for (size_t i = 0; i < parsed->schedule_count; i++)
         settings->schedules[i].name = copied(scaler->arena, parsed->schedules[i].name);
     if (!settings->coverage.size)
@@ -50,6 +52,10 @@ struct scaler *scaler_new(uint64_t id, const struct scale_settings *parsed,
                                                                               : band));
     scale_controller_learn_apart(scaler->controller);
     snprintf(scaler->quantile_text, sizeof scaler->quantile_text, "%.6g", settings->quantile);
+    if (settings->recovery.instances.size) {
+        scaler->recovery = calloc(1, sizeof *scaler->recovery);
+        TW_ASSERT(scaler->recovery != NULL);
+    }
     scaler->attempt_ms = INT64_MAX;
     scaler->seen.replicas = scaler->seen.ready = -1;
     return scaler;
@@ -62,6 +68,7 @@ struct scaler *scaler_free(struct scaler *scaler)
     scale_controller_free(scaler->controller);
     scale_sources_fini(&scaler->sources);
     query_engine_free(scaler->fresh);
+    free(scaler->recovery);
     tw_arena_free(scaler->arena);
     free(scaler);
     return NULL;

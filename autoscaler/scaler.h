@@ -14,6 +14,7 @@
 #include "autoscaler/journal.h"
 #include "autoscaler/observation.h"
 #include "autoscaler/pause.h"
+#include "autoscaler/recovery.h"
 #include "autoscaler/verification.h"
 
 struct scaler {
@@ -40,6 +41,8 @@ struct scaler {
     } seen;
     struct scale_pauses pauses;
     struct scale_verification verification; /* of the order */
+    struct scale_recovery *recovery;        /* NULL: none is wanted */
+    char replace[SCALE_PATIENT_NAME_BYTES]; /* the instance to replace next; empty = none */
     struct scale_watch watch;               /* of the last change */
     int64_t attempt_ms;                     /* when the next attempt is due; INT64_MAX = none */
 };

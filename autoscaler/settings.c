@@ -24,6 +24,13 @@ void scale_settings_init(struct scale_settings *settings)
         .up = {.tolerance = 0.01,
                .limits = {{false, 4, 15000}, {true, 100, 15000}},
                .limit_count = 2},
+        .recovery = {.label = TW_STR_INIT("instance"),
+                     .for_ms = 120000,
+                     .min_healthy = 1,
+                     .max_per_hour = 6,
+                     .attempts = 3,
+                     .max_share = 0.2,
+                     .max_failing = 0.5},
         .down = {.window_ms = 300000, .limits = {{true, 100, 15000}}, .limit_count = 1},
     };
 }

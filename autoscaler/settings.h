@@ -69,6 +69,14 @@ struct scale_direction {
 
 enum scale_mode { SCALE_OBSERVE, SCALE_ACT };
 
+/* What recovery.h says; instances empty = none. */
+struct scale_recovery_settings {
+    struct tw_str instances, label;
+    enum scale_mode mode;
+    int64_t for_ms, min_healthy, max_per_hour, attempts;
+    double max_share, max_failing;
+};
+
 struct scale_settings {
     struct tw_str name, load, replicas, ready, utilisation; /* queries; empty = not given */
     struct tw_str latency, queue, coverage;
@@ -85,6 +93,7 @@ struct scale_settings {
     struct scale_direction up, down;
     struct scale_schedule schedules[SCALE_SCHEDULES_MAX];
     size_t schedule_count;
+    struct scale_recovery_settings recovery;
 };
 
 /* The `schedules:` list of a scaler; settings->max is known by then. */
@@ -92,6 +101,11 @@ TW_MUST_CHECK enum tw_code scale_schedules_parse(struct tw_arena *arena, const c
                                                  const struct tw_yaml *map,
                                                  struct scale_settings *settings,
                                                  struct tw_err *err);
+/* The `recovery:` member of a scaler; target and mode are known by then. */
+TW_MUST_CHECK enum tw_code scale_recovery_parse(struct tw_arena *arena, const char *file,
+                                                const struct tw_yaml *map,
+                                                struct scale_settings *settings,
+                                                struct tw_err *err);
 /* Everything that has a default. */
 void scale_settings_init(struct scale_settings *settings);
 /* The whole list; scalers NULL or empty gives none. Mistakes are TW_CONFIG (TW_UNSUPPORTED for what

@@ -325,6 +325,7 @@ static enum tw_code parse_scaler(struct reading *in, const struct tw_yaml *map,
                                         "history",
                                         "late_after",
                                         "behavior",
+                                        "recovery",
                                         NULL};
     if (map->kind != TW_YAML_MAPPING)
         return tw_yaml_error(in->file, map, in->err,
@@ -360,6 +361,8 @@ static enum tw_code parse_scaler(struct reading *in, const struct tw_yaml *map,
         code = scale_schedules_parse(in->arena, in->file, map, settings, in->err);
     if (code == TW_OK)
         code = parse_mode(in, map, settings);
+    if (code == TW_OK)
+        code = scale_recovery_parse(in->arena, in->file, map, settings, in->err);
     if (code == TW_OK)
         code = parse_spans(in, map, settings);
     return code == TW_OK ? parse_behavior(in, map, settings) : code;

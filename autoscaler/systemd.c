@@ -154,3 +154,24 @@ void scale_systemd_run(struct scale_attempt *attempt)
     if (attempt->outcome == SCALE_DONE)
         change(attempt, &units, "stop", false);
 }
+
+/* A unit that hangs is killed by systemd itself after its TimeoutStopSec. */
+void scale_systemd_replace(struct scale_attempt *attempt)
+{
+    struct units units;
+    if (!look(attempt, &units))
+        return;
+    if (!instance_of(&units, tw_str(attempt->instance))) {
+        scale_attempt_fail(attempt, SCALE_REFUSED,
+                           "'%s' is no unit of %s: recovery.label has to name the units",
+                           attempt->instance, attempt->target.systemd.unit);
+        return;
+    }
+    const char *const words[] = {attempt->target.systemd.systemctl,
+                                 attempt->target.systemd.user ? "--user" : "--system",
+                                 "--no-block",
+                                 "restart",
+                                 attempt->instance,
+                                 NULL};
+    (void)run(attempt, words, NULL);
+}

@@ -22,6 +22,12 @@ bool scale_target_reads(const struct scale_target *target)
            (target->kind == SCALE_TARGET_EXEC && target->exec.get != NULL);
 }
 
+bool scale_target_replaces(const struct scale_target *target)
+{
+    return target->kind != SCALE_TARGET_NONE &&
+           (target->kind != SCALE_TARGET_EXEC || target->exec.replace != NULL);
+}
+
 /* ---- copying ---- */
 
 static const char *copy_text(const char *text, struct tw_arena *arena)
@@ -53,6 +59,7 @@ struct scale_target scale_target_copy(const struct scale_target *target, struct 
                                   tw_arena_str(arena, target->webhook.headers[i].value)};
     copy.exec.set = copy_words(target->exec.set, arena);
     copy.exec.get = copy_words(target->exec.get, arena);
+    copy.exec.replace = copy_words(target->exec.replace, arena);
     copy.systemd.unit = copy_text(target->systemd.unit, arena);
     copy.systemd.systemctl = copy_text(target->systemd.systemctl, arena);
     copy.process.command = copy_words(target->process.command, arena);

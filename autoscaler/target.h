@@ -4,7 +4,8 @@
  *
  *   target: {webhook: {url: "http://deployer/scale", timeout: 5s, headers: {...},
  *                      secret_file: /etc/tidewatch/scale.key}}
- *   target: {exec: {set: [/usr/local/bin/scale, "{scaler}", "{to}"], get: [...], timeout: 1m}}
+ *   target: {exec: {set: [/usr/local/bin/scale, "{scaler}", "{to}"], get: [...],
+ *                   replace: [...], timeout: 1m}}
  *   target: {systemd: {unit: "worker@.service", user: false, timeout: 1m}}
  *   target: {process: {command: [./worker, "--port", "900{index}"], stop_after: 10s}}
  *   target: {kubernetes: {kind: Deployment, name: web, namespace: shop, kubeconfig: ..., ...}}
@@ -53,7 +54,8 @@ struct scale_target {
     } webhook;
     struct {
         const char *const *set;
-        const char *const *get; /* prints "replicas ready"; NULL: replicas cannot be read */
+        const char *const *replace; /* replaces an instance; NULL: cannot */
+        const char *const *get;     /* prints "replicas ready"; NULL: replicas cannot be read */
     } exec;
     struct {
         const char *unit; /* with '@' before the dot: "worker@.service" */
@@ -71,6 +73,8 @@ struct scale_target {
     } kubernetes;
 };
 
+/* Whether it can replace one instance. */
+bool scale_target_replaces(const struct scale_target *target);
 const char *scale_target_name(enum scale_target_kind kind);
 /* Whether the target itself can say how many replicas there are and serve. */
 bool scale_target_reads(const struct scale_target *target);

@@ -123,13 +123,15 @@ static enum tw_code parse_webhook(struct reading *in, const struct tw_yaml *node
 static enum tw_code parse_exec(struct reading *in, const struct tw_yaml *node,
                                struct scale_target *target)
 {
-    static const char *const known[] = {"set", "get", "timeout", NULL};
+    static const char *const known[] = {"set", "get", "replace", "timeout", NULL};
     target->timeout_ms = 60000;
     enum tw_code code = tw_yaml_check_keys(in->file, node, known, in->err);
     if (code == TW_OK)
         code = parse_words(in, node, "set", false, &target->exec.set);
     if (code == TW_OK)
         code = parse_words(in, node, "get", true, &target->exec.get);
+    if (code == TW_OK)
+        code = parse_words(in, node, "replace", true, &target->exec.replace);
     return code == TW_OK ? parse_timeout(in, node, 600000, "100ms to 10m", &target->timeout_ms)
                          : code;
 }

@@ -227,6 +227,26 @@ static void show_pauses(const struct tw_json *data)
     show_pause("set", tw_json_member(data, "set"));
 }
 
+static void show_recovery(const struct tw_json *recovery)
+{
+    const struct tw_json *patients = tw_json_member(recovery, "patients");
+    struct tw_str held = text_of(recovery, "held");
+    if (tw_json_type(recovery) != TW_JSON_OBJECT)
+        return;
+    printf("  recovery (%.*s): %" PRId64 " of %" PRId64 " instances fail%s%.*s\n",
+           TW_STR_ARG(text_of(recovery, "mode")),
+           tw_json_int(tw_json_member(recovery, "failing"), 0),
+           tw_json_int(tw_json_member(recovery, "instances"), 0), held.size ? "; " : "",
+           TW_STR_ARG(held));
+    for (size_t i = 0; i < tw_json_count(patients); i++) {
+        const struct tw_json *patient = tw_json_item(patients, i);
+        printf("    %.*s: %.*s", TW_STR_ARG(text_of(patient, "instance")),
+               TW_STR_ARG(text_of(patient, "state")));
+        show_time(" since ", number_of(patient, "since"));
+        printf("\n");
+    }
+}
+
 static void show_now(const struct tw_json *data)
 {
     const struct tw_json *verification = tw_json_member(data, "verification");
@@ -238,6 +258,7 @@ static void show_now(const struct tw_json *data)
                error.size ? ": " : "", TW_STR_ARG(error));
     printf("\n");
     show_pauses(data);
+    show_recovery(tw_json_member(data, "recovery"));
 }
 
 static void show_changed(const struct tw_json *data)

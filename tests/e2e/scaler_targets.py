@@ -122,6 +122,7 @@ class Kubernetes:
     def __init__(self, certificate, key):
         self.replicas, self.ready, self.version, self.token = 2, 2, 41, "first"
         self.calls, self.conflicts, self.wrong = [], 0, []
+        self.evicted, self.budget = [], 0
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -185,6 +186,23 @@ class Kubernetes:
                     outer.replicas, outer.version = spec["replicas"], outer.version + 1
                     self.answer(200, self.scale())
 
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.calls.append((self.command, self.path))
+                name = self.path.split("/")[-2]
+                if self.headers.get("Authorization") != "Bearer " + outer.token:
+                    self.failure(401, "Unauthorized", "Unauthorized")
+                elif self.path != "/api/v1/namespaces/shop/pods/%s/eviction" % name or body != {
+                        "kind": "Eviction", "apiVersion": "policy/v1", "metadata": {"name": name, "namespace": "shop"}}:
+                    outer.wrong.append(body)
+                    self.failure(422, "Invalid", "Eviction is invalid")
+                elif outer.budget > 0:
+                    outer.budget -= 1
+                    self.failure(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.")
+                else:
+                    outer.evicted.append(name)
+                    self.answer(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
+
             def log_message(self, *_):
                 pass
 
@@ -225,6 +243,7 @@ users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, com
 """ % (cluster.port, token))
     config = ("scalers:\n  - name: web\n    load: load\n" + COMMON +
               "    target: {kubernetes: {name: web, kubeconfig: %s}}\n"
+              "    recovery: {instances: up, label: pod, for: 0s, mode: act}\n"
               "  - name: gone\n    load: load\n" % kubeconfig + COMMON +
               "    target: {kubernetes: {name: gone, kubeconfig: %s}}\n" % kubeconfig)
     server = run.server(data="kubernetes", config=config)
@@ -242,6 +261,19 @@ users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, com
             lambda: scaler(server, "web")["decision"]["ready"] == cluster.ready, 30), scaler(server, "web")["decision"])
         gone = lib.wait_for(lambda: (lambda s: s if s["health"] == "failed" else None)(scaler(server, "gone")), 30)
         lib.check_contains("what is not there is named", gone["error"] if gone else "", "no Deployment gone in namespace shop")
+        pods = lambda now, sick: [({"__name__": "up", "pod": "web-" + name}, [(now, 0.0 if name == sick else 1.0)]) for name in "abc"]
+        server.write(pods(int(time.time() * 1000), "b"))
+        lib.check("a pod that fails is evicted, others not", lib.wait_for(lambda: cluster.evicted == ["web-b"], 20),
+                  (cluster.evicted, scaler(server, "web")["recovery"]))
+        server.write(pods(int(time.time() * 1000), None))
+        lib.check("it is replaced", lib.wait_for(lambda: scaler(server, "web")["recovery"]["patients"] == [], 20))
+        cluster.budget = 1
+        server.write(pods(int(time.time() * 1000), "c"))
+        refused = lib.wait_for(lambda: [e["text"] for e in server.get("/api/v1/scaler_audit?scaler=web").json()["data"]["entries"]
+                                        if e["kind"] == "failed" and "web-c" in e["text"]], 20)
+        lib.check_contains("a disruption budget is heeded", (refused or [""])[0], "PodDisruptionBudget")
+        server.write(pods(int(time.time() * 1000), None))
+        lib.check_equal("nothing was sent that an API server refuses, still", cluster.wrong, [])
         cluster.token = "second"
         credential("second")
         load[0] = 480.0
