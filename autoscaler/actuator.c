@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autoscaler/means.h"
 #include "base/assert.h"
 #include "base/clock.h"
 
@@ -59,6 +60,11 @@ struct scale_attempt *scale_attempt_new_look(struct scale_means *means,
     attempt->means = means;
     attempt->arena = tw_arena_new(1024);
     attempt->target = scale_target_copy(&settings->target, attempt->arena);
+    if (settings->mode != SCALE_ACT)
+        attempt->target.lease = NULL;
+    attempt->lease_ms = SCALE_LEASE_TICKS * settings->tick_ms;
+    if (attempt->lease_ms < SCALE_LEASE_MS_MIN)
+        attempt->lease_ms = SCALE_LEASE_MS_MIN;
     attempt->scaler = tw_arena_str(attempt->arena, settings->name);
     attempt->from = attempt->to = attempt->replicas = attempt->ready = -1;
     attempt->retry_after_ms = -1;
@@ -124,10 +130,38 @@ void scale_attempt_fail(struct scale_attempt *attempt, enum scale_outcome outcom
     attempt->outcome = outcome;
 }
 
+bool scale_attempt_stand_by(struct scale_attempt *attempt, const char *leader)
+{
+    bool acts = attempt->to >= 0 || attempt->instance;
+    attempt->standby = attempt->lease_known = true;
+    snprintf(attempt->leader, sizeof attempt->leader, "%s", leader);
+    attempt->outcome = SCALE_DONE;
+    attempt->error[0] = '\0';
+    if (acts)
+        scale_attempt_fail(attempt, SCALE_AGAIN, "%s", attempt->leader);
+    return !acts;
+}
+
+/* Whether to go on: we lead, or only look. Kubernetes sees to its own Lease. */
+static bool lead(struct scale_attempt *attempt)
+{
+    char why[SCALE_ERROR_BYTES];
+    if (!attempt->target.lease || attempt->target.kind == SCALE_TARGET_KUBERNETES)
+        return true;
+    attempt->lease_known = true;
+    return scale_lease_lock(scale_means_leases(attempt->means), attempt->target.lease, why,
+                            sizeof why) ||
+           scale_attempt_stand_by(attempt, why);
+}
+
 void scale_attempt_run(struct scale_attempt *attempt)
 {
     attempt->outcome = SCALE_DONE;
     attempt->error[0] = '\0';
+    if (!lead(attempt))
+        return;
+    if (attempt->to < 0 && !attempt->instance && !scale_target_reads(&attempt->target))
+        return; /* it was about the lease only */
     switch (attempt->target.kind) {
     case SCALE_TARGET_WEBHOOK:
         scale_webhook_set(attempt);
@@ -158,6 +192,10 @@ int64_t scale_attempt_settle(const struct scale_attempt *attempt, int64_t now_ms
     memcpy(decision->error, attempt->error, sizeof decision->error);
     if (attempt->outcome == SCALE_DONE) {
         decision->action = SCALE_ACTION_DELIVERED;
+        return INT64_MAX;
+    }
+    if (attempt->standby) {
+        decision->action = SCALE_ACTION_SUPERSEDED; /* by what the leader decides */
         return INT64_MAX;
     }
     if (attempt->outcome == SCALE_REFUSED || now_ms - decision->time_ms >= SCALE_ORDER_MS_MAX) {

@@ -56,12 +56,16 @@ struct scale_attempt {
     int64_t from, to;     /* to -1: only look */
     const char *instance; /* that is to be replaced, to -1; NULL: none */
     const char *reason;
+    int64_t lease_ms;   /* how long a lease of the target lasts */
     struct tw_buf body; /* the order as JSON */
     char key[SCALE_KEY_BYTES];
     /* outcome */
     enum scale_outcome outcome;
-    int http_status;         /* 0: there was none */
-    int64_t retry_after_ms;  /* -1: not said */
+    int http_status;        /* 0: there was none */
+    int64_t retry_after_ms; /* -1: not said */
+    bool lease_known;       /* who holds the target's lease was found out */
+    bool standby;           /* somebody else; leader says who */
+    char leader[SCALE_ERROR_BYTES];
     int64_t replicas, ready; /* of the target after it; -1: not known */
     char error[SCALE_ERROR_BYTES];
 };
@@ -95,6 +99,8 @@ void scale_systemd_run(struct scale_attempt *attempt);
 void scale_process_run(struct scale_attempt *attempt);
 void scale_kubernetes_run(struct scale_attempt *attempt);
 /* The same of those that replace attempt->instance; a webhook is the same call. */
+/* Notes that somebody else leads; false when nothing more is to be done: only looking goes on. */
+bool scale_attempt_stand_by(struct scale_attempt *attempt, const char *leader);
 void scale_exec_replace(struct scale_attempt *attempt);
 void scale_systemd_replace(struct scale_attempt *attempt);
 void scale_process_replace(struct scale_attempt *attempt);

@@ -128,6 +128,138 @@ static int call(struct session *session, enum tw_http_method method, const char 
     return status;
 }
 
+/* ---- who leads ---- */
+
+#define LEASES "/apis/coordination.k8s.io/v1/namespaces/%s/leases"
+
+struct lease {
+    struct tw_str holder, version, acquired; /* acquired: as it stands there */
+    int64_t duration_ms, transitions;
+};
+
+/* A metav1.MicroTime. */
+static const char *micro_time(struct scale_attempt *attempt)
+{
+    char text[TW_CLOCK_RFC3339_BYTES];
+    tw_clock_format_rfc3339(tw_clock_wall_ms(scale_means_clock(attempt->means)), text);
+    size_t size = strlen(text); /* ends with "Z", three digits before */
+    return tw_arena_format(attempt->arena, "%.*s000Z", (int)(size - 1), text).data;
+}
+
+static void take_lease(struct scale_attempt *attempt, const struct tw_json *root, struct lease *ret)
+{
+    const struct tw_json *spec = tw_json_member(root, "spec");
+    const struct tw_json *metadata = tw_json_member(root, "metadata");
+    const struct tw_str none = TW_STR_INIT("");
+    ret->holder =
+        tw_arena_str(attempt->arena, tw_json_string(tw_json_member(spec, "holderIdentity"), none));
+    ret->version = tw_arena_str(attempt->arena,
+                                tw_json_string(tw_json_member(metadata, "resourceVersion"), none));
+    ret->acquired =
+        tw_arena_str(attempt->arena, tw_json_string(tw_json_member(spec, "acquireTime"), none));
+    int64_t seconds = tw_json_int(tw_json_member(spec, "leaseDurationSeconds"), 60);
+    ret->duration_ms = 1000 * (seconds < 1 ? 1 : seconds > 86400 ? 86400 : seconds);
+    ret->transitions = tw_json_int(tw_json_member(spec, "leaseTransitions"), 0);
+}
+
+/* Puts it as ours; old NULL: it is new. Returns the status. */
+static int write_lease(struct session *session, const char *identity, const struct lease *old)
+{
+    struct scale_attempt *attempt = session->attempt;
+    bool ours = old && tw_str_is(old->holder, identity);
+    const char *now = micro_time(attempt);
+    struct tw_buf body;
+    struct tw_json_writer writer;
+    struct tw_json *root = NULL;
+    tw_buf_init(&body, 4096);
+    tw_json_writer_init(&writer, &body);
+    tw_json_begin_object(&writer);
+    tw_json_member_cstr(&writer, "kind", "Lease");
+    tw_json_member_cstr(&writer, "apiVersion", "coordination.k8s.io/v1");
+    tw_json_key(&writer, TW_STR("metadata"));
+    tw_json_begin_object(&writer);
+    tw_json_member_cstr(&writer, "name", attempt->target.lease);
+    tw_json_member_cstr(&writer, "namespace", session->account.space);
+    if (old)
+        tw_json_member_str(&writer, "resourceVersion", old->version);
+    tw_json_end_object(&writer);
+    tw_json_key(&writer, TW_STR("spec"));
+    tw_json_begin_object(&writer);
+    tw_json_member_cstr(&writer, "holderIdentity", identity);
+    tw_json_member_int(&writer, "leaseDurationSeconds", attempt->lease_ms / 1000);
+    if (ours && old->acquired.size)
+        tw_json_member_str(&writer, "acquireTime", old->acquired);
+    else
+        tw_json_member_cstr(&writer, "acquireTime", now);
+    tw_json_member_cstr(&writer, "renewTime", now);
+    tw_json_member_int(&writer, "leaseTransitions", old ? old->transitions + !ours : 0);
+    tw_json_end_object(&writer);
+    tw_json_end_object(&writer);
+    int status = call(session, old ? TW_HTTP_PUT : TW_HTTP_POST, "", tw_buf_str(&body), &root);
+    tw_json_free(root);
+    tw_buf_fini(&body);
+    return status;
+}
+
+/* Takes or renews the target's Lease. Whether to go on: we lead, or only look. */
+static bool lead(struct session *session)
+{
+    struct scale_attempt *attempt = session->attempt;
+    struct tw_clock *clock = scale_means_clock(attempt->means);
+    char identity[SCALE_IDENTITY_BYTES], why[SCALE_ERROR_BYTES];
+    struct tw_json *root = NULL;
+    struct tw_err err;
+    struct lease lease;
+    if (!attempt->target.lease)
+        return true;
+    if (scale_lease_identity(scale_means_state(attempt->means), clock, identity, &err) != TW_OK)
+        return scale_attempt_stand_by(attempt, err.message);
+    const char *object = session->path;
+    const char *all = tw_arena_format(attempt->arena, LEASES, session->account.space).data;
+    const char *one = tw_arena_format(attempt->arena, "%s/%s", all, attempt->target.lease).data;
+    session->path = one;
+    int status = call(session, TW_HTTP_GET, "", (struct tw_str){0}, &root);
+    bool there = status / 100 == 2;
+    bool free = status == 404;
+    if (there) {
+        take_lease(attempt, root, &lease);
+        int64_t now = tw_clock_mono_ns(clock) / 1000000;
+        const char *name =
+            tw_arena_format(attempt->arena, "%s%s", session->account.server, one).data;
+        int64_t age =
+            scale_lease_age_ms(scale_means_leases(attempt->means), name, lease.version, now);
+        free = !lease.holder.size || tw_str_is(lease.holder, identity) || age >= lease.duration_ms;
+        snprintf(why, sizeof why, "standing by: %.*s holds the lease %s",
+                 (int)(lease.holder.size < 100 ? lease.holder.size : 100), lease.holder.data,
+                 attempt->target.lease);
+    } else if (status == 403) {
+        scale_attempt_fail(attempt, SCALE_AGAIN,
+                           "not allowed (403): a role has to allow get, create and update of "
+                           "leases (coordination.k8s.io) in namespace %s",
+                           session->account.space);
+    }
+    tw_json_free(root);
+    if (free) {
+        session->path = there ? one : all;
+        status = write_lease(session, identity, there ? &lease : NULL);
+        snprintf(why, sizeof why, "standing by: another server was faster to take the lease %s",
+                 attempt->target.lease);
+    }
+    session->path = object;
+    if (there && !free)
+        return scale_attempt_stand_by(attempt, why);
+    if (free && status == 409) /* another one was faster */
+        return scale_attempt_stand_by(attempt, why);
+    if (!free || status / 100 != 2)
+        return false; /* nobody knows who leads: nothing is done, and the call has said why */
+    attempt->lease_known = true;
+    attempt->outcome = SCALE_DONE;
+    attempt->error[0] = '\0';
+    return true;
+}
+
+/* ---- the scale ---- */
+
 /* Takes a Scale object apart; a stranger's answer is refused, not guessed at. */
 static bool take_scale(struct session *session, const struct tw_json *root,
                        struct scale_object *ret)
@@ -236,9 +368,10 @@ void scale_kubernetes_run(struct scale_attempt *attempt)
     }
     session.client = tw_http_client_new("tidewatchd/" VERSION);
     session.path = make_path(&session);
-    if (attempt->to >= 0)
+    bool goes_on = lead(&session);
+    if (goes_on && attempt->to >= 0)
         set(&session);
-    else if (get_scale(&session, &scale))
+    else if (goes_on && get_scale(&session, &scale))
         look_at_object(&session, &scale);
     tw_http_client_free(session.client);
     scale_account_close(&session.account);
@@ -254,6 +387,42 @@ static bool is_object_name(const char *name)
 
 /* An eviction rather than a deletion: the API server heeds PodDisruptionBudgets, and answers 429
  * while one forbids it. */
+static void evict(struct session *session)
+{
+    struct scale_attempt *attempt = session->attempt;
+    struct tw_buf body;
+    struct tw_json_writer writer;
+    struct tw_json *root = NULL;
+    session->path = tw_arena_format(attempt->arena, "/api/v1/namespaces/%s/pods/%s",
+                                    session->account.space, attempt->instance)
+                        .data;
+    tw_buf_init(&body, 4096);
+    tw_json_writer_init(&writer, &body);
+    tw_json_begin_object(&writer);
+    tw_json_member_cstr(&writer, "kind", "Eviction");
+    tw_json_member_cstr(&writer, "apiVersion", "policy/v1");
+    tw_json_key(&writer, TW_STR("metadata"));
+    tw_json_begin_object(&writer);
+    tw_json_member_cstr(&writer, "name", attempt->instance);
+    tw_json_member_cstr(&writer, "namespace", session->account.space);
+    tw_json_end_object(&writer);
+    tw_json_end_object(&writer);
+    int status = call(session, TW_HTTP_POST, "/eviction", tw_buf_str(&body), &root);
+    if (status == 404) { /* it is gone: as wanted */
+        attempt->outcome = SCALE_DONE;
+        attempt->error[0] = '\0';
+    } else if (status == 403) {
+        scale_attempt_fail(attempt, SCALE_AGAIN,
+                           "not allowed (403): a role has to allow create of pods/eviction in "
+                           "namespace %s",
+                           session->account.space);
+    } else if (status == 429) {
+        scale_attempt_fail(attempt, SCALE_AGAIN, "a PodDisruptionBudget forbids it now (429)");
+    }
+    tw_json_free(root);
+    tw_buf_fini(&body);
+}
+
 void scale_kubernetes_replace(struct scale_attempt *attempt)
 {
     struct session session = {.attempt = attempt};
@@ -269,37 +438,8 @@ void scale_kubernetes_replace(struct scale_attempt *attempt)
         return;
     }
     session.client = tw_http_client_new("tidewatchd/" VERSION);
-    session.path = tw_arena_format(attempt->arena, "/api/v1/namespaces/%s/pods/%s",
-                                   session.account.space, attempt->instance)
-                       .data;
-    struct tw_buf body;
-    struct tw_json_writer writer;
-    struct tw_json *root = NULL;
-    tw_buf_init(&body, 4096);
-    tw_json_writer_init(&writer, &body);
-    tw_json_begin_object(&writer);
-    tw_json_member_cstr(&writer, "kind", "Eviction");
-    tw_json_member_cstr(&writer, "apiVersion", "policy/v1");
-    tw_json_key(&writer, TW_STR("metadata"));
-    tw_json_begin_object(&writer);
-    tw_json_member_cstr(&writer, "name", attempt->instance);
-    tw_json_member_cstr(&writer, "namespace", session.account.space);
-    tw_json_end_object(&writer);
-    tw_json_end_object(&writer);
-    int status = call(&session, TW_HTTP_POST, "/eviction", tw_buf_str(&body), &root);
-    if (status == 404) { /* it is gone: as wanted */
-        attempt->outcome = SCALE_DONE;
-        attempt->error[0] = '\0';
-    } else if (status == 403) {
-        scale_attempt_fail(attempt, SCALE_AGAIN,
-                           "not allowed (403): a role has to allow create of pods/eviction in "
-                           "namespace %s",
-                           session.account.space);
-    } else if (status == 429) {
-        scale_attempt_fail(attempt, SCALE_AGAIN, "a PodDisruptionBudget forbids it now (429)");
-    }
-    tw_json_free(root);
-    tw_buf_fini(&body);
+    if (lead(&session))
+        evict(&session);
     tw_http_client_free(session.client);
     scale_account_close(&session.account);
 }

@@ -129,6 +129,8 @@ static void take_over(struct scaler *scaler, struct scaler *old)
     scaler->under_way = old->under_way;
     scaler->followed = old->followed;
     scaler->seen = old->seen;
+    if (old->settings.target.lease && old->settings.mode == SCALE_ACT)
+        scaler->standby = scaler->standby && old->standby;
     scaler->pauses = old->pauses;
     scaler->verification = old->verification;
     scaler->watch = old->watch;
@@ -307,6 +309,9 @@ static void add_trust_series(struct harvest *harvest, const struct scaler *scale
     if (scaler->recovery && scaler->recovery->known)
         add_sample(harvest, "tidewatch_scaler_failing_instances", NULL, name, decision->time_ms,
                    (double)scaler->recovery->failing);
+    if (scaler->settings.mode == SCALE_ACT && scaler->settings.target.lease)
+        add_sample(harvest, "tidewatch_scaler_leading", NULL, name, decision->time_ms,
+                   !scaler->standby);
     if (scaler->settings.mode == SCALE_ACT)
         add_sample(harvest, "tidewatch_scaler_overdue_replicas", NULL, name, decision->time_ms,
                    (double)scale_verification_missing(&scaler->verification));
@@ -441,6 +446,20 @@ static struct scaler *find_by_id_locked(struct scale_manager *manager, uint64_t 
     return NULL;
 }
 
+static void note_leader(struct scaler *scaler, const struct scale_attempt *attempt)
+{
+    if (!attempt->lease_known)
+        return;
+    scaler->takes_over = scaler->takes_over || (scaler->standby && !attempt->standby);
+    if (scaler->standby != attempt->standby)
+        tw_log(TW_LOG_INFO, "autoscaler.manager",
+               attempt->standby ? "standing by" : "this server acts from now on",
+               "scaler=%s why=%s", tw_log_quote(attempt->scaler),
+               tw_log_quote(tw_str(attempt->leader)));
+    scaler->standby = attempt->standby;
+    memcpy(scaler->leader, attempt->leader, sizeof scaler->leader);
+}
+
 /* Notes an attempt's outcome, in memory and in the journal. */
 static void settle(struct call *call)
 {
@@ -457,6 +476,7 @@ static void settle(struct call *call)
         scaler->under_way = false;
     if (scaler && strcmp(scaler->order.key, attempt->key) == 0 &&
         scaler->order.action == SCALE_ACTION_PENDING) {
+        note_leader(scaler, attempt);
         scaler->attempt_ms = scale_attempt_settle(attempt, now, &scaler->order);
         order = scaler->order;
         name_bytes = scaler->settings.name.size;
@@ -509,6 +529,7 @@ static void settle_look(struct call *call)
     struct scaler *scaler = find_by_id_locked(manager, call->id);
     if (scaler) {
         scaler->under_way = false;
+        note_leader(scaler, attempt);
         news = attempt->outcome != SCALE_DONE && !scaler->seen.error[0];
         scaler->seen.time_ms = tw_clock_wall_ms(manager->options.clock);
         scaler->seen.replicas = attempt->outcome == SCALE_DONE ? attempt->replicas : -1;

@@ -17,6 +17,7 @@ struct token {
 struct scale_means {
     struct tsdb_state *state;
     struct tw_clock *clock;
+    struct scale_leases *leases;
     struct tw_lock lock; /* guards tokens */
     struct token tokens[SCALE_TOKENS_MAX];
     size_t next; /* the one that goes when there is no room */
@@ -28,6 +29,7 @@ struct scale_means *scale_means_new(struct tsdb_state *state, struct tw_clock *c
     TW_ASSERT(means != NULL);
     means->state = state;
     means->clock = clock;
+    means->leases = scale_leases_new();
     tw_lock_init(&means->lock, TW_RANK_LEAF, "scaler tokens");
     return means;
 }
@@ -47,6 +49,7 @@ struct scale_means *scale_means_free(struct scale_means *means)
         return NULL;
     for (size_t i = 0; i < SCALE_TOKENS_MAX; i++)
         empty(&means->tokens[i]);
+    scale_leases_free(means->leases);
     tw_lock_fini(&means->lock);
     free(means);
     return NULL;
@@ -55,6 +58,11 @@ struct scale_means *scale_means_free(struct scale_means *means)
 struct tw_clock *scale_means_clock(struct scale_means *means)
 {
     return means->clock;
+}
+
+struct scale_leases *scale_means_leases(struct scale_means *means)
+{
+    return means->leases;
 }
 
 struct tsdb_state *scale_means_state(struct scale_means *means)

@@ -6,9 +6,13 @@
 #define TW_AUTOSCALER_MEANS_H
 
 #include "autoscaler/actuator.h"
+#include "autoscaler/lease.h"
 
 struct tw_clock *scale_means_clock(struct scale_means *means);
 struct tsdb_state *scale_means_state(struct scale_means *means);
+
+/* Files and Leases that we hold or wait for. */
+struct scale_leases *scale_means_leases(struct scale_means *means);
 
 /* Texts that were made at some cost and hold for a while: tokens of credential programs. */
 #define SCALE_TOKENS_MAX 16

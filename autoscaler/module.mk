@@ -23,6 +23,7 @@ endif
 	%D%/journal.c %D%/journal.h \
 	%D%/kubernetes.c \
 	%D%/kubernetes_account.c %D%/kubernetes_account.h \
+	%D%/lease.c %D%/lease.h \
 	%D%/load.c %D%/load.h \
 	%D%/manager.c %D%/manager.h %D%/manager_int.h \
 	%D%/means.c %D%/means.h \

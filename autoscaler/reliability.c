@@ -260,9 +260,9 @@ const struct scale_service *scale_reliability_services(struct scale_reliability 
     for (size_t i = 0; i < reliability->instance_count; i++) {
         const struct instance *instance = &reliability->instances[i];
         struct scale_service *service = &services[instance->service];
-        int64_t steps = (instance->seen_ms - instance->first_ms) / reliability->step_ms + 1;
         if (instance->first_ms == INT64_MIN)
             continue;
+        int64_t steps = (instance->seen_ms - instance->first_ms) / reliability->step_ms + 1;
         service->instances++;
         /* Between its first and last sample: before and after there was no such instance. */
         service->unknown_ms +=

@@ -56,6 +56,8 @@ struct scaler *scaler_new(uint64_t id, const struct scale_settings *parsed,
         scaler->recovery = calloc(1, sizeof *scaler->recovery);
         TW_ASSERT(scaler->recovery != NULL);
     }
+    scaler->standby = settings->mode == SCALE_ACT && settings->target.lease;
+    snprintf(scaler->leader, sizeof scaler->leader, "the lease is not ours yet");
     scaler->attempt_ms = INT64_MAX;
     scaler->seen.replicas = scaler->seen.ready = -1;
     return scaler;
@@ -97,11 +99,12 @@ void scaler_order(struct scaler *scaler, struct scale_decision *decision,
         return; /* on its way already */
     bool again = standing && order->action == SCALE_ACTION_DELIVERED &&
                  scaler->verification.wants_again && scaler->settings.mode == SCALE_ACT;
-    if ((decision->to == decision->from && !again) || scale_decision_is_blind(decision)) {
+    bool first = scaler->takes_over && decision->replicas < 0 && !scaler->standby;
+    if ((decision->to == decision->from && !again && !first) || scale_decision_is_blind(decision)) {
         give_up_order(scaler, ret_superseded);
         return;
     }
-    if (scaler->settings.mode == SCALE_OBSERVE) {
+    if (scaler->settings.mode == SCALE_OBSERVE || scaler->standby) {
         give_up_order(scaler, ret_superseded);
         decision->action = SCALE_ACTION_OBSERVED;
         return;
@@ -122,13 +125,15 @@ void scaler_order(struct scaler *scaler, struct scale_decision *decision,
     decision->action = SCALE_ACTION_PENDING;
     scale_order_key(scaler->settings.name, decision);
     *order = *decision;
-    scaler->followed = false;
+    scaler->followed = scaler->takes_over = false;
     scaler->attempt_ms = now;
 }
 
 bool scaler_looks(const struct scaler *scaler)
 {
     const struct scale_settings *settings = &scaler->settings;
+    if (settings->mode == SCALE_ACT && settings->target.lease)
+        return true;
     return scale_target_reads(&settings->target) &&
            (!settings->replicas.size || !settings->ready.size);
 }
@@ -150,6 +155,10 @@ const char *scaler_health(const struct scaler *scaler, const char **ret_error)
     *ret_error = "";
     if (!scaler->decision.count)
         return "starting";
+    if (scaler->standby) {
+        *ret_error = scaler->leader;
+        return "standby";
+    }
     if (scaler->order.key[0] && scaler->order.error[0] &&
         (scaler->order.action == SCALE_ACTION_FAILED ||
          scaler->order.action == SCALE_ACTION_PENDING)) {

@@ -33,8 +33,11 @@ struct scaler {
     struct scale_decision decision; /* the last one; count 0 = none yet */
     struct scale_decision order;    /* the last one that was to be sent; key empty = none */
     bool followed;                  /* the target was seen to have done the order */
-    bool under_way;                 /* an attempt or a look is running */
-    int64_t look_ms;                /* when the target may be looked at next */
+    bool standby;                   /* somebody else holds the lease, or nobody yet */
+    bool takes_over; /* it leads from now on: the target may have been told anything */
+    char leader[SCALE_ERROR_BYTES];
+    bool under_way;  /* an attempt or a look is running */
+    int64_t look_ms; /* when the target may be looked at next */
     struct {
         int64_t time_ms, replicas, ready; /* as the target itself said; -1 = not known */
         char error[SCALE_ERROR_BYTES];    /* why it could not; empty = it could */
@@ -61,7 +64,7 @@ void scaler_order(struct scaler *scaler, struct scale_decision *decision,
 bool scaler_looks(const struct scaler *scaler);
 /* What the target said lately takes the place of queries that are not given. */
 void scaler_fill(const struct scaler *scaler, struct scale_observation *observation);
-/* "starting", "ok", "hold" or "failed"; *ret_error says why, in the scaler's memory. */
+/* "starting", "ok", "hold", "standby" or "failed"; *ret_error says why, in the scaler's memory. */
 const char *scaler_health(const struct scaler *scaler, const char **ret_error);
 
 #endif

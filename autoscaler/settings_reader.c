@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "autoscaler/manager.h"
+#include "autoscaler/lease.h"
 #include "base/number.h"
 #include "base/utf8.h"
 #include "query/engine.h"
@@ -326,6 +327,7 @@ static enum tw_code parse_scaler(struct reading *in, const struct tw_yaml *map,
                                         "late_after",
                                         "behavior",
                                         "recovery",
+                                        "lease",
                                         NULL};
     if (map->kind != TW_YAML_MAPPING)
         return tw_yaml_error(in->file, map, in->err,
@@ -363,6 +365,8 @@ static enum tw_code parse_scaler(struct reading *in, const struct tw_yaml *map,
         code = parse_mode(in, map, settings);
     if (code == TW_OK)
         code = scale_recovery_parse(in->arena, in->file, map, settings, in->err);
+    if (code == TW_OK)
+        code = scale_lease_parse(in->arena, in->file, map, settings, in->err);
     if (code == TW_OK)
         code = parse_spans(in, map, settings);
     return code == TW_OK ? parse_behavior(in, map, settings) : code;

@@ -51,6 +51,7 @@ static const char *const *copy_words(const char *const *words, struct tw_arena *
 struct scale_target scale_target_copy(const struct scale_target *target, struct tw_arena *arena)
 {
     struct scale_target copy = *target;
+    copy.lease = copy_text(target->lease, arena);
     copy.webhook.url = copy_text(target->webhook.url, arena);
     copy.webhook.secret_file = copy_text(target->webhook.secret_file, arena);
     for (size_t i = 0; i < target->webhook.header_count; i++)

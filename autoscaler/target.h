@@ -46,6 +46,7 @@ enum scale_target_kind {
 struct scale_target {
     enum scale_target_kind kind;
     int64_t timeout_ms; /* of one attempt */
+    const char *lease;  /* that whoever acts holds (lease.h); NULL: none */
     /* What is not of the kind is empty; texts not given are NULL. Lists of words end with NULL. */
     struct {
         const char *url, *secret_file;

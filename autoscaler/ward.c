@@ -115,6 +115,10 @@ void scale_ward_look(struct scaler *scaler, const struct scale_decision *decisio
     *ret_copy = NULL;
     if (!recovery)
         return;
+    if (scaler->standby) {
+        snprintf(recovery->held, sizeof recovery->held, "another server acts");
+        return;
+    }
     if (pauses[SCALE_PAUSE_SET].holds ||
         (pauses[SCALE_PAUSE_IN].holds && pauses[SCALE_PAUSE_OUT].holds)) {
         snprintf(recovery->held, sizeof recovery->held, "the scaler is paused");

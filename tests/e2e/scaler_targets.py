@@ -8,6 +8,7 @@ import http.server
 import json
 import os
 import random
+import re
 import shutil
 import ssl
 import subprocess
@@ -119,10 +120,27 @@ def processes(run):
 class Kubernetes:
     """Answers as the API server's scale subresource does, and refuses what it would refuse."""
 
+    LEASES = "/apis/coordination.k8s.io/v1/namespaces/shop/leases"
+
+    @staticmethod
+    def lease_is_right(body):
+        spec, micro = body.get("spec", {}), r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
+        return (body.get("kind") == "Lease" and body.get("apiVersion") == "coordination.k8s.io/v1" and
+                body["metadata"]["name"] == "web-scaler" and body["metadata"]["namespace"] == "shop" and
+                set(spec) == {"holderIdentity", "leaseDurationSeconds", "acquireTime", "renewTime", "leaseTransitions"} and
+                type(spec["leaseDurationSeconds"]) is int and spec["leaseDurationSeconds"] > 0 and spec["holderIdentity"] and
+                all(re.fullmatch(micro, spec[key]) for key in ("acquireTime", "renewTime")))
+
+    def keep(self, lease):
+        self.version += 1
+        lease["metadata"]["resourceVersion"] = "l%d" % self.version
+        self.lease = lease
+        return lease
+
     def __init__(self, certificate, key):
         self.replicas, self.ready, self.version, self.token = 2, 2, 41, "first"
         self.calls, self.conflicts, self.wrong = [], 0, []
-        self.evicted, self.budget = [], 0
+        self.evicted, self.budget, self.lease = [], 0, None
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -152,6 +170,8 @@ class Kubernetes:
                 if self.headers.get("Authorization") != "Bearer " + outer.token:
                     self.failure(401, "Unauthorized", "Unauthorized")
                     return None
+                if path.startswith("/apis/coordination.k8s.io/v1/namespaces/shop/leases"):
+                    return path
                 if not path.startswith("/apis/apps/v1/namespaces/shop/deployments/web"):
                     self.failure(404, "NotFound", 'deployments.apps "%s" not found' % path.rsplit("/", 2)[-2])
                     return None
@@ -159,7 +179,12 @@ class Kubernetes:
 
             def do_GET(self):
                 path = self.allowed()
-                if path and path.endswith("/scale"):
+                if path and path.endswith("/leases/web-scaler"):
+                    if outer.lease:
+                        self.answer(200, outer.lease)
+                    else:
+                        self.failure(404, "NotFound", 'leases.coordination.k8s.io "web-scaler" not found')
+                elif path and path.endswith("/scale"):
                     self.answer(200, self.scale())
                 elif path:
                     self.answer(200, {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "web"},
@@ -171,6 +196,15 @@ class Kubernetes:
                 if not path:
                     return
                 metadata, spec = body.get("metadata", {}), body.get("spec", {})
+                if "/leases" in path:
+                    if not outer.lease_is_right(body) or path != outer.LEASES + "/web-scaler":
+                        outer.wrong.append(body)
+                        self.failure(422, "Invalid", "Lease is invalid")
+                    elif not outer.lease or metadata.get("resourceVersion") != outer.lease["metadata"]["resourceVersion"]:
+                        self.failure(409, "Conflict", "the object has been modified")
+                    else:
+                        self.answer(200, outer.keep(body))
+                    return
                 if (self.headers.get("Content-Type") != "application/json" or body.get("kind") != "Scale" or
                         body.get("apiVersion") != "autoscaling/v1" or metadata.get("name") != "web" or
                         metadata.get("namespace") != "shop" or type(spec.get("replicas")) is not int or
@@ -190,6 +224,15 @@ class Kubernetes:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.calls.append((self.command, self.path))
                 name = self.path.split("/")[-2]
+                if self.path == outer.LEASES:
+                    if not outer.lease_is_right(body) or "resourceVersion" in body["metadata"]:
+                        outer.wrong.append(body)
+                        self.failure(422, "Invalid", "Lease is invalid")
+                    elif outer.lease:
+                        self.failure(409, "AlreadyExists", "leases already exists")
+                    else:
+                        self.answer(201, outer.keep(body))
+                    return
                 if self.headers.get("Authorization") != "Bearer " + outer.token:
                     self.failure(401, "Unauthorized", "Unauthorized")
                 elif self.path != "/api/v1/namespaces/shop/pods/%s/eviction" % name or body != {
@@ -244,6 +287,7 @@ users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, com
     config = ("scalers:\n  - name: web\n    load: load\n" + COMMON +
               "    target: {kubernetes: {name: web, kubeconfig: %s}}\n"
               "    recovery: {instances: up, label: pod, for: 0s, mode: act}\n"
+              "    lease: web-scaler\n"
               "  - name: gone\n    load: load\n" % kubeconfig + COMMON +
               "    target: {kubernetes: {name: gone, kubeconfig: %s}}\n" % kubeconfig)
     server = run.server(data="kubernetes", config=config)
@@ -274,6 +318,22 @@ users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, com
         lib.check_contains("a disruption budget is heeded", (refused or [""])[0], "PodDisruptionBudget")
         server.write(pods(int(time.time() * 1000), None))
         lib.check_equal("nothing was sent that an API server refuses, still", cluster.wrong, [])
+        holder = cluster.lease["spec"]["holderIdentity"]
+        lib.check("the lease is ours and kept up", lib.wait_for(
+            lambda: cluster.lease["spec"]["renewTime"] > cluster.lease["spec"]["acquireTime"], 20), cluster.lease)
+        other = json.loads(json.dumps(cluster.lease))
+        other["spec"].update(holderIdentity="somebody-else", leaseTransitions=1, leaseDurationSeconds=12)
+        cluster.keep(other)
+        stands_by = lib.wait_for(lambda: (lambda s: s if s["health"] == "standby" else None)(scaler(server, "web")), 20)
+        lib.check_contains("leadership lost: it stands by", stands_by["error"] if stands_by else "", "somebody-else holds the lease web-scaler")
+        before, load[0] = cluster.replicas, 120.0
+        time.sleep(7)
+        lib.check_equal("and does nothing", (cluster.replicas, cluster.lease["spec"]["holderIdentity"]), (before, "somebody-else"))
+        lib.check("until the other one is gone for its time", lib.wait_for(
+            lambda: cluster.lease["spec"]["holderIdentity"] == holder, 30), cluster.lease)
+        lib.check_equal("transitions", cluster.lease["spec"]["leaseTransitions"], 2)
+        lib.check("then it acts again", lib.wait_for(lambda: scaler(server, "web")["health"] == "ok", 20), scaler(server, "web"))
+        load[0] = 250.0
         cluster.token = "second"
         credential("second")
         load[0] = 480.0
@@ -288,10 +348,46 @@ users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, com
         feeder.join()
 
 
+def two_servers(run):
+    """One target, two servers: one acts, and the other takes over when it is gone."""
+    told, lock = run.path("told"), run.path("web.lock")
+    config = "scalers:\n  - name: %s\n    load: load\n" + COMMON + """
+    lease: %s
+    target: {exec: {set: [/bin/sh, -c, 'echo %%s >> %s']}}
+""" % (lock, told)
+    servers = [run.server(data="one", config=config % ("one", "one"))]
+    load, stop = [250.0], threading.Event()
+    feeders = [threading.Thread(target=feed, args=(servers[0], stop, lambda: load[0]), daemon=True)]
+    feeders[0].start()
+
+    def orders():
+        return open(told).read().split() if os.path.exists(told) else []
+
+    try:
+        lib.check("the first acts", lib.wait_for(lambda: orders(), 30), scaler(servers[0], "one"))
+        servers.append(run.server(data="two", config=config % ("two", "two")))
+        feeders.append(threading.Thread(target=feed, args=(servers[1], stop, lambda: load[0]), daemon=True))
+        feeders[1].start()
+        stands_by = lib.wait_for(lambda: (lambda s: s if s["health"] == "standby" and "standing" in s["error"] else None)(scaler(servers[1], "two")), 20)
+        lib.check_contains("the second stands by and says for whom", stands_by["error"] if stands_by else "", str(servers[0].pid))
+        load[0] = 480.0
+        lib.check("the first goes on", lib.wait_for(lambda: len(orders()) >= 2, 30), orders())
+        lib.check("the second decides, too, and tells nobody", "two" not in orders(), orders())
+        servers[0].kill()
+        lib.check("it takes over", lib.wait_for(lambda: "two" in orders(), 40), (orders(), scaler(servers[1], "two")))
+        lib.check("who leads is a series", lib.wait_for(
+            lambda: [s["value"][1] for s in servers[1].query('tidewatch_scaler_leading{scaler="two"}')] == ["1"], 20))
+    finally:
+        stop.set()
+        for feeder in feeders:
+            feeder.join()
+
+
 def main():
     with lib.Run() as run:
         processes(run)
         kubernetes(run)
+        two_servers(run)
 
 
 main()

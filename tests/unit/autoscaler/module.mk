@@ -10,7 +10,7 @@ check_LIBRARIES += %D%/libscaler_fakes.a
 
 UNIT_TESTS += %D%/actuator_test %D%/controller_test %D%/decision_test %D%/manager_test %D%/policy_test %D%/settings_test \
 	%D%/observation_test %D%/capacity_test %D%/schedule_test %D%/trend_test %D%/replay_test %D%/trust_test \
-	%D%/reliability_test %D%/pressure_test %D%/sources_test %D%/recovery_test
+	%D%/reliability_test %D%/pressure_test %D%/sources_test %D%/recovery_test %D%/lease_test
 %C%_actuator_test_SOURCES = %D%/actuator_test.c
 %C%_actuator_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_actuator_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
@@ -26,6 +26,9 @@ UNIT_TESTS += %D%/actuator_test %D%/controller_test %D%/decision_test %D%/manage
 %C%_recovery_test_SOURCES = %D%/recovery_test.c
 %C%_recovery_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_recovery_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
+%C%_lease_test_SOURCES = %D%/lease_test.c
+%C%_lease_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_lease_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
 %C%_trust_test_SOURCES = %D%/trust_test.c
 %C%_trust_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_trust_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
