@@ -8,32 +8,47 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/lock.h"
 #include "base/number.h"
-#include "query/histogram_json.h"
-#include "query/tally.h"
+#include "query/answer_text.h"
+#include "query/parallel.h"
 
-/* What is written in one go before the sender gets its turn. */
+/* What is written in one go before the sender gets its turn, about. */
 #define PIECE_BYTES ((size_t)64 << 10)
-/* One series' labels can pass a piece: the largest set, each byte escaped as \u00XX. */
-/* A native histogram of as many buckets as one may have. */
+/* Pieces of an answer that are in memory. */
+#define SLOTS 4
+/* A helper is called for no fewer. */
+#define PIECES_FOR_HELPER 2
+/* A piece may be larger than reckoned: by the text of one series' labels, the largest set, each
+ * byte escaped as \u00XX; or by a native histogram of as many buckets as one may have. */
 #define HISTOGRAM_BYTES_MAX ((size_t)2 * WIRE_HISTOGRAM_BUCKETS_MAX * 96)
-#define BUFFER_BYTES_MAX                                                                           \
-    (HISTOGRAM_BYTES_MAX + PIECE_BYTES + 8 * (size_t)WIRE_LABELS_BYTES_MAX + (1 << 20))
+#define SLOT_BYTES_MAX                                                                             \
+    (HISTOGRAM_BYTES_MAX + 16 * PIECE_BYTES + 8 * (size_t)WIRE_LABELS_BYTES_MAX + (1 << 20))
 
-#define POINT_BYTES_MAX (QUERY_ANSWER_TIME_BYTES + TW_DOUBLE_BYTES + 8)
+enum slot_state { SLOT_FREE, SLOT_TAKEN, SLOT_DONE };
 
-enum phase { PHASE_HEAD, PHASE_SERIES, PHASE_POINTS, PHASE_TAIL, PHASE_DONE };
+struct slot {
+    enum slot_state state;
+    struct query_answer_place from, to;
+    struct tw_buf text;
+};
 
+/* An answer that is written while it is sent: pieces, in slots one behind the other, by the thread
+ * that sends and, while one is idle, by a helper. */
 struct answer {
     struct query_result *result;
-    struct query_answer_options options;
-    struct tw_buf text;
-    struct tw_json_writer writer;
-    enum phase phase;
-    size_t series, series_count;
-    size_t point;    /* of the series: numbers, then histograms */
-    bool histograms; /* the array of histograms is begun */
-    size_t sent;     /* bytes of text that are with the sender already */
+    struct query_answer_text text;
+    struct query_helpers *helpers; /* NULL: none */
+    size_t sent;                   /* bytes of the current piece */
+    struct slot *current;          /* being sent; NULL: none */
+    struct tw_lock lock;           /* guards what follows and the slots' states */
+    struct tw_cond changed;        /* a slot's state or is_helped did */
+    struct query_answer_place next;
+    size_t taken, given; /* pieces */
+    bool is_planned;     /* no piece is left to be taken */
+    bool is_helped;      /* a helper is at work or will be */
+    bool is_ending;
+    struct slot slots[SLOTS];
 };
 
 size_t query_answer_time(int64_t time_ms, char *ret_text)
@@ -71,287 +86,155 @@ size_t query_answer_value(double value, char *ret_text)
                     : tw_double_format_fixed(value, ret_text);
 }
 
-/* [1435781430.781,"1.5"], as text of at most POINT_BYTES_MAX. */
-static size_t format_point(const struct query_point *point, char *ret_text)
+/* ---- pieces ---- */
+
+/* The next piece that nobody has, if there is a slot for it. */
+static struct slot *take_piece_locked(struct answer *answer)
 {
-    size_t size = 0;
-    ret_text[size++] = '[';
-    size += query_answer_time(point->time_ms, ret_text + size);
-    ret_text[size++] = ',';
-    ret_text[size++] = '"';
-    size += query_answer_value(point->value, ret_text + size);
-    ret_text[size++] = '"';
-    ret_text[size++] = ']';
-    return size;
+    struct slot *slot = &answer->slots[answer->taken % SLOTS];
+    tw_lock_assert_held(&answer->lock);
+    if (answer->is_planned || slot->state != SLOT_FREE)
+        return NULL;
+    slot->state = SLOT_TAKEN;
+    slot->from = answer->next;
+    slot->to = answer->next = query_answer_next(&answer->text, answer->next, PIECE_BYTES);
+    answer->is_planned = query_answer_is_end(&answer->text, answer->next);
+    answer->taken++;
+    return slot;
 }
 
-static void write_point(struct tw_json_writer *writer, const struct query_point *point)
+/* Without the lock while it is written. */
+static void write_piece_locked(struct answer *answer, struct slot *slot)
 {
-    char text[POINT_BYTES_MAX];
-    tw_json_write_raw(writer, (struct tw_str){text, format_point(point, text)});
+    tw_lock_release(&answer->lock);
+    tw_buf_clear(&slot->text);
+    query_answer_write(&answer->text, slot->from, slot->to, &slot->text);
+    tw_lock_take(&answer->lock);
+    slot->state = SLOT_DONE;
+    tw_cond_broadcast(&answer->changed);
 }
 
-/* As many as the text has room for; returns how many. count > 0. */
-static size_t write_some_points(struct tw_json_writer *writer, const struct query_point *points,
-                                size_t count)
+/* As long as there are slots; it does not wait for the sender. */
+static void help(void *argument)
 {
-    char text[8 * POINT_BYTES_MAX];
-    size_t done = 0, size = 0;
-    while (done < count && size + 1 + POINT_BYTES_MAX <= sizeof text) {
-        if (done > 0)
-            text[size++] = ',';
-        size += format_point(&points[done++], text + size);
-    }
-    tw_json_write_raw(writer, (struct tw_str){text, size});
-    return done;
+    struct answer *answer = argument;
+    struct query_helpers *helpers = answer->helpers;
+    struct slot *slot;
+    tw_lock_take(&answer->lock);
+    while (!answer->is_ending && (slot = take_piece_locked(answer)))
+        write_piece_locked(answer, slot);
+    answer->is_helped = false;
+    query_helpers_leave(helpers);
+    tw_cond_broadcast(&answer->changed);
+    tw_lock_release(&answer->lock); /* the answer may be gone now */
 }
 
-static void write_string_result(struct answer *answer)
+static void call_helper_locked(struct answer *answer)
 {
-    char time_text[QUERY_ANSWER_TIME_BYTES];
-    const struct query_result *result = answer->result;
-    TW_ASSERT(result->count == 1 && result->series[0].count == 1);
-    size_t size = query_answer_time(result->series[0].points[0].time_ms, time_text);
-    tw_json_begin_array(&answer->writer);
-    tw_json_write_raw(&answer->writer, (struct tw_str){time_text, size});
-    tw_json_write_str(&answer->writer, result->string);
-    tw_json_end_array(&answer->writer);
+    size_t free_slots = SLOTS - (answer->taken - answer->given);
+    if (answer->helpers && !answer->is_helped && !answer->is_planned &&
+        free_slots >= PIECES_FOR_HELPER)
+        answer->is_helped = query_helpers_call(answer->helpers, help, answer);
 }
 
-static void write_head(struct answer *answer)
+/* The next piece in order, written by whomever; NULL at the end. */
+static struct slot *await_piece(struct answer *answer)
 {
-    static const char *const type_names[] = {"scalar", "vector", "matrix", "string"};
-    struct tw_json_writer *writer = &answer->writer;
-    const struct query_result *result = answer->result;
-    tw_json_begin_object(writer);
-    tw_json_member_cstr(writer, "status", "success");
-    tw_json_key(writer, TW_STR("data"));
-    tw_json_begin_object(writer);
-    tw_json_member_cstr(writer, "resultType", type_names[result->type]);
-    tw_json_key(writer, TW_STR("result"));
-    switch (result->type) {
-    case QUERY_SCALAR:
-        TW_ASSERT(result->count == 1 && result->series[0].count == 1);
-        write_point(writer, &result->series[0].points[0]);
-        answer->phase = PHASE_TAIL;
-        return;
-    case QUERY_STRING:
-        write_string_result(answer);
-        answer->phase = PHASE_TAIL;
-        return;
-    case QUERY_VECTOR:
-    case QUERY_MATRIX:
-        tw_json_begin_array(writer);
-        answer->phase = PHASE_SERIES;
-        return;
-    }
-}
-
-static void begin_series(struct answer *answer)
-{
-    struct tw_json_writer *writer = &answer->writer;
-    if (answer->series == answer->series_count) {
-        tw_json_end_array(writer);
-        answer->phase = PHASE_TAIL;
-        return;
-    }
-    const struct query_series *series = &answer->result->series[answer->series];
-    tw_json_begin_object(writer);
-    tw_json_key(writer, TW_STR("metric"));
-    query_answer_labels(writer, series->labels);
-    if (answer->result->type == QUERY_VECTOR) {
-        TW_ASSERT(series->count + series->histogram_count == 1);
-        tw_json_key(writer, series->count ? TW_STR("value") : TW_STR("histogram"));
-        if (series->count)
-            write_point(writer, &series->points[0]);
+    tw_lock_take(&answer->lock);
+    struct slot *slot = &answer->slots[answer->given % SLOTS];
+    while (slot->state != SLOT_DONE && !(answer->is_planned && answer->given == answer->taken)) {
+        struct slot *mine = take_piece_locked(answer);
+        if (mine)
+            write_piece_locked(answer, mine);
         else
-            query_histogram_write(writer, &series->histograms[0]);
-        tw_json_end_object(writer);
-        answer->series++;
-        return;
+            tw_cond_wait(&answer->changed, &answer->lock);
     }
-    answer->histograms = series->count == 0 && series->histogram_count > 0;
-    tw_json_key(writer, answer->histograms ? TW_STR("histograms") : TW_STR("values"));
-    tw_json_begin_array(writer);
-    answer->point = 0;
-    answer->phase = PHASE_POINTS;
+    bool is_there = slot->state == SLOT_DONE;
+    tw_lock_release(&answer->lock);
+    return is_there ? slot : NULL;
 }
 
-/* Until the text holds at least `bytes`, or the series ends. */
-static void write_points(struct answer *answer, size_t bytes)
+static void give_back(struct answer *answer)
 {
-    const struct query_series *series = &answer->result->series[answer->series];
-    size_t count = answer->histograms ? series->histogram_count : series->count;
-    while (answer->point < count && answer->text.size < bytes) {
-        if (answer->histograms)
-            query_histogram_write(&answer->writer, &series->histograms[answer->point++]);
-        else
-            answer->point += write_some_points(&answer->writer, series->points + answer->point,
-                                               count - answer->point);
-    }
-    if (answer->point < count)
-        return;
-    tw_json_end_array(&answer->writer);
-    if (!answer->histograms && series->histogram_count > 0) {
-        tw_json_key(&answer->writer, TW_STR("histograms"));
-        tw_json_begin_array(&answer->writer);
-        answer->histograms = true;
-        answer->point = 0;
-        return;
-    }
-    tw_json_end_object(&answer->writer);
-    answer->series++;
-    answer->phase = PHASE_SERIES;
+    tw_lock_take(&answer->lock);
+    answer->current->state = SLOT_FREE;
+    answer->current = NULL;
+    answer->given++;
+    call_helper_locked(answer);
+    tw_lock_release(&answer->lock);
 }
 
-static void member_seconds(struct tw_json_writer *writer, const char *key, int64_t ns)
-{
-    tw_json_member_number(writer, key, (double)ns / 1e9);
-}
-
-static void write_tally(struct tw_json_writer *writer, const struct query_tally *tally)
-{
-    tw_json_key(writer, TW_STR("totalQueryableSamplesPerStep"));
-    tw_json_begin_array(writer);
-    for (size_t i = 0; i < tally->count; i++) {
-        char text[QUERY_ANSWER_TIME_BYTES];
-        size_t size = query_answer_time(tally->start_ms + (int64_t)i * tally->step_ms, text);
-        tw_json_begin_array(writer);
-        tw_json_write_raw(writer, (struct tw_str){text, size});
-        tw_json_write_int(writer, (int64_t)tally->steps[i]);
-        tw_json_end_array(writer);
-    }
-    tw_json_end_array(writer);
-}
-
-static void write_stats(struct answer *answer)
-{
-    struct tw_json_writer *writer = &answer->writer;
-    const struct query_result *result = answer->result;
-    const struct query_timings *timings = &result->timings;
-    int64_t evaluated_ns = timings->prepare_ns + timings->evaluate_ns + timings->sort_ns;
-    tw_json_key(writer, TW_STR("stats"));
-    tw_json_begin_object(writer);
-    tw_json_key(writer, TW_STR("timings"));
-    tw_json_begin_object(writer);
-    member_seconds(writer, "evalTotalTime", evaluated_ns);
-    member_seconds(writer, "resultSortTime", timings->sort_ns);
-    member_seconds(writer, "queryPreparationTime", timings->prepare_ns);
-    member_seconds(writer, "innerEvalTime", timings->evaluate_ns);
-    member_seconds(writer, "execQueueTime", answer->options.waited_ns);
-    member_seconds(writer, "execTotalTime", answer->options.waited_ns + evaluated_ns);
-    tw_json_end_object(writer);
-    tw_json_key(writer, TW_STR("samples"));
-    tw_json_begin_object(writer);
-    if (answer->options.step_stats && result->tally)
-        write_tally(writer, result->tally);
-    tw_json_member_int(writer, "totalQueryableSamples",
-                       result->tally ? (int64_t)result->tally->total : 0);
-    tw_json_member_int(writer, "samplesRead", (int64_t)result->samples_read);
-    tw_json_member_int(writer, "peakSamples", (int64_t)result->peak_samples);
-    tw_json_end_object(writer);
-    tw_json_end_object(writer);
-}
-
-static void write_strings(struct answer *answer, const char *key, const struct tw_str *items,
-                          size_t count, const char *extra)
-{
-    if (count == 0 && !extra)
-        return;
-    struct tw_json_writer *writer = &answer->writer;
-    tw_json_key(writer, tw_str(key));
-    tw_json_begin_array(writer);
-    for (size_t i = 0; i < count; i++)
-        tw_json_write_str(writer, items[i]);
-    if (extra)
-        tw_json_write_cstr(writer, extra);
-    tw_json_end_array(writer);
-}
-
-static void write_tail(struct answer *answer)
-{
-    const struct query_result *result = answer->result;
-    if (answer->options.stats)
-        write_stats(answer);
-    tw_json_end_object(&answer->writer);
-    bool cut = answer->series_count < result->count && answer->result->type != QUERY_SCALAR;
-    write_strings(answer, "warnings", result->warnings, result->warning_count,
-                  cut ? "results truncated due to limit" : NULL);
-    write_strings(answer, "infos", result->infos, result->info_count, NULL);
-    tw_json_end_object(&answer->writer);
-    answer->phase = PHASE_DONE;
-}
-
-/* Writes until the text holds at least `bytes` or all is written. */
-static void write_until(struct answer *answer, size_t bytes)
-{
-    while (answer->phase != PHASE_DONE && answer->text.size < bytes) {
-        switch (answer->phase) {
-        case PHASE_HEAD:
-            write_head(answer);
-            break;
-        case PHASE_SERIES:
-            begin_series(answer);
-            break;
-        case PHASE_POINTS:
-            write_points(answer, bytes);
-            break;
-        case PHASE_TAIL:
-            write_tail(answer);
-            break;
-        case PHASE_DONE:
-            break;
-        }
-    }
-}
+/* ---- sending ---- */
 
 static ssize_t produce(void *user, char *ret_bytes, size_t capacity)
 {
     struct answer *answer = user;
-    if (answer->sent == answer->text.size) {
-        tw_buf_clear(&answer->text);
+    if (!answer->current) {
+        answer->current = await_piece(answer);
         answer->sent = 0;
-        write_until(answer, PIECE_BYTES);
     }
-    if (answer->text.overflow)
+    if (!answer->current)
+        return 0;
+    const struct tw_buf *text = &answer->current->text;
+    if (text->overflow)
         return -1;
-    size_t left = answer->text.size - answer->sent;
-    size_t count = left < capacity ? left : capacity;
-    if (count)
-        memcpy(ret_bytes, answer->text.data + answer->sent, count);
+    size_t left = text->size - answer->sent, count = left < capacity ? left : capacity;
+    memcpy(ret_bytes, text->data + answer->sent, count);
     answer->sent += count;
+    if (answer->sent == text->size)
+        give_back(answer);
     return (ssize_t)count;
 }
 
 static void end(void *user)
 {
     struct answer *answer = user;
+    tw_lock_take(&answer->lock);
+    answer->is_ending = true;
+    while (answer->is_helped)
+        tw_cond_wait(&answer->changed, &answer->lock);
+    tw_lock_release(&answer->lock);
+    for (size_t i = 0; i < SLOTS; i++)
+        tw_buf_fini(&answer->slots[i].text);
+    tw_cond_fini(&answer->changed);
+    tw_lock_fini(&answer->lock);
     query_result_free(answer->result);
-    tw_buf_fini(&answer->text);
     free(answer);
+}
+
+static void stream(struct tw_http_response *response, struct query_result *result,
+                   const struct query_answer_text *text, struct query_helpers *helpers)
+{
+    struct answer *answer = calloc(1, sizeof *answer);
+    TW_ASSERT(answer != NULL);
+    answer->result = result;
+    answer->text = *text;
+    answer->helpers = helpers;
+    tw_lock_init(&answer->lock, TW_RANK_QUERY, "answer");
+    tw_cond_init(&answer->changed);
+    for (size_t i = 0; i < SLOTS; i++)
+        tw_buf_init(&answer->slots[i].text, SLOT_BYTES_MAX);
+    response->produce = produce;
+    response->produce_end = end;
+    response->produce_user = answer;
+    /* The first piece is written here, those behind it by the helper, before anything is sent. */
+    tw_lock_take(&answer->lock);
+    struct slot *first = take_piece_locked(answer);
+    call_helper_locked(answer);
+    write_piece_locked(answer, first);
+    tw_lock_release(&answer->lock);
 }
 
 void query_answer_give(struct tw_http_exchange *exchange, struct query_result *result,
                        const struct query_answer_options *options)
 {
-    struct answer *answer = calloc(1, sizeof *answer);
-    TW_ASSERT(answer != NULL);
-    answer->result = result;
-    answer->options = *options;
-    answer->series_count = result->count;
-    if (options->series_max && options->series_max < result->count)
-        answer->series_count = options->series_max;
-    tw_buf_init(&answer->text, QUERY_ANSWER_INLINE_BYTES + BUFFER_BYTES_MAX);
-    tw_json_writer_init(&answer->writer, &answer->text);
-    while (answer->phase != PHASE_DONE && answer->text.size < QUERY_ANSWER_INLINE_BYTES)
-        write_until(answer, answer->text.size + 1);
-    struct tw_http_response *response = &exchange->response;
-    if (answer->phase == PHASE_DONE && !answer->text.overflow) {
-        tw_buf_append_str(&response->body, tw_buf_str(&answer->text));
-        end(answer);
+    const struct query_answer_place begin = {0};
+    const struct query_answer_text text = query_answer_text(result, options);
+    struct query_answer_place place = query_answer_next(&text, begin, QUERY_ANSWER_INLINE_BYTES);
+    if (!query_answer_is_end(&text, place)) {
+        stream(&exchange->response, result, &text, options->helpers);
         return;
     }
-    response->produce = produce;
-    response->produce_end = end;
-    response->produce_user = answer;
+    query_answer_write(&text, begin, place, &exchange->response.body);
+    query_result_free(result);
 }

@@ -6,7 +6,8 @@
  *   {"status":"success","data":{"resultType":"matrix","result":[...]},"warnings":[...]}
  *
  * Small answers (up to QUERY_ANSWER_INLINE_BYTES) become the response's body; larger ones are
- * produced while they are sent.
+ * produced while they are sent, by the thread that sends and by one of the engine's helpers if
+ * there is an idle one. Of a large answer a few pieces are in memory.
  *
  * Threads: an answer belongs to the exchange that it answers.
  */
@@ -23,10 +24,11 @@
 #define QUERY_ANSWER_INLINE_BYTES ((size_t)256 << 10)
 
 struct query_answer_options {
-    size_t series_max; /* 0 = all; what is cut off is said in a warning */
-    bool stats;        /* add data.stats; the result has a tally */
-    bool step_stats;   /* with the samples of each step */
-    int64_t waited_ns; /* before it was worked on */
+    size_t series_max;             /* 0 = all; what is cut off is said in a warning */
+    bool stats;                    /* add data.stats; the result has a tally */
+    bool step_stats;               /* with the samples of each step */
+    int64_t waited_ns;             /* before it was worked on */
+    struct query_helpers *helpers; /* of the engine; NULL: none; they outlive the answer */
 };
 
 /* Fills the response; takes the result over and frees it when the answer has been sent. */

@@ -82,7 +82,8 @@ static bool read_common(struct tw_http_exchange *exchange, const struct query_en
 {
     request->text = (struct tw_str){"", 0};
     (void)tw_http_parameter(&exchange->request, "query", &request->text);
-    *ret_options = (struct query_answer_options){.waited_ns = exchange->waited_ns};
+    *ret_options = (struct query_answer_options){.waited_ns = exchange->waited_ns,
+                                                 .helpers = query_engine_helpers(engine)};
     struct tw_str text = {NULL, 0};
     exchange->context.origin = exchange->request.client;
     ret_options->stats = tw_http_parameter(&exchange->request, "stats", &text) && text.size > 0;

@@ -125,6 +125,12 @@ struct query_engine *query_engine_free(struct query_engine *engine)
     return NULL;
 }
 
+struct query_helpers *query_engine_helpers(const struct query_engine *engine)
+{
+    TW_CHECK_MAGIC(engine, ENGINE_MAGIC);
+    return engine->helpers;
+}
+
 struct tsdb_storage *query_engine_storage(struct query_engine *engine)
 {
     TW_CHECK_MAGIC(engine, ENGINE_MAGIC);

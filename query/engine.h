@@ -145,6 +145,8 @@ struct query_request {
 TW_MUST_CHECK enum tw_code query_run(struct query_engine *engine, const struct tw_context *context,
                                      const struct query_request *request,
                                      struct query_result **ret_result, struct tw_err *err);
+/* Threads that its queries share, for what is done with their results; NULL: there are none. */
+struct query_helpers *query_engine_helpers(const struct query_engine *engine);
 struct query_result *query_result_free(struct query_result *result); /* returns NULL */
 
 /* Parses and type-checks without running; for `tidewatch check` and rule loading. */

@@ -9,6 +9,7 @@ noinst_LIBRARIES += %D%/libquery.a
 	%D%/aggregation_values.c \
 	%D%/annotation.c %D%/annotation.h \
 	%D%/answer.c %D%/answer.h \
+	%D%/answer_text.c %D%/answer_text.h \
 	%D%/api.c %D%/api.h \
 	%D%/api_exemplars.c \
 	%D%/api_features.c \

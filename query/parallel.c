@@ -109,6 +109,22 @@ static bool take_helper(struct query_helpers *helpers)
     return false;
 }
 
+bool query_helpers_call(struct query_helpers *helpers, void (*job)(void *argument), void *argument)
+{
+    struct tw_err err;
+    if (!take_helper(helpers))
+        return false;
+    if (tw_workers_give(helpers->workers, job, argument, &err) == TW_OK)
+        return true;
+    query_helpers_leave(helpers);
+    return false;
+}
+
+void query_helpers_leave(struct query_helpers *helpers)
+{
+    atomic_fetch_add(&helpers->idle, 1);
+}
+
 /* ---- batches ---- */
 
 static struct slot *slot_of(struct parallel *parallel, size_t batch)
@@ -167,7 +183,7 @@ static void help(void *argument)
         tw_cond_broadcast(&parallel->changed);
     }
     parallel->active--;
-    atomic_fetch_add(&helpers->idle, 1);
+    query_helpers_leave(helpers);
     tw_cond_broadcast(&parallel->changed);
     tw_lock_release(&parallel->lock); /* parallel may be gone now */
 }

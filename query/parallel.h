@@ -41,6 +41,10 @@ TW_MUST_CHECK enum tw_code query_helpers_new(size_t count, struct query_helpers 
                                              struct tw_err *err);
 struct query_helpers *query_helpers_free(struct query_helpers *helpers); /* returns NULL */
 
+/* Has a helper, if one is idle, do a job, at whose end it says that it leaves. False: none did. */
+bool query_helpers_call(struct query_helpers *helpers, void (*job)(void *argument), void *argument);
+void query_helpers_leave(struct query_helpers *helpers);
+
 /* lanes: the same operator count times, none of which is the plan's; they can share. */
 struct query_op *query_parallel_op(struct tw_arena *arena, const struct query_node *node,
                                    struct query_helpers *helpers, struct query_op *const *lanes,
