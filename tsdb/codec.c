@@ -30,11 +30,6 @@ struct tsdb_reader tsdb_reader(struct tw_str bytes)
     return (struct tsdb_reader){at, at ? at + bytes.size : at, true};
 }
 
-size_t tsdb_reader_left(const struct tsdb_reader *reader)
-{
-    return (size_t)(reader->end - reader->at);
-}
-
 static uint64_t broken(struct tsdb_reader *reader)
 {
     reader->ok = false;
@@ -42,7 +37,7 @@ static uint64_t broken(struct tsdb_reader *reader)
     return 0;
 }
 
-uint64_t tsdb_read_varint(struct tsdb_reader *reader)
+uint64_t tsdb_read_long_varint(struct tsdb_reader *reader)
 {
     uint64_t number = 0;
     for (unsigned shift = 0; shift < 64 && reader->at < reader->end; shift += 7) {

@@ -70,12 +70,20 @@ struct tsdb_reader {
 };
 
 struct tsdb_reader tsdb_reader(struct tw_str bytes);
-uint64_t tsdb_read_varint(struct tsdb_reader *reader);
+uint64_t tsdb_read_long_varint(struct tsdb_reader *reader); /* of more than one byte, too */
+static inline uint64_t tsdb_read_varint(struct tsdb_reader *reader)
+{
+    return reader->at < reader->end && *reader->at < 0x80 ? *reader->at++
+                                                          : tsdb_read_long_varint(reader);
+}
 uint8_t tsdb_read_u8(struct tsdb_reader *reader);
 uint64_t tsdb_read_u64(struct tsdb_reader *reader); /* little-endian */
 /* The next size bytes, or the empty string. */
 struct tw_str tsdb_read_bytes(struct tsdb_reader *reader, uint64_t size);
-size_t tsdb_reader_left(const struct tsdb_reader *reader);
+static inline size_t tsdb_reader_left(const struct tsdb_reader *reader)
+{
+    return (size_t)(reader->end - reader->at);
+}
 void tsdb_append_u64(struct tw_buf *ret, uint64_t number); /* little-endian */
 
 /* One item of the xor codec, alone: what the log writes for a value. difference is not 0. */

@@ -22,7 +22,10 @@
 /* Series whose chunks are on their way from memory. */
 #define FETCH_AHEAD 4
 /* The same for the rows of those that are viewed. */
-#define VIEW_AHEAD 8
+#define VIEW_AHEAD 12
+#define CACHE_LINE_BYTES 64
+/* Of a chunk that has an older one's place: its size is in memory that is not there yet. */
+#define OLDER_BYTES 64
 
 struct cursor {
     struct tsdb_cursor base;
@@ -190,6 +193,11 @@ static void fetch_views(const struct tsdb_db_selection *selection, size_t series
         tsdb_head_fetch(tsdb_part_head(selection, soon), soon->series, later->series);
 }
 
+static size_t round_up(size_t bytes)
+{
+    return (bytes + TSDB_HEAD_TAIL_GRAIN - 1) / TSDB_HEAD_TAIL_GRAIN * TSDB_HEAD_TAIL_GRAIN;
+}
+
 /* Takes the views of the series and of those that will probably be sought next. */
 static void take_views(struct cursor *cursor, size_t first)
 {
@@ -221,11 +229,17 @@ static void take_views(struct cursor *cursor, size_t first)
         for (const struct tsdb_part *part = end - count_head_parts(selection, first + i);
              part < end; part++, at++) {
             cursor->views[at] = tsdb_head_view(tsdb_part_head(selection, part), part->series, room);
-            room += cursor->views[at].tail.size;
+            room += round_up(cursor->views[at].tail.size);
         }
     }
     if (view_count > 0)
         tw_lock_release(&selection->db->lock);
+}
+
+static void fetch_bytes(const void *memory, size_t count)
+{
+    for (size_t at = 0; at < count; at += CACHE_LINE_BYTES)
+        __builtin_prefetch((const char *)memory + at);
 }
 
 /* Chunks lie anywhere in memory, each pointing to the one before: those of the series that come
@@ -245,10 +259,10 @@ static void fetch_ahead(const struct cursor *cursor)
         const struct tsdb_head_chunk *chunk = view->newest;
         for (size_t back = FETCH_AHEAD - ahead; back > 0 && chunk; back--)
             chunk = chunk->older;
-        if (chunk) {
-            __builtin_prefetch(chunk);
-            __builtin_prefetch(chunk->bytes + 64);
-        }
+        if (chunk == view->newest)
+            fetch_bytes(chunk, sizeof *chunk + view->extent.size);
+        else if (chunk)
+            fetch_bytes(chunk, sizeof *chunk + OLDER_BYTES);
     }
 }
 

@@ -469,8 +469,7 @@ struct tsdb_head_view tsdb_head_view(const struct tsdb_head *head, uint32_t id, 
     if (!series)
         return (struct tsdb_head_view){.ordered = true, .last_ms = INT64_MIN};
     const struct tsdb_head_tail *tail = &series->tail;
-    if (tail->size)
-        memcpy(room, tail->bytes, tail->size);
+    tsdb_head_tail_copy(tail, room);
     struct tsdb_histogram_view histograms = tsdb_histogram_head_view(head->histograms, id);
     struct tsdb_head_view view = {
         .newest = series->newest,

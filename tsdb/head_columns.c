@@ -181,9 +181,14 @@ bool tsdb_head_columns_add(struct tsdb_head_columns *columns, const struct tsdb_
            columns->times_ms[before] > columns->times_ms[before - 1];
 }
 
-static size_t find(const int64_t *times_ms, size_t count, int64_t time_ms)
+/* The first that is not before the time. guess: most series differ in where their chunks begin
+ * only. */
+static size_t find(const int64_t *times_ms, size_t count, int64_t time_ms, size_t guess)
 {
     size_t first = 0, limit = count;
+    if (guess <= count && (guess == 0 || times_ms[guess - 1] < time_ms) &&
+        (guess == count || times_ms[guess] >= time_ms))
+        return guess;
     while (first < limit) {
         size_t middle = first + (limit - first) / 2;
         if (times_ms[middle] < time_ms)
@@ -202,10 +207,15 @@ void tsdb_head_columns_end(struct tsdb_head_columns *columns)
         return; /* also in where the range begins and ends */
     columns->times_id++;
     columns->span_count = columns->span_at;
-    columns->first = find(columns->times_ms, columns->count, columns->start_ms);
-    columns->limit = columns->end_ms == INT64_MAX
-                         ? columns->count
-                         : find(columns->times_ms, columns->count, columns->end_ms + 1);
+    size_t count = columns->count;
+    columns->first =
+        find(columns->times_ms, count, columns->start_ms, count - columns->behind_first);
+    columns->limit =
+        columns->end_ms == INT64_MAX
+            ? count
+            : find(columns->times_ms, count, columns->end_ms + 1, count - columns->behind_limit);
     if (columns->limit < columns->first)
         columns->limit = columns->first;
+    columns->behind_first = count - columns->first;
+    columns->behind_limit = count - columns->limit;
 }

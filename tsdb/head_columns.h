@@ -21,8 +21,9 @@ struct tsdb_head_span {
 struct tsdb_head_columns {
     int64_t *times_ms;
     uint64_t *values;
-    size_t first, limit; /* of the samples that were asked for */
-    uint64_t times_id;   /* the same as before when those times are */
+    size_t first, limit;               /* of the samples that were asked for */
+    uint64_t times_id;                 /* the same as before when those times are */
+    size_t behind_first, behind_limit; /* samples from there to the end, of the series before */
     /* While they are read, and to compare the next ones with. */
     int64_t start_ms, end_ms;
     size_t count, capacity;                  /* of samples read */

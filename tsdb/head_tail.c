@@ -182,6 +182,14 @@ void tsdb_head_tail_clear(struct tsdb_head_tail *tail)
 
 /* ---- reading ---- */
 
+static_assert(TSDB_HEAD_TAIL_BYTES_MAX % TSDB_HEAD_TAIL_GRAIN == 0, "all of a class can be copied");
+
+void tsdb_head_tail_copy(const struct tsdb_head_tail *tail, unsigned char *room)
+{
+    for (size_t at = 0; at < tail->size; at += TSDB_HEAD_TAIL_GRAIN) /* of known size: no call */
+        memcpy(room + at, tail->bytes + at, TSDB_HEAD_TAIL_GRAIN);
+}
+
 struct tsdb_head_tail_view tsdb_head_tail_view(const struct tsdb_head_tail *tail,
                                                const unsigned char *bytes)
 {

@@ -60,6 +60,11 @@ bool tsdb_head_tail_add(struct tsdb_head_tail *tail, struct tsdb_head_memory *me
 /* Forgets the samples. */
 void tsdb_head_tail_clear(struct tsdb_head_tail *tail);
 
+/* Its bytes, into room for TSDB_HEAD_TAIL_BYTES_MAX; some behind them are touched, too, within the
+ * next multiple of TSDB_HEAD_TAIL_GRAIN. */
+#define TSDB_HEAD_TAIL_GRAIN 16
+void tsdb_head_tail_copy(const struct tsdb_head_tail *tail, unsigned char *room);
+
 /* What a tail is to a reader; bytes may be a copy. */
 struct tsdb_head_tail_view {
     const unsigned char *bytes;
