@@ -130,6 +130,8 @@ struct local {
     size_t *starts;   /* by local number; the end is the next one's start */
     uint32_t *groups; /* by local number */
     uint32_t capacity;
+    uint32_t *of_pair; /* by one label: the group by its pair; NO_GROUP: not known yet */
+    uint32_t of_pair_count;
     uint32_t last[WIRE_LABELS_COUNT_MAX]; /* pairs of the series before */
     size_t last_count;
     uint32_t last_group; /* NO_GROUP: there was none */
@@ -165,6 +167,21 @@ static void local_fini(struct local *local)
     free(local->pairs);
     free(local->starts);
     free(local->groups);
+    free(local->of_pair);
+}
+
+/* The place for the group of a pair. */
+static uint32_t *group_of_pair(struct local *local, uint32_t pair)
+{
+    if (pair >= local->of_pair_count) {
+        uint32_t count = pair + pair / 2 + 64;
+        local->of_pair = realloc(local->of_pair, count * sizeof *local->of_pair);
+        TW_ASSERT(local->of_pair != NULL);
+        for (uint32_t i = local->of_pair_count; i < count; i++)
+            local->of_pair[i] = NO_GROUP;
+        local->of_pair_count = count;
+    }
+    return &local->of_pair[pair];
 }
 
 /* The pairs of a series that are kept; how many. */
@@ -220,6 +237,9 @@ static uint32_t group_of_series(struct local *local, struct groups *groups, uint
 {
     uint32_t pairs[WIRE_LABELS_COUNT_MAX];
     size_t count = keep_pairs(local, series, pairs);
+    uint32_t *of_pair = count == 1 ? group_of_pair(local, pairs[0]) : NULL;
+    if (of_pair && *of_pair != NO_GROUP)
+        return *of_pair;
     if (local->last_group != NO_GROUP && count == local->last_count &&
         memcmp(pairs, local->last, count * sizeof *pairs) == 0)
         return local->last_group;
@@ -244,6 +264,8 @@ static uint32_t group_of_series(struct local *local, struct groups *groups, uint
     }
     memcpy(local->last, pairs, count * sizeof *pairs);
     local->last_count = count;
+    if (of_pair)
+        *of_pair = group;
     return local->last_group = group;
 }
 
