@@ -60,6 +60,21 @@ static void add(struct query_annotations *annotations, struct query_annotation_l
     list->items[list->count++] = tw_arena_str(annotations->arena, text);
 }
 
+static void find_place(struct query_annotations *annotations, uint32_t start, uint32_t *ret_line,
+                       uint32_t *ret_column)
+{
+    size_t slot = start % QUERY_ANNOTATION_PLACES;
+    if (annotations->places[slot].line == 0 || annotations->places[slot].start != start) {
+        uint32_t line, column;
+        query_position(annotations->text, start, &line, &column);
+        annotations->places[slot].start = start;
+        annotations->places[slot].line = line;
+        annotations->places[slot].column = column;
+    }
+    *ret_line = annotations->places[slot].line;
+    *ret_column = annotations->places[slot].column;
+}
+
 void query_annotate(struct query_annotations *annotations, enum query_annotation_level level,
                     const struct query_node *node, const char *format, ...)
 {
@@ -70,7 +85,7 @@ void query_annotate(struct query_annotations *annotations, enum query_annotation
     va_start(arguments, format);
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
-    query_position(annotations->text, node->start, &line, &column);
+    find_place(annotations, node->start, &line, &column);
     snprintf(whole, sizeof whole, "PromQL %s: %s (%u:%u)",
              level == QUERY_WARNING ? "warning" : "info", sentence, (unsigned)line,
              (unsigned)column);

@@ -16,6 +16,8 @@
 /* More are counted, not kept. */
 #define QUERY_ANNOTATIONS_MAX 10
 
+#define QUERY_ANNOTATION_PLACES 16
+
 enum query_annotation_level { QUERY_WARNING, QUERY_INFO };
 
 struct query_annotation_list {
@@ -28,6 +30,10 @@ struct query_annotations {
     struct tw_str text;                    /* of the query */
     struct query_annotation_list lists[2]; /* by level */
     uint64_t said;                         /* how many times anything was, known or not */
+    /* Places in a text that may be a mebibyte, of those that said something last. */
+    struct {
+        uint32_t start, line, column; /* line 0: none */
+    } places[QUERY_ANNOTATION_PLACES];
 };
 
 void query_annotations_init(struct query_annotations *annotations, struct tw_arena *arena,

@@ -25,6 +25,8 @@
 #define QUERY_DEPTH_MAX 1000
 /* Labels of one list, matchers of one selector, arguments of one call. */
 #define QUERY_LIST_MAX 1000
+/* Matchers of one selector that are no equality: each is held against all values of its label. */
+#define QUERY_PATTERNS_MAX 100
 /* Matchers with a regular expression, each a program of some KiB. */
 #define QUERY_REGEXES_MAX 2000
 

@@ -87,6 +87,7 @@ enum tw_code query_parser_label_list(struct query_parser *parser, struct query_n
 struct matcher_list {
     struct tsdb_matcher *items;
     size_t count, capacity;
+    size_t pattern_count; /* that are no equality */
 };
 
 static enum tw_code push_matcher(struct query_parser *parser, struct matcher_list *list,
@@ -104,6 +105,11 @@ static enum tw_code push_matcher(struct query_parser *parser, struct matcher_lis
     bool regex = op == TSDB_MATCH_REGEX || op == TSDB_MATCH_NOT_REGEX;
     if (list->count == QUERY_LIST_MAX)
         return query_parser_too_many(parser, "matchers", err);
+    if (op != TSDB_MATCH_EQUAL && ++list->pattern_count > QUERY_PATTERNS_MAX)
+        return SYNTAX(parser, start, parser->previous_end, err,
+                      "the selector has more than %d matchers other than \"=\": put what they say "
+                      "into fewer regular expressions",
+                      QUERY_PATTERNS_MAX);
     if (regex && ++parser->regex_count > QUERY_REGEXES_MAX)
         return SYNTAX(parser, start, parser->previous_end, err,
                       "the query has more than %d regular expressions", QUERY_REGEXES_MAX);

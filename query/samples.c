@@ -11,6 +11,12 @@
 #include "base/vector.h"
 #include "query/selections.h"
 
+/* What a selection takes for each series, and a cursor: about so much, in memory of the store's
+ * that counts as the query's. */
+#define SELECTION_BYTES_PER_SERIES 256
+#define SELECTION_BYTES_PER_GROUPED 64
+#define CURSOR_BYTES 4096
+
 /* Ids of columns, one behind the other, become that of all their times. */
 #define TIMES_ID_FACTOR UINT64_C(0x9e3779b97f4a7c15)
 
@@ -67,6 +73,20 @@ void query_samples_add_histogram(struct query_samples *samples, int64_t time_ms,
     samples->histograms[samples->histogram_count++] = histogram;
 }
 
+/* Counts what was found, and looks whether the query may go on: a query can have very many
+ * selectors.
+ */
+static enum tw_code count_selection(struct query_source *source, struct query_exec *exec,
+                                    bool is_grouped, struct tw_err *err)
+{
+    size_t count = source->is_shared ? 0 : tsdb_selection_count(source->selection);
+    size_t bytes = is_grouped ? SELECTION_BYTES_PER_GROUPED : SELECTION_BYTES_PER_SERIES;
+    exec->side_bytes += count * bytes + CURSOR_BYTES;
+    enum tw_code code = query_exec_room(exec, 0, err);
+    exec->out_of_bytes = false; /* slices of the steps would find as many series */
+    return code ? code : query_exec_labelled(exec, count, 0, err);
+}
+
 static enum tw_code open_cursor(struct query_source *source, struct tw_err *err)
 {
     enum tw_code code = tsdb_cursor_open(source->selection, &source->cursor, err);
@@ -92,6 +112,8 @@ enum tw_code query_source_open(struct query_source *source, struct query_exec *e
                            &source->selection, err);
     source->hints = *hints;
     source->hints.grouping = NULL;
+    if (!code)
+        code = count_selection(source, exec, hints->grouping != NULL, err);
     return code ? code : open_cursor(source, err);
 }
 
