@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autoscaler/confidence.h"
 #include "autoscaler/pressure.h"
 #include "base/assert.h"
 #include "forecast/model.h"
@@ -59,6 +60,7 @@ struct scale_controller {
     unsigned suspect_count;
     bool suspect_low;
     struct scale_pressure pressure;
+    struct scale_confidence confidence;
     struct scale_still still;
     int64_t now_ms; /* of the last decision */
     double age_ms;  /* usual age of an observation */
@@ -81,6 +83,7 @@ struct scale_controller *scale_controller_new(const struct scale_settings *setti
     scale_trend_init(&controller->trend);
     controller->level = NAN;
     scale_pressure_init(&controller->pressure);
+    scale_confidence_init(&controller->confidence);
     controller->last_value = NAN;
     scale_capacity_init(&controller->capacity, settings->capacity);
     scale_load_init(&controller->load, settings->step_ms,
@@ -183,6 +186,7 @@ static void note_clock(struct scale_controller *controller, int64_t now_ms)
         controller->good_ms = controller->still.load_ms = INT64_MIN;
         controller->suspect_count = 0;
         scale_pressure_init(&controller->pressure);
+        scale_confidence_forget(&controller->confidence);
     }
     controller->now_ms = now_ms;
 }
@@ -487,6 +491,52 @@ static void explain(struct scale_decision *decision, bool forecast, const char *
                              scale_guard_name(decision->guards[k].guard), decision->guards[k].text);
 }
 
+/* What the present load needs; returns what it may rise to by its own trend. */
+static int64_t react(struct scale_controller *controller, double load, double pressed,
+                     struct scale_decision *decision)
+{
+    if (!(controller->capacity.value > 0) || isnan(load)) /* the first is false for NaN */
+        return 0;
+    decision->reactive = replicas_for(
+        controller, pressed > load ? pressed : scale_trend_settled(&controller->trend, load));
+    if (decision->data != SCALE_DATA_OK)
+        return 0;
+    int64_t until_ms = decision->time_ms + decision->startup_ms + controller->settings->tick_ms;
+    return replicas_for(controller, scale_trend_project(&controller->trend, until_ms));
+}
+
+/* What the forecast asks for, as far as it can be trusted. */
+static void want(struct scale_controller *controller, bool forecast, double later,
+                 struct scale_decision *decision)
+{
+    double times, load = decision->load;
+    decision->wanted = decision->from >= 0 ? decision->from : controller->settings->min;
+    decision->later = -1;
+    if (!(controller->capacity.value > 0))
+        return;
+    if (!isnan(load))
+        decision->wanted = decision->reactive;
+    if (!forecast)
+        return;
+    double recall = forecast_model_recall(controller->model, horizon_steps(controller));
+    if (!isnan(load))
+        scale_trend_foresee(&controller->trend, decision->load_ms,
+                            fmax(recall, decision->used)); /* NaN counts as less */
+    if (scale_confidence_is_poor(&controller->confidence, &times)) {
+        int64_t forecast_wants = replicas_for(controller, decision->used);
+        if (!isnan(load))
+            decision->wanted = replicas_for(controller, SCALE_CONFIDENCE_HEADROOM * load);
+        scale_decision_note(decision, SCALE_GUARD_CONFIDENCE, forecast_wants, decision->wanted,
+                            "forecasts were %.1f times as wrong as the present load carried on",
+                            times);
+        return;
+    }
+    decision->wanted = replicas_for(controller, decision->used);
+    decision->recalled = isnan(recall) ? 0 : replicas_for(controller, recall);
+    if (decision->data == SCALE_DATA_OK)
+        decision->later = replicas_for(controller, later);
+}
+
 void scale_controller_decide(struct scale_controller *controller,
                              const struct scale_observation *observation,
                              struct scale_decision *ret_decision)
@@ -534,32 +584,12 @@ void scale_controller_decide(struct scale_controller *controller,
     decision->horizon_ms = scale_controller_horizon_ms(controller);
     double later = NAN;
     bool forecast = look_ahead(controller, load, decision, &later);
-    bool known = controller->capacity.value > 0; /* false for NaN */
-    int64_t trend = 0;
-    if (known && !isnan(load)) {
-        decision->reactive = replicas_for(
-            controller, pressed > load ? pressed : scale_trend_settled(&controller->trend, load));
-        if (decision->data == SCALE_DATA_OK)
-            trend = replicas_for(controller,
-                                 scale_trend_project(&controller->trend, observation->now_ms +
-                                                                             decision->startup_ms +
-                                                                             settings->tick_ms));
-    }
-    if (known && forecast)
-        decision->wanted = replicas_for(controller, decision->used);
-    else if (known && !isnan(load))
-        decision->wanted = decision->reactive;
-    else
-        decision->wanted = decision->from >= 0 ? decision->from : settings->min;
-    if (known && forecast) {
-        double recall = forecast_model_recall(controller->model, horizon_steps(controller));
-        decision->recalled = isnan(recall) ? 0 : replicas_for(controller, recall);
-        if (!isnan(load))
-            scale_trend_foresee(&controller->trend, observation->load_ms,
-                                fmax(recall, decision->used)); /* NaN counts as less */
-    }
-    decision->later =
-        known && forecast && decision->data == SCALE_DATA_OK ? replicas_for(controller, later) : -1;
+    if (decision->data == SCALE_DATA_OK)
+        scale_confidence_observe(&controller->confidence, decision->load_ms, load,
+                                 settings->quantile, forecast ? decision->used : NAN,
+                                 decision->load_ms + decision->horizon_ms);
+    int64_t trend = react(controller, load, pressed, decision);
+    want(controller, forecast, later, decision);
     scale_policy_decide(&controller->policy, settings, trend, decision);
     explain(decision, forecast, observation->error);
     if (!scale_decision_is_blind(decision))

@@ -51,7 +51,8 @@ enum scale_data {
     SCALE_GUARD(RATE, "rate")                   /* change per time */                              \
     SCALE_GUARD(MIN, "min")                                                                        \
     SCALE_GUARD(MAX, "max")                                                                        \
-    SCALE_GUARD(PAUSE, "pause") /* somebody stopped it, or said how many */
+    SCALE_GUARD(PAUSE, "pause")           /* somebody stopped it, or said how many */              \
+    SCALE_GUARD(CONFIDENCE, "confidence") /* poor forecasts: acts before all others */
 enum scale_guard {
 #define SCALE_GUARD_ENUM(name, text) SCALE_GUARD_##name,
     SCALE_GUARD_TABLE(SCALE_GUARD_ENUM)

@@ -16,6 +16,7 @@ endif
 	%D%/api_trust.c \
 	%D%/audit.c %D%/audit.h \
 	%D%/capacity.c %D%/capacity.h \
+	%D%/confidence.c %D%/confidence.h \
 	%D%/controller.c %D%/controller.h \
 	%D%/decision.c %D%/decision.h \
 	%D%/exec.c \

@@ -264,7 +264,8 @@ double scale_trend_project(struct scale_trend *trend, int64_t until_ms)
 {
     if (trend->recent_count < 3)
         return 0;
-    int64_t last_ms = trend->recent[trend->recent_count - 1].time_ms, from_ms = last_ms;
+    int64_t last_ms = trend->recent[trend->recent_count - 1].time_ms;
+    int64_t from_ms = last_ms - AVERAGED_MS;
     double level = 0, sudden_level = 0, pressed_level = 0;
     double slope = steady_slope(trend, &level), sudden = sudden_slope(trend, &sudden_level);
     double pressed = pressed_slope(trend, &pressed_level);

@@ -10,7 +10,7 @@ check_LIBRARIES += %D%/libscaler_fakes.a
 
 UNIT_TESTS += %D%/actuator_test %D%/controller_test %D%/decision_test %D%/manager_test %D%/policy_test %D%/settings_test \
 	%D%/observation_test %D%/capacity_test %D%/schedule_test %D%/trend_test %D%/replay_test %D%/trust_test \
-	%D%/reliability_test %D%/pressure_test %D%/sources_test %D%/recovery_test %D%/lease_test
+	%D%/reliability_test %D%/pressure_test %D%/sources_test %D%/recovery_test %D%/lease_test %D%/confidence_test
 %C%_actuator_test_SOURCES = %D%/actuator_test.c
 %C%_actuator_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_actuator_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
@@ -35,6 +35,9 @@ UNIT_TESTS += %D%/actuator_test %D%/controller_test %D%/decision_test %D%/manage
 %C%_schedule_test_SOURCES = %D%/schedule_test.c
 %C%_schedule_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_schedule_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
+%C%_confidence_test_SOURCES = %D%/confidence_test.c
+%C%_confidence_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_confidence_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
 %C%_pressure_test_SOURCES = %D%/pressure_test.c
 %C%_pressure_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_pressure_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
