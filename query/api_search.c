@@ -18,6 +18,10 @@
 
 #define TERMS_MAX 32
 #define TERM_BYTES_MAX 1024
+/* Names between two looks at the clock: likeness of all texts to so many takes milliseconds. */
+#define NAMES_PER_LOOK 64
+/* A search is asked while somebody types; what takes longer is of no use to them. */
+#define SEARCH_NS_MAX INT64_C(10000000000)
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX 10000
 #define BATCH_DEFAULT 100
@@ -226,7 +230,7 @@ static enum tw_code find(struct tw_http_exchange *exchange, struct tsdb_storage 
         return code;
     search->hits = TW_ARENA_ARRAY(exchange->arena, struct hit, strings.count);
     for (size_t i = 0; i < strings.count; i++) {
-        if (i % 4096 == 0 && tw_context_check(&exchange->context, err) != TW_OK)
+        if (i % NAMES_PER_LOOK == 0 && tw_context_check(&exchange->context, err) != TW_OK)
             return err->code;
         double score = score_of(exchange->arena, search, strings.items[i]);
         if (score >= 0)
@@ -311,6 +315,9 @@ static enum tw_http_verdict handle(struct tw_http_exchange *exchange, struct que
     struct search *search = TW_ARENA_NEW(exchange->arena, struct search);
     struct tsdb_storage *storage = query_engine_storage(engine);
     struct tw_err err;
+    int64_t latest_ns = tw_clock_mono_ns(exchange->context.clock) + SEARCH_NS_MAX;
+    if (exchange->context.deadline_mono_ns > latest_ns)
+        exchange->context.deadline_mono_ns = latest_ns;
     search->target = target;
     search->label = TW_STR(WIRE_METRIC_NAME);
     if (read_search(exchange, search, &err) != TW_OK) {

@@ -17,7 +17,7 @@ enum query_fuzzy_way {
 };
 
 /* Longer names are compared by so many of their first bytes. */
-#define QUERY_FUZZY_BYTES_MAX 256
+#define QUERY_FUZZY_BYTES_MAX 128
 
 /* ASCII letters alike in both cases; the copy is in the arena. */
 struct tw_str query_fuzzy_fold(struct tw_arena *arena, struct tw_str text);
