@@ -7,7 +7,7 @@
  *   per season: the same phase a period ago: as it was, smoothed, smoothed and moved by how the
  *   level (10 or 100 steps) changed since; the slow profile alone and moved by its recent error (3,
  *   10, 100)
- *   of values that lie far apart: the smoothing of `winters` at two speeds, each without and with
+ *   of values that lie far apart: the smoothing of `winters` at three speeds, each without and with
  *   its newest error
  *
  * They are made in two ways: for many past moments at once from the history (the fit), and for the

@@ -16,8 +16,11 @@
 #define LEADS_GROWTH 1.45                 /* otherwise leads grow by this */
 #define MEMORY_MS (2 * (int64_t)86400000) /* age at which a row counts 1/e, */
 #define MEMORY_STEPS 500.0                /* or this many steps, whichever is longer; */
-#define MEMORY_STEPS_FAR 1000.0           /* of values that lie far apart there are few, */
+#define MEMORY_STEPS_FAR 4000.0           /* of values that lie far apart there are few, */
 #define FAR_MS (15 * (int64_t)60000)      /* and all are needed */
+#define RIDGE 30.0
+#define RIDGE_FAR 1000.0
+#define JUDGE_LEAST 0.05 /* what a row counts that shares its target with another block */
 
 /* Moments of the past, the same for all leads, so that a peak over leads can be made up from them;
  * and the work space of a fit. */
@@ -29,7 +32,8 @@ struct sample {
     size_t count;                            /* without padding */
     double distance;                         /* usual one between rows, in steps */
     float *importance;                       /* 0: padding */
-    float *x, *y, *weight, *error, *signs, *work;
+    float *apart;                            /* steps to the nearest row of another block */
+    float *x, *y, *weight, *judge, *error, *signs, *work;
     float *held_out; /* [node][stride] */
     void *memory;
 };
@@ -87,6 +91,26 @@ static void lay_ages(uint32_t *ret_age, size_t count, size_t span, double memory
         ret_age[r] = (uint32_t)(span - (count - r));
 }
 
+/* The newest row of a block before its padding; blocks may be empty of rows only all at once. */
+static float newest_of(const struct sample *sample, size_t block)
+{
+    size_t row = sample->first[block + 1] - 1;
+    while (row > sample->first[block] && sample->importance[row] <= 0)
+        row--;
+    return (float)sample->at[row];
+}
+
+static void lay_gaps(struct sample *sample)
+{
+    for (size_t block = 0; block < FORECAST_STACK_BLOCKS; block++) {
+        float before = block ? newest_of(sample, block - 1) : -INFINITY;
+        bool last = block + 1 == FORECAST_STACK_BLOCKS;
+        float after = last ? INFINITY : (float)sample->at[sample->first[block + 1]];
+        for (size_t r = sample->first[block]; r < sample->first[block + 1]; r++)
+            sample->apart[r] = fminf((float)sample->at[r] - before, after - (float)sample->at[r]);
+    }
+}
+
 static void lay_moments(struct sample *sample, size_t limit, size_t span)
 {
     const struct forecast_series *series = sample->series;
@@ -115,6 +139,7 @@ static void lay_moments(struct sample *sample, size_t limit, size_t span)
         }
     }
     sample->first[FORECAST_STACK_BLOCKS] = row;
+    lay_gaps(sample);
 }
 
 /* False when the horizon leaves too few rows. */
@@ -133,7 +158,7 @@ static bool take_sample(struct sample *sample, const struct forecast_series *ser
     if (columns < FORECAST_PEAK_COLUMNS_MAX)
         columns = FORECAST_PEAK_COLUMNS_MAX;
     size_t work = forecast_stack_work(stride, columns);
-    size_t floats = stride * (5 + columns + FORECAST_SIGNS + 1 + nodes) + work;
+    size_t floats = stride * (7 + columns + FORECAST_SIGNS + 1 + nodes) + work;
     float *next = sample->memory = malloc(floats * sizeof(float));
     TW_ASSERT(next != NULL);
     sample->at = (uint32_t *)next;
@@ -141,7 +166,9 @@ static bool take_sample(struct sample *sample, const struct forecast_series *ser
     sample->y = next + 2 * stride;
     sample->weight = next + 3 * stride;
     sample->error = next + 4 * stride;
-    sample->x = next + 5 * stride;
+    sample->apart = next + 5 * stride;
+    sample->judge = next + 6 * stride;
+    sample->x = next + 7 * stride;
     sample->signs = sample->x + columns * stride;
     sample->held_out = sample->signs + (FORECAST_SIGNS + 1) * stride;
     sample->work = sample->held_out + nodes * stride;
@@ -172,6 +199,18 @@ static double held_out_loss(const struct sample *sample, const struct forecast_n
     return loss / total;
 }
 
+/* A row nearer to another block than its lead was in part seen by the fit that is to be judged by
+ * it. */
+static void lay_judgement(struct sample *sample, size_t lead)
+{
+    float whole = 1 / (float)lead;
+    for (size_t r = 0; r < sample->moments.stride; r++) {
+        float share = sample->apart[r] * whole;
+        share = share < (float)JUDGE_LEAST ? (float)JUDGE_LEAST : share < 1 ? share : 1;
+        sample->judge[r] = sample->weight[r] * share;
+    }
+}
+
 /* What follows rows -> forecasts -> errors for one set of columns. False when too few rows count.
  */
 static bool fit_node(struct forecast_node *node, struct sample *sample, size_t columns,
@@ -187,7 +226,10 @@ static bool fit_node(struct forecast_node *node, struct sample *sample, size_t c
                                  .weight = sample->weight,
                                  .stride = stride,
                                  .columns = columns,
-                                 .worth = (double)useful / overlap};
+                                 .judge = sample->judge,
+                                 .worth = (double)useful / overlap,
+                                 .ridge = sample->series->step_ms < FAR_MS ? RIDGE : RIDGE_FAR};
+    lay_judgement(sample, node->lead);
     memcpy(rows.first, sample->first, sizeof rows.first);
     forecast_stack_fit(&node->stack, &rows, sample->work, held_out);
     forecast_lanes_minus(sample->y, held_out, stride, sample->error);

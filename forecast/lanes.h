@@ -46,7 +46,7 @@ void forecast_lanes_add_clamped(const float *a, float low, float high, float fac
 
 /* Some systems of equations at once, side by side, given the sums of forecast_lanes_gram whose last
  * column is the right side. */
-#define FORECAST_LANES_SIZE_MAX 32
+#define FORECAST_LANES_SIZE_MAX 34
 #define FORECAST_LANES_SYSTEMS 8
 struct forecast_lanes_systems {
     size_t size; /* of the sums; there is one unknown less */

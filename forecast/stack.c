@@ -17,14 +17,14 @@ enum { ALL = FORECAST_STACK_BLOCKS }; /* the system that leaves no block out */
 /* How far a mixture may lie outside its columns, in shares of their spread. Beyond 0 it follows
  * trends a little sooner, and runs away after shifts of level. */
 #define CONFINE_SLACK 0.0f
-#define ROBUST_ROUNDS 3
+#define ROBUST_ROUNDS 2
 #define ROBUST_RIDGE 0.01
 #define MEDIAN_STEP 3 /* the usual error is told from every third */
-/* The fits of all of these are blended, each by what it makes likely, were the errors Laplace's:
+/* Fits with several ridges are blended, each by what it makes likely, were the errors Laplace's:
  * loss^-n for n independent rows, with less trust than that since one loss chose among many. */
-static const double ridge_candidates[] = {30.0, 3.0, 0.3, 0.03, 0.003};
-enum { RIDGE_COUNT = sizeof ridge_candidates / sizeof *ridge_candidates };
-#define RIDGE_TRUST 0.4
+enum { RIDGE_COUNT = 5 };
+#define RIDGE_FALL 16.0
+#define RIDGE_TRUST 0.25
 
 /* Sums of products of the deviations from the prior; rows of `size` floats, lower triangle. The
  * columns are those of the rows, then 1 for the intercept, then the target. */
@@ -117,7 +117,7 @@ static double hold_out(struct fit *fit, double ridge, float *ret)
         forecast_lanes_mix(fit->deviation, stride, fit->size - 1, fit->delta[k], first,
                            fit->rows->first[k + 1] - first, ret);
     }
-    return forecast_lanes_distance(target_of(fit), ret, fit->rows->weight, stride);
+    return forecast_lanes_distance(target_of(fit), ret, fit->rows->judge, stride);
 }
 
 /* Weights, and forecasts of rows without their block, of the ridges by their merit. */
@@ -126,8 +126,9 @@ static void blend_ridges(struct fit *fit, float *ret_delta, float *ret_held_out)
     size_t stride = fit->rows->stride;
     float deltas[RIDGE_COUNT][SIZE_MAX_], shares[RIDGE_COUNT];
     double loss[RIDGE_COUNT], least = INFINITY, sum = 0;
-    for (size_t k = 0; k < RIDGE_COUNT; k++) {
-        loss[k] = hold_out(fit, ridge_candidates[k], fit->held_out + k * stride);
+    double ridge = fit->rows->ridge;
+    for (size_t k = 0; k < RIDGE_COUNT; k++, ridge /= RIDGE_FALL) {
+        loss[k] = hold_out(fit, ridge, fit->held_out + k * stride);
         memcpy(deltas[k], fit->delta[ALL], sizeof deltas[k]);
         least = fmin(least, loss[k]);
     }

@@ -14,7 +14,7 @@
 #include "forecast/lanes.h"
 
 /* Columns that one mixture may have. */
-#define FORECAST_STACK_COLUMNS_MAX 30
+#define FORECAST_STACK_COLUMNS_MAX 32
 /* Parts of the past that are left out in turn. */
 #define FORECAST_STACK_BLOCKS 6
 
@@ -32,7 +32,9 @@ struct forecast_rows {
     const float *weight; /* importance; 0: the row says nothing or is padding */
     size_t first[FORECAST_STACK_BLOCKS + 1];
     size_t stride, columns;
-    double worth; /* independent rows that would tell as much */
+    const float *judge; /* importance when ridges are compared */
+    double worth;       /* independent rows that would tell as much */
+    double ridge;       /* the firmest one; the others fall from it by powers of 16 */
 };
 
 /* Floats of work space for a fit. */

@@ -12,7 +12,7 @@
 
 static const struct {
     float level, season;
-} speeds[FORECAST_WINTERS] = {{0.02f, 0.1f}, {0.3f, 0.2f}};
+} speeds[FORECAST_WINTERS] = {{0.3f, 0.2f}, {0.02f, 0.1f}, {0.004f, 0.03f}};
 
 bool forecast_winters_wanted(int64_t step_ms, size_t season_count)
 {

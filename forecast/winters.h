@@ -12,7 +12,7 @@
  * those of longer seasons are drawn towards 0 while few were.
  *
  * Only for values that lie far apart: there days and weeks are few values long and have to be told
- * apart by few of them. The columns of `column` are made from it at two speeds.
+ * apart by few of them. The columns of `column` are made from it at three speeds.
  */
 #ifndef TW_FORECAST_WINTERS_H
 #define TW_FORECAST_WINTERS_H
@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { FORECAST_WINTERS = 2 }; /* speeds: slow, fast */
+enum { FORECAST_WINTERS = 3 }; /* speeds: fast, slow, very slow */
 
 /* What goes on from value to value beside the offsets. */
 struct forecast_winters_now {

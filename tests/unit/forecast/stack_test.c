@@ -24,8 +24,14 @@ static float work[ROWS * (COLUMNS + 10)];
 static struct forecast_rows rows(double jitter)
 {
     uint64_t seed = 11;
-    struct forecast_rows ret = {
-        .x = x, .y = y, .weight = weight, .stride = ROWS, .columns = COLUMNS, .worth = ROWS};
+    struct forecast_rows ret = {.x = x,
+                                .y = y,
+                                .weight = weight,
+                                .stride = ROWS,
+                                .columns = COLUMNS,
+                                .judge = weight,
+                                .worth = ROWS,
+                                .ridge = 30};
     for (size_t r = 0; r < ROWS; r++) {
         for (size_t c = 0; c < COLUMNS; c++)
             x[c * ROWS + r] = (float)noise(&seed);
