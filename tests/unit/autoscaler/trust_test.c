@@ -373,7 +373,7 @@ START_TEST(a_configuration_is_noted_with_what_it_changed)
     const struct tw_json *entries = tw_json_member(
         call(TW_HTTP_GET, "/api/v1/scaler_audit?scaler=web&limit=1", 200), "entries");
     struct tw_str text = text_of(tw_json_item(entries, 0), "text");
-    unit_assert_str(text, "changed: mode 'observe' -> 'act', quantile 0.8 -> 0.9");
+    unit_assert_str(text, "changed: mode 'observe' -> 'act', quantile 0.75 -> 0.9");
     ck_assert_uint_eq(noted("config"), 4);
     end();
 }
