@@ -12,8 +12,11 @@
 #include "autoscaler/means.h"
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/command.h"
 
 #define BODY_BYTES_MAX 65536
+#define COMPLAINT_BYTES_MAX 4096
+#define COMPLAINT_SHOWN 160
 
 /* ---- the order ---- */
 
@@ -129,6 +132,46 @@ void scale_attempt_fail(struct scale_attempt *attempt, enum scale_outcome outcom
     va_end(arguments);
     attempt->outcome = outcome;
 }
+
+/* ---- programs ---- */
+
+/* What a program said last, in one line for the error. */
+static struct tw_str last_line(const struct tw_buf *complaint, const struct tw_buf *output)
+{
+    struct tw_str text = tw_str_trim(tw_buf_str(complaint)), line = {0}, rest;
+    if (text.size == 0 && output)
+        text = tw_str_trim(tw_buf_str(output));
+    rest = text;
+    while (tw_str_split(&rest, '\n', &text))
+        line = tw_str_trim(text).size > 0 ? tw_str_trim(text) : line;
+    return tw_str_slice(line, 0, COMPLAINT_SHOWN);
+}
+
+bool scale_attempt_command(struct scale_attempt *attempt, const char *const *words,
+                           const struct tw_http_pair *variables, size_t variable_count,
+                           struct tw_buf *ret_output, enum scale_outcome (*outcome_of)(int status))
+{
+    struct tw_buf complaint;
+    struct tw_err err = {0};
+    int status = 0;
+    tw_buf_init(&complaint, COMPLAINT_BYTES_MAX);
+    const struct tw_command command = {.words = words,
+                                       .variables = variables,
+                                       .variable_count = variable_count,
+                                       .input = tw_buf_str(&attempt->body),
+                                       .timeout_ms = attempt->target.timeout_ms,
+                                       .ret_output = ret_output,
+                                       .ret_complaint = &complaint};
+    if (tw_command_run(&command, &status, &err) != TW_OK)
+        scale_attempt_fail(attempt, SCALE_AGAIN, "%s", err.message);
+    else if (status != 0)
+        scale_attempt_fail(attempt, outcome_of(status), "'%s' exited with %d: %.*s", words[0],
+                           status, TW_STR_ARG(last_line(&complaint, ret_output)));
+    tw_buf_fini(&complaint);
+    return attempt->outcome == SCALE_DONE;
+}
+
+/* ---- who leads ---- */
 
 bool scale_attempt_stand_by(struct scale_attempt *attempt, const char *leader)
 {

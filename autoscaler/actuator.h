@@ -99,6 +99,11 @@ void scale_systemd_run(struct scale_attempt *attempt);
 void scale_process_run(struct scale_attempt *attempt);
 void scale_kubernetes_run(struct scale_attempt *attempt);
 /* The same of those that replace attempt->instance; a webhook is the same call. */
+/* Runs a program with the attempt's body and time. outcome_of says what an exit status other than 0
+ * means; the error has the last line that it wrote. Whether it went well. */
+bool scale_attempt_command(struct scale_attempt *attempt, const char *const *words,
+                           const struct tw_http_pair *variables, size_t variable_count,
+                           struct tw_buf *ret_output, enum scale_outcome (*outcome_of)(int status));
 /* Notes that somebody else leads; false when nothing more is to be done: only looking goes on. */
 bool scale_attempt_stand_by(struct scale_attempt *attempt, const char *leader);
 void scale_exec_replace(struct scale_attempt *attempt);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "autoscaler/effect.h"
+#include "autoscaler/record.h"
 #include "base/assert.h"
 #include "base/number.h"
 
@@ -163,25 +164,6 @@ void scale_decision_write_json(const struct scale_decision *decision,
 
 /* ---- as a record: little-endian, drawn in docs/format/state-scaler.md ---- */
 
-static void put_int(struct tw_buf *out, uint64_t value, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++)
-        tw_buf_append_char(out, (char)(value >> (8 * i)));
-}
-
-static void put_double(struct tw_buf *out, double value)
-{
-    put_int(out, tw_double_bits(value), 8);
-}
-
-static void put_text(struct tw_buf *out, const char *text)
-{
-    size_t size = strlen(text);
-    TW_ASSERT(size <= UINT16_MAX);
-    put_int(out, size, 2);
-    tw_buf_append(out, text, size);
-}
-
 void scale_decision_encode(const struct scale_decision *decision, struct tw_buf *ret_bytes)
 {
     const int64_t ints[] = {decision->time_ms,  decision->since_ms,  decision->load_ms,
@@ -191,98 +173,59 @@ void scale_decision_encode(const struct scale_decision *decision, struct tw_buf 
                             decision->reactive, decision->action_ms, decision->http_status};
     const double doubles[] = {decision->load, decision->capacity, decision->quantile,
                               decision->q50,  decision->q95,      decision->used};
-    put_int(ret_bytes, RECORD_MAGIC, 4);
-    put_int(ret_bytes, RECORD_VERSION, 2);
-    put_int(ret_bytes, decision->data, 1);
-    put_int(ret_bytes, decision->action, 1);
-    put_int(ret_bytes, decision->count, 4);
-    put_int(ret_bytes, decision->attempts, 4);
+    scale_record_put(ret_bytes, RECORD_MAGIC, 4);
+    scale_record_put(ret_bytes, RECORD_VERSION, 2);
+    scale_record_put(ret_bytes, decision->data, 1);
+    scale_record_put(ret_bytes, decision->action, 1);
+    scale_record_put(ret_bytes, decision->count, 4);
+    scale_record_put(ret_bytes, decision->attempts, 4);
     for (size_t i = 0; i < sizeof ints / sizeof *ints; i++)
-        put_int(ret_bytes, (uint64_t)ints[i], 8);
+        scale_record_put(ret_bytes, (uint64_t)ints[i], 8);
     for (size_t i = 0; i < sizeof doubles / sizeof *doubles; i++)
-        put_double(ret_bytes, doubles[i]);
-    put_int(ret_bytes, decision->guard_count, 1);
+        scale_record_put_double(ret_bytes, doubles[i]);
+    scale_record_put(ret_bytes, decision->guard_count, 1);
     for (size_t k = 0; k < decision->guard_count; k++) {
-        put_int(ret_bytes, decision->guards[k].guard, 1);
-        put_int(ret_bytes, (uint64_t)decision->guards[k].before, 8);
-        put_int(ret_bytes, (uint64_t)decision->guards[k].after, 8);
-        put_text(ret_bytes, decision->guards[k].text);
+        scale_record_put(ret_bytes, decision->guards[k].guard, 1);
+        scale_record_put(ret_bytes, (uint64_t)decision->guards[k].before, 8);
+        scale_record_put(ret_bytes, (uint64_t)decision->guards[k].after, 8);
+        scale_record_put_text(ret_bytes, decision->guards[k].text);
     }
-    put_text(ret_bytes, decision->reason);
-    put_text(ret_bytes, decision->error);
-    put_text(ret_bytes, decision->key);
+    scale_record_put_text(ret_bytes, decision->reason);
+    scale_record_put_text(ret_bytes, decision->error);
+    scale_record_put_text(ret_bytes, decision->key);
 }
 
-struct reader {
-    const unsigned char *at, *end;
-    bool bad;
-};
-
-static uint64_t take_int(struct reader *reader, size_t bytes)
+static void take_guards(struct scale_reader *reader, struct scale_decision *decision)
 {
-    uint64_t value = 0;
-    if (reader->bad || (size_t)(reader->end - reader->at) < bytes) {
-        reader->bad = true;
-        return 0;
-    }
-    for (size_t i = 0; i < bytes; i++)
-        value |= (uint64_t)reader->at[i] << (8 * i);
-    reader->at += bytes;
-    return value;
-}
-
-static void take_text(struct reader *reader, char *ret, size_t capacity)
-{
-    size_t size = (size_t)take_int(reader, 2);
-    if (reader->bad || size >= capacity || (size_t)(reader->end - reader->at) < size) {
-        reader->bad = true;
-        return;
-    }
-    memcpy(ret, reader->at, size);
-    ret[size] = 0;
-    reader->at += size;
-}
-
-static unsigned take_enum(struct reader *reader, unsigned last)
-{
-    unsigned value = (unsigned)take_int(reader, 1);
-    if (value > last)
-        reader->bad = true;
-    return reader->bad ? 0 : value;
-}
-
-static void take_guards(struct reader *reader, struct scale_decision *decision)
-{
-    decision->guard_count = (size_t)take_int(reader, 1);
+    decision->guard_count = (size_t)scale_record_take(reader, 1);
     if (decision->guard_count > SCALE_GUARDS_MAX)
         reader->bad = true;
     for (size_t k = 0; k < decision->guard_count && !reader->bad; k++) {
         struct scale_guard_act *act = &decision->guards[k];
-        act->guard = (enum scale_guard)take_enum(reader, SCALE_GUARD_PAUSE);
-        act->before = (int64_t)take_int(reader, 8);
-        act->after = (int64_t)take_int(reader, 8);
-        take_text(reader, act->text, sizeof act->text);
+        act->guard = (enum scale_guard)scale_record_take_enum(reader, SCALE_GUARD_PAUSE);
+        act->before = (int64_t)scale_record_take(reader, 8);
+        act->after = (int64_t)scale_record_take(reader, 8);
+        scale_record_take_text(reader, act->text, sizeof act->text);
     }
 }
 
 enum tw_code scale_decision_decode(struct tw_str bytes, struct scale_decision *ret,
                                    struct tw_err *err)
 {
-    struct reader reader = {(const unsigned char *)bytes.data,
-                            (const unsigned char *)bytes.data + bytes.size, false};
+    struct scale_reader reader = scale_reader_of(bytes);
     struct scale_decision decision = {0};
     int64_t http_status = 0;
-    uint64_t magic = take_int(&reader, 4), version = take_int(&reader, 2);
+    uint64_t magic = scale_record_take(&reader, 4), version = scale_record_take(&reader, 2);
     if (reader.bad || magic != RECORD_MAGIC)
         return tw_err_set(err, TW_CORRUPT, "a scaler's decision does not begin as one");
     if (version != RECORD_VERSION)
         return tw_err_set(err, TW_UNSUPPORTED,
                           "a scaler's decision is of format version %u, this program reads %d",
                           (unsigned)version, RECORD_VERSION);
-    decision.data = (enum scale_data)take_enum(&reader, SCALE_DATA_ERROR);
-    decision.action = (enum scale_action)take_enum(&reader, SCALE_ACTION_SUPERSEDED);
-    decision.count = (uint32_t)take_int(&reader, 4);
-    decision.attempts = (uint32_t)take_int(&reader, 4);
+    decision.data = (enum scale_data)scale_record_take_enum(&reader, SCALE_DATA_ERROR);
+    decision.action = (enum scale_action)scale_record_take_enum(&reader, SCALE_ACTION_SUPERSEDED);
+    decision.count = (uint32_t)scale_record_take(&reader, 4);
+    decision.attempts = (uint32_t)scale_record_take(&reader, 4);
     int64_t *const ints[] = {&decision.time_ms,  &decision.since_ms,  &decision.load_ms,
                              &decision.replicas, &decision.ready,     &decision.startup_ms,
                              &decision.min,      &decision.max,       &decision.horizon_ms,
@@ -291,15 +234,15 @@ enum tw_code scale_decision_decode(struct tw_str bytes, struct scale_decision *r
     double *const doubles[] = {&decision.load, &decision.capacity, &decision.quantile,
                                &decision.q50,  &decision.q95,      &decision.used};
     for (size_t i = 0; i < sizeof ints / sizeof *ints; i++)
-        *ints[i] = (int64_t)take_int(&reader, 8);
+        *ints[i] = (int64_t)scale_record_take(&reader, 8);
     for (size_t i = 0; i < sizeof doubles / sizeof *doubles; i++)
-        *doubles[i] = tw_double_from_bits(take_int(&reader, 8));
+        *doubles[i] = scale_record_take_double(&reader);
     decision.http_status = (int)http_status;
     take_guards(&reader, &decision);
-    take_text(&reader, decision.reason, sizeof decision.reason);
-    take_text(&reader, decision.error, sizeof decision.error);
-    take_text(&reader, decision.key, sizeof decision.key);
-    if (reader.bad || reader.at != reader.end)
+    scale_record_take_text(&reader, decision.reason, sizeof decision.reason);
+    scale_record_take_text(&reader, decision.error, sizeof decision.error);
+    scale_record_take_text(&reader, decision.key, sizeof decision.key);
+    if (!scale_record_ended(&reader))
         return tw_err_set(err, TW_CORRUPT, "a scaler's decision of %zu bytes is damaged",
                           bytes.size);
     *ret = decision;

@@ -12,7 +12,6 @@
 
 #include "autoscaler/actuator.h"
 #include "base/assert.h"
-#include "base/command.h"
 #include "base/number.h"
 
 #define OUTPUT_BYTES_MAX 4096
@@ -63,18 +62,6 @@ static const char *const *fill_words(struct scale_attempt *attempt, const char *
     return filled;
 }
 
-/* What a program said last, in one line for the error. */
-static struct tw_str last_line(const struct tw_buf *complaint, const struct tw_buf *output)
-{
-    struct tw_str text = tw_str_trim(tw_buf_str(complaint)), line = {0}, rest;
-    if (text.size == 0)
-        text = tw_str_trim(tw_buf_str(output));
-    rest = text;
-    while (tw_str_split(&rest, '\n', &text))
-        line = tw_str_trim(text).size > 0 ? tw_str_trim(text) : line;
-    return tw_str_slice(line, 0, OUTPUT_SHOWN);
-}
-
 /* sysexits(3): 64 to 78 are mistakes that another try does not cure, except 75, "try again". */
 static enum scale_outcome outcome_of(int status)
 {
@@ -94,24 +81,8 @@ static bool run(struct scale_attempt *attempt, const char *const *words, struct 
         {TW_STR("TIDEWATCH_INSTANCE"), tw_str(attempt->instance ? attempt->instance : "")},
         {TW_STR("TIDEWATCH_REASON"), tw_str(attempt->reason)},
         {TW_STR("TIDEWATCH_IDEMPOTENCY_KEY"), tw_str(attempt->key)}};
-    struct tw_buf complaint;
-    tw_buf_init(&complaint, OUTPUT_BYTES_MAX);
-    const struct tw_command command = {.words = fill_words(attempt, words),
-                                       .variables = variables,
-                                       .variable_count = sizeof variables / sizeof *variables,
-                                       .input = tw_buf_str(&attempt->body),
-                                       .timeout_ms = attempt->target.timeout_ms,
-                                       .ret_output = output,
-                                       .ret_complaint = &complaint};
-    struct tw_err err = {0};
-    int status = 0;
-    if (tw_command_run(&command, &status, &err) != TW_OK)
-        scale_attempt_fail(attempt, SCALE_AGAIN, "%s", err.message);
-    else if (status != 0)
-        scale_attempt_fail(attempt, outcome_of(status), "'%s' exited with %d: %.*s",
-                           command.words[0], status, TW_STR_ARG(last_line(&complaint, output)));
-    tw_buf_fini(&complaint);
-    return attempt->outcome == SCALE_DONE;
+    return scale_attempt_command(attempt, fill_words(attempt, words), variables,
+                                 sizeof variables / sizeof *variables, output, outcome_of);
 }
 
 /* "replicas ready" or "replicas". */

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "autoscaler/record.h"
 #include "autoscaler/settings.h"
 #include "base/assert.h"
 #include "base/number.h"
@@ -37,69 +38,46 @@ static struct tw_str prefix_of(char *bytes, struct tw_str name)
 
 /* ---- memory ---- */
 
-static void put(struct tw_buf *out, uint64_t value, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++)
-        tw_buf_append_char(out, (char)(value >> (8 * i)));
-}
-
 static void put_moments(struct tw_buf *out, const struct scale_moment *moments, size_t count)
 {
-    put(out, count, 4);
+    scale_record_put(out, count, 4);
     for (size_t i = 0; i < count; i++) {
-        put(out, (uint64_t)moments[i].time_ms, 8);
-        put(out, (uint64_t)moments[i].replicas, 8);
+        scale_record_put(out, (uint64_t)moments[i].time_ms, 8);
+        scale_record_put(out, (uint64_t)moments[i].replicas, 8);
     }
 }
 
 static void encode_memory(const struct scale_entry *entry, struct tw_buf *out)
 {
     const struct scale_startup *startup = entry->startup;
-    put(out, MEMORY_MAGIC, 4);
-    put(out, MEMORY_VERSION, 2);
-    put(out, tw_double_bits(entry->capacity), 8);
+    scale_record_put(out, MEMORY_MAGIC, 4);
+    scale_record_put(out, MEMORY_VERSION, 2);
+    scale_record_put_double(out, entry->capacity);
     put_moments(out, entry->policy->wanted, entry->policy->wanted_count);
     put_moments(out, entry->policy->changes, entry->policy->change_count);
-    put(out, startup->count, 4);
+    scale_record_put(out, startup->count, 4);
     for (size_t i = 0; i < startup->count; i++) /* the oldest first */
-        put(out,
+        scale_record_put(
+            out,
             (uint64_t)startup->times_ms[(startup->next + SCALE_STARTUP_KEPT - startup->count + i) %
                                         SCALE_STARTUP_KEPT],
             8);
 }
 
-struct reader {
-    const unsigned char *at, *end;
-    bool bad;
-};
-
-static uint64_t take(struct reader *reader, size_t bytes)
+static size_t take_count(struct scale_reader *reader, size_t max)
 {
-    uint64_t value = 0;
-    if (reader->bad || (size_t)(reader->end - reader->at) < bytes) {
-        reader->bad = true;
-        return 0;
-    }
-    for (size_t i = 0; i < bytes; i++)
-        value |= (uint64_t)reader->at[i] << (8 * i);
-    reader->at += bytes;
-    return value;
-}
-
-static size_t take_count(struct reader *reader, size_t max)
-{
-    size_t count = (size_t)take(reader, 4);
+    size_t count = (size_t)scale_record_take(reader, 4);
     if (count > max)
         reader->bad = true;
     return reader->bad ? 0 : count;
 }
 
-static size_t take_moments(struct reader *reader, struct scale_moment *moments)
+static size_t take_moments(struct scale_reader *reader, struct scale_moment *moments)
 {
     size_t count = take_count(reader, SCALE_WINDOW_ENTRIES_MAX);
     for (size_t i = 0; i < count; i++) {
-        moments[i].time_ms = (int64_t)take(reader, 8);
-        moments[i].replicas = (int64_t)take(reader, 8);
+        moments[i].time_ms = (int64_t)scale_record_take(reader, 8);
+        moments[i].replicas = (int64_t)scale_record_take(reader, 8);
     }
     return count;
 }
@@ -116,12 +94,12 @@ enum tw_code scale_journal_memory(struct tsdb_state *state, struct tw_str name,
     struct tw_str value;
     code = tsdb_state_get(txn, MEMORY_TABLE, name, &value, err);
     if (code == TW_OK) {
-        struct reader reader = {(const unsigned char *)value.data,
-                                (const unsigned char *)value.data + value.size, false};
+        struct scale_reader reader = scale_reader_of(value);
         static const struct scale_policy no_policy;
         struct scale_startup startup;
-        bool known = take(&reader, 4) == MEMORY_MAGIC && take(&reader, 2) == MEMORY_VERSION;
-        double capacity = tw_double_from_bits(take(&reader, 8));
+        bool known = scale_record_take(&reader, 4) == MEMORY_MAGIC &&
+                     scale_record_take(&reader, 2) == MEMORY_VERSION;
+        double capacity = scale_record_take_double(&reader);
         *ret_policy = no_policy;
         ret_policy->wanted_count = take_moments(&reader, ret_policy->wanted);
         ret_policy->change_count = take_moments(&reader, ret_policy->changes);
@@ -129,8 +107,8 @@ enum tw_code scale_journal_memory(struct tsdb_state *state, struct tw_str name,
         startup.count = take_count(&reader, SCALE_STARTUP_KEPT);
         startup.next = startup.count % SCALE_STARTUP_KEPT;
         for (size_t i = 0; i < startup.count; i++)
-            startup.times_ms[i] = (int64_t)take(&reader, 8);
-        if (!known || reader.bad || reader.at != reader.end) {
+            startup.times_ms[i] = (int64_t)scale_record_take(&reader, 8);
+        if (!known || !scale_record_ended(&reader)) {
             *ret_policy = no_policy;
             code = tw_err_set(err, TW_CORRUPT, "what scaler '%.*s' remembered cannot be read",
                               TW_STR_ARG(name));

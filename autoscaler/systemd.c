@@ -12,11 +12,8 @@
 
 #include "autoscaler/actuator.h"
 #include "base/assert.h"
-#include "base/command.h"
 
 #define OUTPUT_BYTES_MAX (1 << 20)
-#define COMPLAINT_BYTES_MAX 4096
-#define COMPLAINT_SHOWN 160
 
 enum unit_state { UNIT_GONE, UNIT_COMING, UNIT_SERVES };
 
@@ -25,28 +22,17 @@ struct units {
     uint8_t states[SCALE_PROCESSES_MAX + 1]; /* by instance, from 1 on */
 };
 
+static enum scale_outcome always_again(int status)
+{
+    (void)status;
+    return SCALE_AGAIN;
+}
+
 static bool run(struct scale_attempt *attempt, const char *const *words, struct tw_buf *output)
 {
-    struct tw_buf complaint;
-    tw_buf_init(&complaint, COMPLAINT_BYTES_MAX);
     static const struct tw_http_pair plain[] = {{TW_STR_INIT("SYSTEMD_COLORS"), TW_STR_INIT("0")},
                                                 {TW_STR_INIT("LC_ALL"), TW_STR_INIT("C")}};
-    const struct tw_command command = {.words = words,
-                                       .variables = plain,
-                                       .variable_count = 2,
-                                       .timeout_ms = attempt->target.timeout_ms,
-                                       .ret_output = output,
-                                       .ret_complaint = &complaint};
-    struct tw_err err = {0};
-    int status = 0;
-    if (tw_command_run(&command, &status, &err) != TW_OK)
-        scale_attempt_fail(attempt, SCALE_AGAIN, "%s", err.message);
-    else if (status != 0)
-        scale_attempt_fail(
-            attempt, SCALE_AGAIN, "systemctl exited with %d: %.*s", status,
-            TW_STR_ARG(tw_str_slice(tw_str_trim(tw_buf_str(&complaint)), 0, COMPLAINT_SHOWN)));
-    tw_buf_fini(&complaint);
-    return attempt->outcome == SCALE_DONE;
+    return scale_attempt_command(attempt, words, plain, 2, output, always_again);
 }
 
 /* The next word of a line; empty at its end. */
