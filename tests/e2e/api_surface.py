@@ -170,6 +170,8 @@ LATER = [
     ("GET", "cardinality", OK, None),
     ("GET", "hosts", OK, "{status:s,data:[]}"),
     ("GET", "scalers", OK, None),
+    ("GET", "scaler_audit", OK, None),
+    ("GET", "reliability", OK, None),
     ("GET", "openapi.yaml?openapi_version=2", BAD, "{status:s,errorType:s,error:s}"),
 ]
 
