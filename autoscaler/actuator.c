@@ -34,7 +34,10 @@ void scale_order_write(struct tw_str scaler, const struct scale_decision *decisi
     struct tw_json_writer writer;
     tw_json_writer_init(&writer, ret);
     tw_json_begin_object(&writer);
-    tw_json_member_str(&writer, "scaler", scaler);
+    size_t slash = tw_str_find(scaler, TW_STR("/")); /* "web/east": a pool of its fleet */
+    tw_json_member_str(&writer, "scaler", tw_str_slice(scaler, 0, slash));
+    if (slash != SIZE_MAX)
+        tw_json_member_str(&writer, "pool", tw_str_slice(scaler, slash + 1, scaler.size));
     tw_json_key(&writer, TW_STR("from"));
     if (decision->from >= 0)
         tw_json_write_int(&writer, decision->from);

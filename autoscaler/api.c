@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "autoscaler/manager_int.h"
+#include "autoscaler/purse.h"
+#include "autoscaler/rightsizing_api.h"
 #include "autoscaler/trust.h"
 #include "base/assert.h"
 #include "base/duration.h"
@@ -43,6 +45,8 @@ static void write_scaler(struct tw_json_writer *writer, const struct scaler *sca
     tw_json_member_str(writer, "query", settings->load);
     tw_json_member_cstr(writer, "mode", settings->mode == SCALE_ACT ? "act" : "observe");
     scale_target_write_json(&settings->target, writer);
+    if (scaler->fleet)
+        scale_fleet_write_json(scaler->fleet, writer);
     tw_json_member_int(writer, "min", settings->min);
     tw_json_member_int(writer, "max", settings->max);
     tw_json_member_number(writer, "capacity_per_replica", scale_controller_capacity(controller));
@@ -262,6 +266,10 @@ static enum tw_http_verdict answer_decisions(void *user, struct tw_http_exchange
 void scale_api_route(struct tw_http_router *router, struct scale_manager *manager)
 {
     tw_http_route(router, TW_HTTP_GET, "/api/v1/scalers", TW_HTTP_WORKER, answer_list, manager);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/rightsizing", TW_HTTP_WORKER, scale_sizing_serve,
+                  manager);
+    tw_http_route(router, TW_HTTP_GET, "/api/v1/budgets", TW_HTTP_WORKER, scale_purse_answer,
+                  manager);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/scalers/:name", TW_HTTP_WORKER, answer_one,
                   manager);
     tw_http_route(router, TW_HTTP_GET, "/api/v1/scalers/:name/decisions", TW_HTTP_WORKER,

@@ -79,7 +79,8 @@ bool scale_decision_same(const struct scale_decision *a, const struct scale_deci
     for (size_t k = 0; k < a->guard_count; k++)
         if (a->guards[k].guard != b->guards[k].guard)
             return false;
-    return true;
+    return a->budget.at_cap == b->budget.at_cap &&
+           scale_allocation_same(&a->allocation, &b->allocation);
 }
 
 /* ---- as JSON ---- */
@@ -156,6 +157,8 @@ void scale_decision_write_json(const struct scale_decision *decision,
     }
     tw_json_end_array(writer);
     tw_json_member_cstr(writer, "reason", decision->reason);
+    scale_allocation_write_json(&decision->allocation, writer);
+    scale_budget_write_json(&decision->budget, writer);
     write_action(decision, writer);
     tw_json_member_cstr(writer, "idempotency_key", decision->key);
     scale_effect_write_json(outcome, writer);
@@ -193,6 +196,8 @@ void scale_decision_encode(const struct scale_decision *decision, struct tw_buf 
     scale_record_put_text(ret_bytes, decision->reason);
     scale_record_put_text(ret_bytes, decision->error);
     scale_record_put_text(ret_bytes, decision->key);
+    scale_allocation_encode(&decision->allocation, ret_bytes);
+    scale_budget_encode(&decision->budget, ret_bytes);
 }
 
 static void take_guards(struct scale_reader *reader, struct scale_decision *decision)
@@ -242,6 +247,10 @@ enum tw_code scale_decision_decode(struct tw_str bytes, struct scale_decision *r
     scale_record_take_text(&reader, decision.reason, sizeof decision.reason);
     scale_record_take_text(&reader, decision.error, sizeof decision.error);
     scale_record_take_text(&reader, decision.key, sizeof decision.key);
+    struct tw_str rest = {(const char *)reader.at, (size_t)(reader.end - reader.at)};
+    reader.bad = reader.bad || !scale_allocation_decode(&rest, &decision.allocation) ||
+                 !scale_budget_decode(&rest, &decision.budget);
+    reader.at = reader.end - rest.size;
     if (!scale_record_ended(&reader))
         return tw_err_set(err, TW_CORRUPT, "a scaler's decision of %zu bytes is damaged",
                           bytes.size);

@@ -12,12 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "autoscaler/allocation.h"
+#include "autoscaler/budget.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/str.h"
 
-#define SCALE_GUARDS_MAX 12
+#define SCALE_GUARDS_MAX 16
 #define SCALE_GUARD_TEXT_BYTES 160
 #define SCALE_REASON_BYTES 512
 #define SCALE_ERROR_BYTES 256
@@ -49,6 +51,7 @@ enum scale_data {
     SCALE_GUARD(STABILISATION, "stabilisation") /* needed a short while ago */                     \
     SCALE_GUARD(REVERSAL, "reversal")           /* in, right after out */                          \
     SCALE_GUARD(RATE, "rate")                   /* change per time */                              \
+    SCALE_GUARD(BUDGET, "budget")               /* money; after min and max */                     \
     SCALE_GUARD(MIN, "min")                                                                        \
     SCALE_GUARD(MAX, "max")                                                                        \
     SCALE_GUARD(PAUSE, "pause")           /* somebody stopped it, or said how many */              \
@@ -96,6 +99,8 @@ struct scale_decision {
     struct scale_guard_act guards[SCALE_GUARDS_MAX];
     size_t guard_count;
     char reason[SCALE_REASON_BYTES];
+    struct scale_allocation allocation; /* over pools or types */
+    struct scale_budget_state budget;
     /* action */
     enum scale_action action;
     uint32_t attempts;

@@ -13,6 +13,8 @@
 
 #define DECISION_TABLE "scaler.decision"
 #define MEMORY_TABLE "scaler.memory"
+#define FLEET_TABLE "scaler.fleet"
+#define LEDGER_TABLE "scaler.ledger"
 #define KEY_BYTES_MAX SCALE_DECISION_KEY_BYTES
 #define MEMORY_MAGIC 0x4d444331u
 #define MEMORY_VERSION 1
@@ -121,6 +123,33 @@ enum tw_code scale_journal_memory(struct tsdb_state *state, struct tw_str name,
     return code;
 }
 
+static enum tw_code read_bytes(struct tsdb_state *state, const char *table, struct tw_str name,
+                               struct tw_buf *ret_bytes, struct tw_err *err)
+{
+    struct tsdb_state_txn *txn = NULL;
+    enum tw_code code = tsdb_state_begin(state, false, &txn, err);
+    if (code != TW_OK)
+        return code;
+    struct tw_str value;
+    code = tsdb_state_get(txn, table, name, &value, err);
+    if (code == TW_OK)
+        tw_buf_append_str(ret_bytes, value);
+    tsdb_state_abort(txn);
+    return code;
+}
+
+enum tw_code scale_journal_fleet(struct tsdb_state *state, struct tw_str name,
+                                 struct tw_buf *ret_bytes, struct tw_err *err)
+{
+    return read_bytes(state, FLEET_TABLE, name, ret_bytes, err);
+}
+
+enum tw_code scale_journal_ledger(struct tsdb_state *state, struct tw_str name,
+                                  struct tw_buf *ret_bytes, struct tw_err *err)
+{
+    return read_bytes(state, LEDGER_TABLE, name, ret_bytes, err);
+}
+
 /* ---- decisions ---- */
 
 struct pruning {
@@ -168,6 +197,10 @@ static enum tw_code write_entry(struct tsdb_state_txn *txn, const struct scale_e
     code = tsdb_state_put(txn, DECISION_TABLE, key, tw_buf_str(bytes), err);
     if (code == TW_OK && fresh)
         code = prune(txn, entry->name, err);
+    if (code == TW_OK && entry->fleet.size)
+        code = tsdb_state_put(txn, FLEET_TABLE, entry->name, entry->fleet, err);
+    if (code == TW_OK && entry->ledger.size)
+        code = tsdb_state_put(txn, LEDGER_TABLE, entry->name, entry->ledger, err);
     if (code != TW_OK || !entry->policy)
         return code;
     tw_buf_clear(bytes);

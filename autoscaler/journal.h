@@ -29,6 +29,8 @@ struct scale_entry {
     const struct scale_policy *policy;
     const struct scale_startup *startup;
     double capacity;
+    struct tw_str fleet; /* scale_fleet_encode; empty: leave as it is */
+    struct tw_str ledger; /* scale_ledger_encode; the same */
 };
 
 /* All entries in one durable transaction. A decision that goes on with the outcome of the one
@@ -46,6 +48,11 @@ TW_MUST_CHECK enum tw_code scale_journal_memory(struct tsdb_state *state, struct
                                                 struct scale_policy *ret_policy,
                                                 struct scale_startup *ret_startup,
                                                 double *ret_capacity, struct tw_err *err);
+/* TW_NOT_FOUND without one. */
+TW_MUST_CHECK enum tw_code scale_journal_fleet(struct tsdb_state *state, struct tw_str name,
+                                               struct tw_buf *ret_bytes, struct tw_err *err);
+TW_MUST_CHECK enum tw_code scale_journal_ledger(struct tsdb_state *state, struct tw_str name,
+                                                struct tw_buf *ret_bytes, struct tw_err *err);
 /* Newest first, until visit returns false. */
 typedef bool scale_journal_visit(void *user, const struct scale_decision *decision,
                                  const struct scale_effect *outcome); /* NULL: not known yet */

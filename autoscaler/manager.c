@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "autoscaler/manager_int.h"
+#include "autoscaler/fleet_calls.h"
+#include "autoscaler/purse.h"
 #include "base/assert.h"
 #include "base/log.h"
 
@@ -18,6 +19,8 @@
 #define LOOK_NS_MAX 1000000000 /* the wall clock is looked at this often: it may be set */
 #define SERIES_EACH 16         /* samples a scaler writes at a tick, at most */
 #define FIT_NS_MAX 200000000   /* of a round, for fits that are due */
+#define SERIES_POOL 4          /* and each of its pools */
+#define SERIES_COST 8          /* and its costs */
 
 /* ---- life ---- */
 
@@ -49,6 +52,8 @@ static void register_metrics(struct scale_manager *manager)
     manager->counted.looks_failed =
         tw_metrics_counter(metrics, "tidewatch_autoscaler_look_failures_total", "",
                            "Looks at a target that did not tell how many replicas there are.");
+    manager->counted.budget_cuts = tw_metrics_counter(
+        metrics, "tidewatch_autoscaler_budget_cuts_total", "", "Decisions that a budget lowered.");
     manager->counted.seconds =
         tw_metrics_histogram(metrics, "tidewatch_autoscaler_round_seconds", "",
                              "Time for one round over the scalers that are due.", bounds,
@@ -85,6 +90,7 @@ struct scale_manager *scale_manager_free(struct scale_manager *manager)
         scaler_free(manager->scalers[i]);
     free(manager->scalers);
     scale_means_free(manager->means);
+    tw_arena_free(manager->budget_arena);
     tw_cond_fini(&manager->wake);
     tw_lock_fini(&manager->lock);
     tw_lock_fini(&manager->round);
@@ -121,6 +127,8 @@ static void take_over(struct scaler *scaler, struct scaler *old)
     struct scale_sources heard = scaler->sources;
     scaler->sources = old->sources;
     old->sources = heard;
+    scale_fleet_take_over(scaler->fleet, old->fleet);
+    scale_purse_take_over(scaler, old);
     scaler->id = old->id;
     scaler->begun = old->begun;
     scaler->due_ms = old->due_ms;
@@ -215,6 +223,10 @@ static void read_journal(struct scale_manager *manager, struct scaler *scaler)
                 scaler->attempt_ms = tw_clock_wall_ms(manager->options.clock);
         }
     }
+    if ((code == TW_OK || code == TW_NOT_FOUND) && scaler->fleet)
+        code = scale_fleet_calls_recall(manager, scaler, &err);
+    if ((code == TW_OK || code == TW_NOT_FOUND) && scale_purse_knows(scaler))
+        code = scale_purse_recall(manager, scaler, &err);
     if (code != TW_OK && code != TW_NOT_FOUND)
         tw_log(TW_LOG_WARN, "autoscaler.manager", "cannot read what was decided, going on without",
                "scaler=%s error=%s", tw_log_quote(name), tw_log_quote(tw_str(err.message)));
@@ -317,6 +329,47 @@ static void add_trust_series(struct harvest *harvest, const struct scaler *scale
                    (double)scale_verification_missing(&scaler->verification));
 }
 
+static void add_pools(struct harvest *harvest, const struct scaler *scaler,
+                      const struct scale_decision *decision)
+{
+    struct tw_str name = scaler->settings.name;
+    int64_t now = decision->time_ms;
+    for (size_t i = 0; i < decision->allocation.count; i++) {
+        const struct scale_share *share = &decision->allocation.shares[i];
+        const struct scale_fleet_member *member = &scaler->fleet->members[i];
+        const char *pool = member->settings->name.data; /* an arena's copy: it ends with a NUL */
+        add_labelled(harvest, "tidewatch_scaler_pool_desired_replicas", "pool", pool, name, now,
+                     (double)share->after);
+        add_labelled(harvest, "tidewatch_scaler_pool_replicas", "pool", pool, name, now,
+                     share->replicas >= 0 ? (double)share->replicas : NAN);
+        add_labelled(harvest, "tidewatch_scaler_pool_ready", "pool", pool, name, now,
+                     share->ready >= 0 ? (double)share->ready : NAN);
+        add_labelled(harvest, "tidewatch_scaler_pool_out", "pool", pool, name, now,
+                     member->health.state != SCALE_POOL_SERVING);
+    }
+}
+
+static void add_costs(struct harvest *harvest, struct tw_str name,
+                      const struct scale_decision *decision)
+{
+    const struct scale_budget_state *state = &decision->budget;
+    int64_t now = decision->time_ms;
+    if (!state->known)
+        return;
+    add_sample(harvest, "tidewatch_scaler_cost_per_hour", NULL, name, now, state->cost_per_hour);
+    for (int p = 0; p < SCALE_PERIODS; p++) {
+        const char *period = scale_period_names[p];
+        add_labelled(harvest, "tidewatch_scaler_spent", "period", period, name, now,
+                     state->spent[p]);
+        add_labelled(harvest, "tidewatch_scaler_spent_forecast", "period", period, name, now,
+                     state->forecast[p]);
+        add_labelled(harvest, "tidewatch_scaler_budget", "period", period, name, now,
+                     state->caps[p]);
+    }
+    add_sample(harvest, "tidewatch_scaler_budget_reached", NULL, name, now,
+               state->at_cap != SCALE_AT_CAP_NONE);
+}
+
 static void add_series(struct harvest *harvest, const struct scaler *scaler,
                        const struct scale_decision *decision)
 {
@@ -336,6 +389,8 @@ static void add_series(struct harvest *harvest, const struct scaler *scaler,
                    (double)decision->replicas);
     add_sample(harvest, "tidewatch_scaler_capacity", NULL, name, now,
                (double)decision->to * decision->capacity);
+    add_pools(harvest, scaler, decision);
+    add_costs(harvest, name, decision);
 }
 
 static void add_entry(struct harvest *harvest, struct scaler *scaler,
@@ -350,6 +405,10 @@ static void add_entry(struct harvest *harvest, struct scaler *scaler,
         .startup = with_memory ? scale_controller_startup(scaler->controller) : NULL,
         .capacity = scale_controller_capacity(scaler->controller),
     };
+    struct scale_entry *entry = &harvest->entries[harvest->count - 1];
+    entry->fleet.data = scale_fleet_calls_encode(scaler->fleet, &entry->fleet.size);
+    if (with_memory)
+        entry->ledger.data = scale_purse_encode(scaler, &entry->ledger.size);
 }
 
 static void decide(struct scale_manager *manager, struct scaler *scaler, int64_t now,
@@ -373,6 +432,7 @@ static void decide(struct scale_manager *manager, struct scaler *scaler, int64_t
     tw_lock_take(&manager->lock);
     scale_trust_before(scaler, now, &news);
     scale_controller_decide(scaler->controller, &observation, &decision);
+    scale_purse_apply(manager, scaler, &decision);
     scaler_order(scaler, &decision, &superseded);
     if (scaler->decision.count && scale_decision_same(&scaler->decision, &decision) &&
         decision.time_ms > scaler->decision.time_ms) {
@@ -642,6 +702,8 @@ static void forget_orders(struct scale_manager *manager, int64_t now)
         scale_controller_resume(scaler->controller, &before);
         order->key[0] = 0;
         scaler->attempt_ms = INT64_MAX;
+        if (scaler->fleet)
+            scale_fleet_forget(scaler->fleet, now);
         scaler->decision.key[0] = 0;
         scaler->decision.action = SCALE_ACTION_NONE;
     }
@@ -674,19 +736,24 @@ static void learn(struct scale_manager *manager)
 
 /* ---- the round ---- */
 
-static struct harvest harvest_new(size_t scalers)
+static struct harvest harvest_new(size_t scalers, size_t pools)
 {
+    size_t samples = (SERIES_EACH + SERIES_COST) * scalers + SERIES_POOL * pools + 1;
     struct harvest harvest = {0};
     harvest.entries = calloc(2 * scalers + 1, sizeof *harvest.entries);
     harvest.decisions = calloc(2 * scalers + 1, sizeof *harvest.decisions);
-    harvest.samples = calloc(SERIES_EACH * scalers + 1, sizeof *harvest.samples);
-    harvest.labels = calloc(3 * (SERIES_EACH * scalers + 1), sizeof *harvest.labels);
+    harvest.samples = calloc(samples, sizeof *harvest.samples);
+    harvest.labels = calloc(3 * samples, sizeof *harvest.labels);
     TW_ASSERT(harvest.entries && harvest.decisions && harvest.samples && harvest.labels);
     return harvest;
 }
 
 static void harvest_free(struct harvest *harvest)
 {
+    for (size_t i = 0; i < harvest->count; i++) {
+        free((char *)(uintptr_t)harvest->entries[i].fleet.data);
+        free((char *)(uintptr_t)harvest->entries[i].ledger.data);
+    }
     free(harvest->entries);
     free(harvest->decisions);
     free(harvest->samples);
@@ -702,6 +769,8 @@ static int64_t next_due(struct scale_manager *manager)
         due = scaler->due_ms < due ? scaler->due_ms : due;
         if (!scaler->under_way)
             due = scaler->attempt_ms < due ? scaler->attempt_ms : due;
+        if (scaler->fleet && scale_fleet_due(scaler->fleet) < due)
+            due = scale_fleet_due(scaler->fleet);
     }
     tw_lock_release(&manager->lock);
     return due;
@@ -713,7 +782,7 @@ int64_t scale_manager_round(struct scale_manager *manager)
     tw_lock_take(&manager->round);
     int64_t started = tw_clock_mono_ns(manager->options.clock);
     int64_t now = tw_clock_wall_ms(manager->options.clock);
-    size_t due = 0;
+    size_t due = 0, pools = 0;
     /* The list changes only under `round`, which is held. */
     for (size_t i = 0; i < manager->scaler_count; i++) {
         struct scaler *scaler = manager->scalers[i];
@@ -721,9 +790,10 @@ int64_t scale_manager_round(struct scale_manager *manager)
         if (scaler->due_ms > now + scaler->settings.tick_ms)
             scaler->due_ms = now;
         due += scaler->due_ms <= now;
+        pools += scaler->settings.fleet.count;
     }
     if (due) {
-        struct harvest harvest = harvest_new(due);
+        struct harvest harvest = harvest_new(due, pools);
         for (size_t i = 0; i < manager->scaler_count; i++) {
             struct scaler *scaler = manager->scalers[i];
             if (scaler->due_ms > now)
@@ -745,6 +815,7 @@ int64_t scale_manager_round(struct scale_manager *manager)
             forget_orders(manager, now);
     }
     act(manager, now);
+    scale_fleet_calls_act(manager, now);
     learn(manager);
     tw_lock_release(&manager->round);
     return next_due(manager);

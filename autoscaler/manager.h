@@ -56,6 +56,11 @@ TW_MUST_CHECK enum tw_code scale_manager_load(struct scale_manager *manager, con
 TW_MUST_CHECK enum tw_code scale_manager_check(const char *file, const struct tw_yaml *scalers,
                                                struct tw_err *err);
 
+/* The budgets that scalers share (budget.h), in place of those there were; copied. */
+struct scale_shared_budget;
+void scale_manager_set_budgets(struct scale_manager *manager,
+                               const struct scale_shared_budget *items, size_t count);
+
 TW_MUST_CHECK enum tw_code scale_manager_start(struct scale_manager *manager, struct tw_err *err);
 void scale_manager_stop(struct scale_manager *manager); /* fine if not started */
 

@@ -29,12 +29,17 @@ struct scale_manager {
     struct tw_thread thread;
     struct tw_workers *callers; /* run attempts; NULL before start: then the round does */
     struct scale_means *means;
+    /* Budgets that scalers share; guarded by `lock`. */
+    struct tw_arena *budget_arena;
+    const struct scale_shared_budget *budgets;
+    size_t budget_count;
     struct {
         struct tw_metric *decisions, *changes, *holds, *query_failures, *store_failures;
         struct tw_metric *attempts_ok, *attempts_failed, *looks_failed, *seconds;
         struct scale_trust_counted trust;
         struct tw_metric *fit_seconds;
         struct scale_ward_counted ward;
+        struct tw_metric *budget_cuts;
     } counted;
 };
 

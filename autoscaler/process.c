@@ -22,7 +22,7 @@
 #include "base/number.h"
 
 #define TABLE "scaler.processes"
-#define KEY_BYTES (SCALE_NAME_BYTES_MAX + 16)
+#define KEY_BYTES (SCALE_NAME_BYTES_MAX + 64) /* a pool's name may follow the scaler's */
 #define RECORD_BYTES 128
 #define LOOK_NS 20000000 /* how often a process that is to end is looked at */
 

@@ -33,6 +33,7 @@ struct scaler *scaler_new(uint64_t id, const struct scale_settings *parsed,
     settings->ready = copied(scaler->arena, parsed->ready);
     settings->utilisation = copied(scaler->arena, parsed->utilisation);
     settings->target = scale_target_copy(&parsed->target, scaler->arena);
+    settings->fleet = scale_fleet_settings_copy(&parsed->fleet, scaler->arena);
     settings->latency = copied(scaler->arena, parsed->latency);
     settings->queue = copied(scaler->arena, parsed->queue);
     settings->coverage = copied(scaler->arena, parsed->coverage);
@@ -51,6 +52,11 @@ struct scaler *scaler_new(uint64_t id, const struct scale_settings *parsed,
                                                                  : band > 240 ? 240
                                                                               : band));
     scale_controller_learn_apart(scaler->controller);
+    scaler->fleet = scale_fleet_new(settings);
+    settings->sizing = scale_sizing_copy(&parsed->sizing, scaler->arena);
+    settings->budget.shared = copied(scaler->arena, parsed->budget.shared);
+    scale_ledger_init(&scaler->ledger, settings->budget.offset_ms);
+    scaler->need = -1;
     snprintf(scaler->quantile_text, sizeof scaler->quantile_text, "%.6g", settings->quantile);
     if (settings->recovery.instances.size) {
         scaler->recovery = calloc(1, sizeof *scaler->recovery);
@@ -69,6 +75,7 @@ struct scaler *scaler_free(struct scaler *scaler)
         return NULL;
     scale_controller_free(scaler->controller);
     scale_sources_fini(&scaler->sources);
+    scale_fleet_free(scaler->fleet);
     query_engine_free(scaler->fresh);
     free(scaler->recovery);
     tw_arena_free(scaler->arena);
@@ -91,6 +98,14 @@ void scaler_order(struct scaler *scaler, struct scale_decision *decision,
     struct scale_decision *order = &scaler->order;
     int64_t now = decision->time_ms;
     ret_superseded->key[0] = 0;
+    if (scaler->fleet) {
+        scale_fleet_order(scaler->fleet, decision);
+        if (decision->key[0]) {
+            give_up_order(scaler, ret_superseded);
+            *order = *decision;
+        }
+        return;
+    }
     decision->action = SCALE_ACTION_NONE;
     bool standing = order->key[0] && order->to == decision->to;
     if (standing && order->action == SCALE_ACTION_DELIVERED && decision->replicas == order->to)
@@ -141,6 +156,10 @@ bool scaler_looks(const struct scaler *scaler)
 void scaler_fill(const struct scaler *scaler, struct scale_observation *observation)
 {
     const struct scale_settings *settings = &scaler->settings;
+    if (scaler->fleet) {
+        scale_fleet_fill(scaler->fleet, observation);
+        return;
+    }
     int64_t age_ms = observation->now_ms - scaler->seen.time_ms;
     if (!scaler_looks(scaler) || age_ms > 2 * settings->tick_ms + settings->target.timeout_ms)
         return;
@@ -167,6 +186,10 @@ const char *scaler_health(const struct scaler *scaler, const char **ret_error)
     }
     if (scaler->verification.state == SCALE_VERIFY_OVERDUE) {
         *ret_error = scaler->verification.text;
+        return "failed";
+    }
+    if (scaler->fleet && scale_fleet_error(scaler->fleet)[0]) {
+        *ret_error = scale_fleet_error(scaler->fleet);
         return "failed";
     }
     if (scaler->seen.error[0]) {

@@ -11,7 +11,9 @@
 
 #include "autoscaler/actuator.h"
 #include "autoscaler/controller.h"
+#include "autoscaler/fleet.h"
 #include "autoscaler/journal.h"
+#include "autoscaler/ledger.h"
 #include "autoscaler/observation.h"
 #include "autoscaler/pause.h"
 #include "autoscaler/recovery.h"
@@ -30,6 +32,9 @@ struct scaler {
     bool begun;             /* history and memory have been read */
     /* ---- published ---- */
     struct scale_controller *controller;
+    struct scale_ledger ledger;
+    int64_t need, need_min;         /* before its budget; -1 = not known yet */
+    struct scale_fleet *fleet;      /* NULL: there is one target */
     struct scale_decision decision; /* the last one; count 0 = none yet */
     struct scale_decision order;    /* the last one that was to be sent; key empty = none */
     bool followed;                  /* the target was seen to have done the order */

@@ -21,7 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "base/str.h"
+#include "base/yaml.h"
 
 #define SCALE_SCHEDULES_MAX 32 /* of one scaler */
 
@@ -44,5 +46,9 @@ bool scale_schedule_holds(const struct scale_schedule *schedule, int64_t now_ms)
  * already, so that its replicas serve when it does. */
 void scale_schedule_bound(const struct scale_schedule *schedules, size_t count, int64_t now_ms,
                           int64_t lead_ms, struct scale_bounds *ret);
+
+/* The member utc_offset, "+02:00"; 0 without one. */
+TW_MUST_CHECK enum tw_code scale_offset_parse(const char *file, const struct tw_yaml *map,
+                                              int64_t *ret_ms, struct tw_err *err);
 
 #endif

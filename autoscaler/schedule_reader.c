@@ -80,8 +80,8 @@ static enum tw_code get_days(const char *file, const struct tw_yaml *map, unsign
     return *ret ? TW_OK : tw_yaml_error(file, node, err, "days is empty: leave it out for all");
 }
 
-static enum tw_code get_offset(const char *file, const struct tw_yaml *map, int64_t *ret_ms,
-                               struct tw_err *err)
+enum tw_code scale_offset_parse(const char *file, const struct tw_yaml *map, int64_t *ret_ms,
+                                struct tw_err *err)
 {
     struct tw_str text = {0};
     enum tw_code code = tw_yaml_get_str(file, map, "utc_offset", &text, err);
@@ -122,7 +122,7 @@ static enum tw_code parse_times(const char *file, const struct tw_yaml *map,
         code = get_hhmm(file, map, "start", &ret->start_ms, err);
     if (code == TW_OK)
         code = get_hhmm(file, map, "end", &ret->end_ms, err);
-    return code == TW_OK ? get_offset(file, map, &ret->offset_ms, err) : code;
+    return code == TW_OK ? scale_offset_parse(file, map, &ret->offset_ms, err) : code;
 }
 
 static enum tw_code parse_schedule(struct tw_arena *arena, const char *file,

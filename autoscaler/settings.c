@@ -10,6 +10,7 @@ void scale_settings_init(struct scale_settings *settings)
     *settings = (struct scale_settings){
         .capacity = NAN,
         .latency_objective = NAN,
+        .cost_per_hour = NAN,
         .utilisation_max = 0.8,
         .min = 1,
         .max = -1, /* has to be given */
@@ -33,4 +34,12 @@ void scale_settings_init(struct scale_settings *settings)
                      .max_failing = 0.5},
         .down = {.window_ms = 300000, .limits = {{true, 100, 15000}}, .limit_count = 1},
     };
+    scale_fleet_settings_init(&settings->fleet);
+    scale_budget_settings_init(&settings->budget);
+}
+
+bool scale_settings_read(const struct scale_settings *settings)
+{
+    return settings->fleet.kind != SCALE_FLEET_NONE ? scale_fleet_settings_read(&settings->fleet)
+                                                    : scale_target_reads(&settings->target);
 }

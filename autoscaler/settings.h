@@ -37,6 +37,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "autoscaler/budget.h"
+#include "autoscaler/member.h"
+#include "autoscaler/rightsizing.h"
 #include "autoscaler/schedule.h"
 #include "autoscaler/target.h"
 #include "base/arena.h"
@@ -87,6 +90,11 @@ struct scale_settings {
     int64_t min, max;
     enum scale_mode mode;
     struct scale_target target;
+    struct scale_fleet_settings fleet; /* in place of the one target */
+    double cost_per_hour;              /* of a replica; NaN = not told */
+    struct scale_budget_settings budget;
+    struct scale_sizing_question sizing; /* of what a replica uses; when it is asked for */
+    bool sizes;
     int64_t startup_ms, tick_ms, step_ms, history_ms, late_ms;
     int64_t settle_ms; /* for so long a scale-in has to be right, and follows no scale-out */
     double quantile;
@@ -106,6 +114,8 @@ TW_MUST_CHECK enum tw_code scale_recovery_parse(struct tw_arena *arena, const ch
                                                 const struct tw_yaml *map,
                                                 struct scale_settings *settings,
                                                 struct tw_err *err);
+/* Whether the target, or each of those of the fleet, says how many replicas there are. */
+bool scale_settings_read(const struct scale_settings *settings);
 /* Everything that has a default. */
 void scale_settings_init(struct scale_settings *settings);
 /* The whole list; scalers NULL or empty gives none. Mistakes are TW_CONFIG (TW_UNSUPPORTED for what

@@ -136,6 +136,29 @@ static enum tw_code parse_target(struct reading *in, const struct tw_yaml *map,
                          : code;
 }
 
+/* What replicas cost, and how much that may be. */
+static enum tw_code parse_cost(struct reading *in, const struct tw_yaml *map,
+                               struct scale_settings *settings)
+{
+    const struct tw_yaml *node = tw_yaml_member(map, "cost_per_hour");
+    bool fleet = settings->fleet.kind != SCALE_FLEET_NONE, costs = fleet;
+    enum tw_code code =
+        tw_yaml_get_double(in->file, map, "cost_per_hour", &settings->cost_per_hour, in->err);
+    if (code == TW_OK && !tw_yaml_is_null(node) &&
+        !(settings->cost_per_hour >= 0 && settings->cost_per_hour <= SCALE_COST_MAX))
+        code = tw_yaml_error(in->file, node, in->err,
+                             "cost_per_hour is an amount: 0 or more, without a currency's sign");
+    if (code == TW_OK && !tw_yaml_is_null(node) && fleet)
+        code = tw_yaml_error(in->file, node, in->err,
+                             "each of the pools or types has its own cost_per_hour");
+    for (size_t i = 0; i < settings->fleet.count; i++)
+        costs = costs && !isnan(settings->fleet.members[i].cost_per_hour);
+    return code == TW_OK ? scale_budget_parse(in->arena, in->file, map,
+                                              costs || !isnan(settings->cost_per_hour),
+                                              &settings->budget, in->err)
+                         : code;
+}
+
 /* ---- one scaler ---- */
 
 static enum tw_code parse_query(struct reading *in, const struct tw_yaml *map, const char *key,
@@ -182,7 +205,7 @@ static enum tw_code parse_capacity(struct reading *in, const struct tw_yaml *map
             "capacity_per_replica is missing: say how much load one replica carries, or learn");
     if (node->kind == TW_YAML_SCALAR && tw_str_is(node->text, "learn")) {
         if ((!settings->utilisation.size && !settings->latency.size) ||
-            (!settings->replicas.size && !scale_target_reads(&settings->target)))
+            (!settings->replicas.size && !scale_settings_read(settings)))
             return tw_yaml_error(in->file, node, in->err,
                                  "to learn the capacity, the queries utilisation and replicas are "
                                  "needed (or latency, with latency_objective, and replicas)");
@@ -276,9 +299,12 @@ static enum tw_code parse_mode(struct reading *in, const struct tw_yaml *map,
     if (settings->mode == SCALE_OBSERVE && !tw_str_is(mode, "observe"))
         return tw_yaml_error(in->file, tw_yaml_member(map, "mode"), in->err,
                              "mode is '%.*s': use observe or act", TW_STR_ARG(mode));
-    if (settings->mode == SCALE_ACT && settings->target.kind == SCALE_TARGET_NONE)
+    bool fleet = settings->fleet.kind != SCALE_FLEET_NONE;
+    if (settings->mode == SCALE_ACT && (fleet ? settings->fleet.members[0].target.kind
+                                              : settings->target.kind) == SCALE_TARGET_NONE)
         return tw_yaml_error(in->file, tw_yaml_member(map, "mode"), in->err,
-                             "to act, a target is needed: target: {webhook: {url: ...}}");
+                             "to act, %s: target: {webhook: {url: ...}}",
+                             fleet ? "each pool or type needs a target" : "a target is needed");
     return TW_OK;
 }
 
@@ -321,6 +347,15 @@ static enum tw_code parse_scaler(struct reading *in, const struct tw_yaml *map,
                                         "coverage",
                                         "activation",
                                         "schedules",
+                                        "pools",
+                                        "types",
+                                        "requests",
+                                        "limits",
+                                        "switching",
+                                        "drain",
+                                        "cost_per_hour",
+                                        "budget",
+                                        "rightsizing",
                                         "tick",
                                         "step",
                                         "history",
@@ -356,9 +391,17 @@ static enum tw_code parse_scaler(struct reading *in, const struct tw_yaml *map,
     if (code == TW_OK)
         code = parse_latency(in, map, settings);
     if (code == TW_OK)
-        code = parse_capacity(in, map, settings);
-    if (code == TW_OK)
         code = parse_numbers(in, map, settings);
+    if (code == TW_OK)
+        code =
+            scale_fleet_parse(in->arena, in->file, map, settings->max, &settings->fleet, in->err);
+    if (code == TW_OK)
+        code = parse_cost(in, map, settings);
+    if (code == TW_OK)
+        code = scale_sizing_parse(in->arena, in->file, map, settings->name, &settings->sizing,
+                                  &settings->sizes, in->err);
+    if (code == TW_OK)
+        code = parse_capacity(in, map, settings);
     if (code == TW_OK)
         code = scale_schedules_parse(in->arena, in->file, map, settings, in->err);
     if (code == TW_OK)

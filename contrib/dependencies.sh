@@ -21,6 +21,7 @@ header curl/curl.h libcurl4-gnutls-dev|the HTTP client
 header gnutls/gnutls.h libgnutls28-dev|signatures of webhooks
 header re2/re2.h libre2-dev|regular expressions in linear time
 header xxhash.h libxxhash-dev|hashing
+header lpsolve/lp_lib.h liblpsolve55-dev|the cheapest mix of instance types
 header zlib.h zlib1g-dev|compressed answers
 header pcap/pcap.h libpcap-dev|passive network latency in the agent
 command node nodejs|builds the web pages

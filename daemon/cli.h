@@ -51,6 +51,7 @@ int cli_cardinality(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_report(int argc, char **argv);
 int cli_restore(int argc, char **argv);
+int cli_rightsizing(int argc, char **argv);
 int cli_scaler(int argc, char **argv);
 int cli_snapshot(int argc, char **argv);
 int cli_status(int argc, char **argv);

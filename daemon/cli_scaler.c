@@ -130,6 +130,29 @@ static void show_guards(const struct tw_json *guards)
     }
 }
 
+static void show_allocation(const struct tw_json *allocation)
+{
+    const struct tw_json *shares = tw_json_member(allocation, "shares");
+    char before[32], after[32];
+    if (tw_json_count(shares) == 0)
+        return;
+    printf("\nWhere they go");
+    double cost = number_of(allocation, "cost_per_hour");
+    if (!isnan(cost))
+        printf(", at %.4g an hour", cost);
+    struct tw_str text = text_of(allocation, "text");
+    printf("\n");
+    if (text.size > 0)
+        printf("  %.*s\n", TW_STR_ARG(text));
+    for (size_t i = 0; i < tw_json_count(shares); i++) {
+        const struct tw_json *share = tw_json_item(shares, i);
+        printf("  %-15.*s %6s -> %-6s %.*s\n", TW_STR_ARG(text_of(share, "name")),
+               shown(number_of(share, "before"), before, sizeof before),
+               shown(number_of(share, "after"), after, sizeof after),
+               TW_STR_ARG(text_of(share, "why")));
+    }
+}
+
 static void show_action(const struct tw_json *action)
 {
     struct tw_str status = text_of(action, "status"), error = text_of(action, "error");
@@ -199,6 +222,7 @@ static void show_decision(const struct tw_json *data)
     show_pair("the forecast wants", number_of(decision, "wanted"), "replicas");
     printf("  %-22s%g to %g\n", "allowed", number_of(decision, "min"), number_of(decision, "max"));
     show_guards(tw_json_member(decision, "guards"));
+    show_allocation(tw_json_member(decision, "allocation"));
     show_action(tw_json_member(decision, "action"));
     show_effect(tw_json_member(decision, "outcome"));
 }

@@ -16,7 +16,8 @@
 #define SECRET_BYTES_MAX 65536
 #define KEYS_MAX 64
 
-static const char *const own_keys[] = {"global", "scalers", "forward", "storage", "forecast", NULL};
+static const char *const own_keys[] = {"global",  "scalers",  "budgets", "forward",
+                                       "storage", "forecast", NULL};
 
 /* Keys of Prometheus's and Alertmanager's files that have another place here. */
 static const struct {
@@ -297,6 +298,10 @@ static enum tw_code read_tree(struct daemon_configuration *configuration, struct
                                     configuration->arena, &configuration->forecast, err);
     if (code == TW_OK)
         configuration->scalers = tw_yaml_member(root, "scalers");
+    if (code == TW_OK)
+        code = scale_shared_budgets_parse(
+            configuration->arena, configuration->name, tw_yaml_member(root, "budgets"),
+            configuration->scalers, &configuration->budgets, &configuration->budget_count, err);
     return code;
 }
 

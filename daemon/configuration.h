@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "alerts/manager.h"
+#include "autoscaler/budget.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/yaml.h"
@@ -31,6 +32,8 @@ struct daemon_configuration {
     const char *folder;            /* that relative paths are relative to */
     const struct tw_yaml *root;    /* NULL: no file, or an empty one */
     const struct tw_yaml *scalers; /* NULL: none */
+    struct scale_shared_budget *budgets;
+    size_t budget_count;
     struct query_keeper_settings forecast;
     struct wire_labels external_labels;
     int64_t evaluation_interval_ms, query_offset_ms; /* 0 = the default */

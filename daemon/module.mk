@@ -29,7 +29,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 
 DAEMON_LIBS = %D%/libdaemon.a ui/libui.a autoscaler/libautoscaler.a alerts/libalerts.a forecast/libforecast.a \
 	query/libquery.a forecast/libforecast.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
-	$(TSDB_LIBS) $(MICROHTTPD_LIBS) $(ZLIB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
+	$(TSDB_LIBS) $(MICROHTTPD_LIBS) $(ZLIB_LIBS) $(WIRE_LIBS) $(LPSOLVE_LIBS) $(BASE_LIBS)
 
 sbin_PROGRAMS += tidewatchd
 tidewatchd_SOURCES = %D%/tidewatchd.c
@@ -39,13 +39,13 @@ bin_PROGRAMS += tidewatch
 tidewatch_SOURCES = %D%/tidewatch.c %D%/cli.c %D%/cli.h %D%/cli_autoscale.c \
 	%D%/cli_backtest.c %D%/cli_backtest_scaler.c %D%/cli_cardinality.c %D%/cli_check.c \
 	%D%/cli_client.c %D%/cli_client.h %D%/cli_forecast.c %D%/cli_queries.c %D%/cli_query.c %D%/cli_report.c \
-	%D%/cli_scaler.c %D%/cli_series.c %D%/cli_series.h \
+	%D%/cli_rightsizing.c %D%/cli_scaler.c %D%/cli_series.c %D%/cli_series.h \
 	%D%/cli_snapshot.c %D%/cli_status.c %D%/cli_store.c %D%/cli_verify.c
 tidewatch_LDADD = $(DAEMON_LIBS)
 
 # Alerts about the server itself, for its rule_files, and examples of alerts ahead of time.
 rulesdir = $(pkgdatadir)/rules
-dist_rules_DATA = contrib/rules/forecast.yml contrib/rules/scalers.yml contrib/rules/tidewatch.yml
+dist_rules_DATA = contrib/rules/fleet.yml contrib/rules/forecast.yml contrib/rules/scalers.yml contrib/rules/tidewatch.yml
 
 # The manual's options come from the same table as --help.
 man_MANS += docs/man/tidewatchd.8

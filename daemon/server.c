@@ -178,6 +178,7 @@ static enum tw_code apply_locked(struct daemon_server *server,
         daemon_storage_fini(&storage);
         return code;
     }
+    scale_manager_set_budgets(server->scalers, configuration->budgets, configuration->budget_count);
     query_keeper_configure(server->keeper, &configuration->forecast);
     daemon_storage_fini(&server->storage);
     server->storage = storage;

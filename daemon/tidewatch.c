@@ -35,11 +35,22 @@ static const struct entry commands[] = {
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
+/* Commands of two words, which come before those of one. */
+static const struct {
+    const char *first, *second, *help;
+    int (*run)(int argc, char **argv);
+} pairs[] = {
+    {"report", "rightsizing", "Advise requests of CPU and memory.", cli_rightsizing},
+};
+#define PAIR_COUNT (sizeof pairs / sizeof pairs[0])
+
 static void print_usage(FILE *file)
 {
     fputs("usage: tidewatch COMMAND [OPTION ...]\n\ncommands:\n", file);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(file, "  %-12s%s\n", commands[i].name, commands[i].help);
+    for (size_t i = 0; i < PAIR_COUNT; i++)
+        fprintf(file, "  %-12s%s: %s\n", pairs[i].first, pairs[i].second, pairs[i].help);
     fputs("\ntidewatch COMMAND --help says more; tidewatch --version names the version.\n", file);
 }
 
@@ -86,6 +97,9 @@ int main(int argc, char **argv)
         const struct entry *entry = find_command(argv[2]);
         return entry ? entry->run(2, arguments) : unknown_command(argv[2]);
     }
+    for (size_t i = 0; i < PAIR_COUNT; i++)
+        if (argc > 2 && !strcmp(word, pairs[i].first) && !strcmp(argv[2], pairs[i].second))
+            return pairs[i].run(argc - 2, argv + 2);
     const struct entry *entry = find_command(word);
     return entry ? entry->run(argc - 1, argv + 1) : unknown_command(word);
 }

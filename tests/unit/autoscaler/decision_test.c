@@ -4,6 +4,7 @@
 #include "autoscaler/decision.h"
 
 #include <math.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "autoscaler/actuator.h"
@@ -77,6 +78,72 @@ START_TEST(round_trip)
 }
 END_TEST
 
+START_TEST(an_allocation_goes_with_it)
+{
+    struct scale_decision decision = sample(), back;
+    struct scale_allocation *allocation = &decision.allocation;
+    *allocation = (struct scale_allocation){.kind = SCALE_FLEET_POOLS,
+                                            .count = 2,
+                                            .placed = 12,
+                                            .cost_per_hour = 1.5,
+                                            .text = "as told",
+                                            .shares = {{"east", 8, 9, 8, -1, "weight 3 of 4"},
+                                                       {"west", -1, 3, -1, -1, "out: it burns"}}};
+    struct tw_buf bytes = encoded(&decision);
+    struct tw_err err = {0};
+    unit_assert_ok(scale_decision_decode(tw_buf_str(&bytes), &back, &err), &err);
+    ck_assert(scale_allocation_same(allocation, &back.allocation));
+    ck_assert_int_eq(back.allocation.shares[0].replicas, 8);
+    ck_assert_double_eq(back.allocation.cost_per_hour, 1.5);
+    ck_assert_str_eq(back.allocation.text, "as told");
+    for (size_t size = 0; size < bytes.size; size++)
+        unit_assert_code(scale_decision_decode((struct tw_str){bytes.data, size}, &back, &err),
+                         TW_CORRUPT);
+    decision.budget = (struct scale_budget_state){.known = true,
+                                                  .at_cap = SCALE_AT_CAP_HOLD,
+                                                  .cost_per_hour = 3,
+                                                  .spent = {4, 5},
+                                                  .forecast = {6, 7},
+                                                  .caps = {4, INFINITY},
+                                                  .text = "reached"};
+    tw_buf_fini(&bytes);
+    bytes = encoded(&decision);
+    unit_assert_ok(scale_decision_decode(tw_buf_str(&bytes), &back, &err), &err);
+    ck_assert_int_eq(back.budget.at_cap, SCALE_AT_CAP_HOLD);
+    ck_assert_double_eq(back.budget.forecast[1], 7);
+    ck_assert(isinf(back.budget.caps[1]));
+    ck_assert_str_eq(back.budget.text, "reached");
+    for (size_t size = 0; size < bytes.size; size++)
+        unit_assert_code(scale_decision_decode((struct tw_str){bytes.data, size}, &back, &err),
+                         TW_CORRUPT);
+    back = decision;
+    back.budget.at_cap = SCALE_AT_CAP_NONE;
+    ck_assert(!scale_decision_same(&decision, &back));
+    decision.budget.known = false;
+    tw_buf_fini(&bytes);
+    bytes = encoded(&decision);
+    /* kind, count, placed, cost, text; per share: name, four numbers, why */
+    struct tw_buf plain = {0};
+    struct scale_decision without = sample();
+    plain = encoded(&without);
+    ck_assert_uint_eq(bytes.size, plain.size + 1 + 8 + 8 + (2 + 7) + (2 + 4 + 32 + 2 + 13) * 2);
+    tw_buf_clear(&plain);
+    struct tw_json_writer writer;
+    tw_json_writer_init(&writer, &plain);
+    tw_json_begin_object(&writer);
+    scale_allocation_write_json(allocation, &writer);
+    tw_json_end_object(&writer);
+    unit_assert_contains(tw_buf_cstr(&plain),
+                         "{\"name\":\"west\",\"before\":null,\"after\":3,\"replicas\":null,"
+                         "\"ready\":null,\"why\":\"out: it burns\"}");
+    back = decision;
+    back.allocation.shares[1].after = 4;
+    ck_assert(!scale_decision_same(&decision, &back));
+    tw_buf_fini(&plain);
+    tw_buf_fini(&bytes);
+}
+END_TEST
+
 START_TEST(golden_head)
 {
     /* docs/format/state-scaler.md */
@@ -87,8 +154,10 @@ START_TEST(golden_head)
     struct tw_buf bytes = encoded(&decision);
     ck_assert_mem_eq(bytes.data, head, 16);
     ck_assert_int_eq((int64_t)sizeof head, 24);
-    /* 16 head, 15 integers, 6 numbers, guard count, guard, three texts */
-    ck_assert_uint_eq(bytes.size, 16 + 15 * 8 + 6 * 8 + 1 + (1 + 16 + 2 + 24) + (2 + 15) + 2 + 2);
+    /* 16 head, 15 integers, 6 numbers, guard count, guard, three texts, no allocation, no
+     * budget */
+    ck_assert_uint_eq(bytes.size,
+                      16 + 15 * 8 + 6 * 8 + 1 + (1 + 16 + 2 + 24) + (2 + 15) + 2 + 2 + 1 + 1);
     tw_buf_fini(&bytes);
 }
 END_TEST
@@ -194,14 +263,15 @@ START_TEST(journal_keeps_and_forgets)
         decisions[i].time_ms = decisions[i].since_ms = (int64_t)i;
         if (i == WRITTEN - 3)
             snprintf(decisions[i].key, sizeof decisions[i].key, "order");
-        entries[i] = (struct scale_entry){TW_STR("web"), &decisions[i], NULL, NULL, 0};
+        entries[i] = (struct scale_entry){.name = TW_STR("web"), .decision = &decisions[i]};
     }
     entries[WRITTEN - 1].policy = &policy;
     entries[WRITTEN - 1].startup = &startup;
     entries[WRITTEN - 1].capacity = 55.5;
     for (size_t i = 0; i < WRITTEN; i += 25)
         unit_assert_ok(scale_journal_write(state, entries + i, 25, &err), &err);
-    struct scale_entry other = {TW_STR("we"), &decision, NULL, NULL, 0}; /* a prefix of the name */
+    struct scale_entry other = {.name = TW_STR("we"),
+                                .decision = &decision}; /* a prefix of the name */
     unit_assert_ok(scale_journal_write(state, &other, 1, &err), &err);
     state = tsdb_state_close(state);
 
@@ -216,7 +286,7 @@ START_TEST(journal_keeps_and_forgets)
     /* The same since: the record is replaced. */
     decision.since_ms = WRITTEN - 1;
     decision.time_ms = WRITTEN + 100;
-    struct scale_entry again = {TW_STR("web"), &decision, NULL, NULL, 0};
+    struct scale_entry again = {.name = TW_STR("web"), .decision = &decision};
     unit_assert_ok(scale_journal_write(state, &again, 1, &err), &err);
     kept = 0;
     unit_assert_ok(scale_journal_each(state, TW_STR("web"), count_all, &kept, &err), &err);
@@ -242,6 +312,7 @@ int main(void)
 {
     const struct unit_case cases[] = {
         UNIT_CASE(round_trip),
+        UNIT_CASE(an_allocation_goes_with_it),
         UNIT_CASE(golden_head),
         UNIT_CASE(damage_is_seen),
         UNIT_CASE(same_outcome),

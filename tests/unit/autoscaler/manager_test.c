@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "autoscaler/budget.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "tests/lib/memory_storage.h"
@@ -95,13 +96,16 @@ static void end(void)
 
 static enum tw_code load(const char *more, struct tw_err *err)
 {
-    char text[1024];
+    char text[2048], target[256] = "";
+    if (!strstr(more, "pools:") && !strstr(more, "types:"))
+        snprintf(target, sizeof target,
+                 ", target: {webhook: {url: 'http://127.0.0.1:%d/scale', timeout: 2s, headers: "
+                 "{X-Key: secret}}}",
+                 sink_port(world.sink));
     snprintf(text, sizeof text,
              "scalers:\n  - {name: web, load: load, capacity_per_replica: 100, min: 2, max: 50, "
-             "history: 7d,"
-             " target: {webhook: {url: 'http://127.0.0.1:%d/scale', timeout: 2s, headers: {X-Key: "
-             "secret}}}%s}\n",
-             sink_port(world.sink), more);
+             "history: 7d%s%s}\n",
+             target, more);
     struct tw_arena *arena = tw_arena_new(1024);
     struct tw_yaml *root = NULL;
     enum tw_code code = tw_yaml_parse(arena, "t.yml", tw_str(text), &root, err);
@@ -215,6 +219,158 @@ START_TEST(restart_sends_nothing_twice)
     run_until(monday + 10 * 3600000 + 60000);
     ck_assert_uint_eq(sink_count(world.sink), sent);
     unit_assert_str(text_of(newest_decision(), "data"), "ok");
+    end();
+}
+END_TEST
+
+static void configure_pools(void)
+{
+    char text[1024];
+    int port = sink_port(world.sink);
+    snprintf(text, sizeof text,
+             ", mode: act, pools: [{name: east, weight: 3, target: {webhook: {url: "
+             "'http://127.0.0.1:%d/east', timeout: 2s}}}, {name: west, min: 1, target: {webhook: "
+             "{url: 'http://127.0.0.1:%d/west', timeout: 2s}}}]",
+             port, port);
+    configure(text);
+}
+
+/* The newest number that went to a path; -1 when none did. */
+static int64_t told(const char *path)
+{
+    int64_t last = -1;
+    for (size_t i = 0; i < sink_count(world.sink); i++) {
+        const char *request = sink_request(world.sink, i), *to = strstr(request, "\"to\":");
+        if (strstr(request, path) && to)
+            last = strtoll(to + 5, NULL, 10);
+    }
+    return last;
+}
+
+START_TEST(pools_share_what_is_decided)
+{
+    begin(monday + 9 * 3600000);
+    configure_pools();
+    run_until(monday + 12 * 3600000);
+    const struct tw_json *decision = newest_decision();
+    int64_t to = tw_json_int(tw_json_member(decision, "to"), -1);
+    ck_assert_int_ge(to, 9);
+    ck_assert_int_eq(told("POST /east") + told("POST /west"), to);
+    ck_assert_int_eq(told("POST /east"), (3 * to + 2) / 4);
+    unit_assert_contains(sink_request(world.sink, 0), "\"scaler\":\"web\",\"pool\":\"");
+    const struct tw_json *shares = tw_json_member(tw_json_member(decision, "allocation"), "shares");
+    ck_assert_uint_eq(tw_json_count(shares), 2);
+    unit_assert_str(text_of(tw_json_item(shares, 0), "name"), "east");
+    ck_assert_int_eq(tw_json_int(tw_json_member(tw_json_item(shares, 1), "after"), -1),
+                     told("POST /west"));
+    unit_assert_str(text_of(tw_json_item(shares, 0), "why"), "weight 3 of 4");
+    const struct tw_json *pools =
+        tw_json_member(tw_json_member(get("/api/v1/scalers/web", 200), "data"), "pools");
+    unit_assert_str(text_of(tw_json_item(pools, 1), "state"), "serving");
+    /* A restart says nothing that was said already. */
+    size_t sent = sink_count(world.sink);
+    close_manager();
+    open_manager();
+    configure_pools();
+    run_until(monday + 12 * 3600000 + 60000);
+    ck_assert_uint_eq(sink_count(world.sink), sent);
+    /* Nor does a reload. */
+    configure_pools();
+    run_until(monday + 12 * 3600000 + 120000);
+    ck_assert_uint_eq(sink_count(world.sink), sent);
+    end();
+}
+END_TEST
+
+START_TEST(a_budget_holds_over_a_restart)
+{
+    static const char *const money =
+        ", mode: act, cost_per_hour: 1, budget: {per_day: 17.5, at_cap: hold}";
+    begin(monday);
+    configure(money);
+    run_until(monday + 8 * 3600000);
+    const struct tw_json *budget = tw_json_member(newest_decision(), "budget");
+    unit_assert_str(text_of(budget, "at_cap"), "none");
+    const struct tw_json *day = tw_json_member(budget, "day");
+    ck_assert_double_eq_tol(tw_json_number(tw_json_member(day, "spent"), 0), 16, 0.3);
+    ck_assert_double_ge(tw_json_number(tw_json_member(day, "forecast"), 0), 40);
+    run_until(monday + 10 * 3600000);
+    const struct tw_json *decision = newest_decision();
+    ck_assert_int_eq(tw_json_int(tw_json_member(decision, "to"), -1), 2);
+    ck_assert_int_ge(tw_json_int(tw_json_member(decision, "wanted"), -1), 9);
+    unit_assert_str(text_of(tw_json_member(decision, "budget"), "at_cap"), "hold");
+    const struct tw_json *guards = tw_json_member(decision, "guards");
+    const struct tw_json *guard = tw_json_item(guards, tw_json_count(guards) - 1);
+    unit_assert_str(text_of(guard, "guard"), "budget");
+    unit_assert_contains(tw_json_string(tw_json_member(guard, "text"), TW_STR("")).data,
+                         "17.5 of the day are spent");
+    ck_assert_int_le(told("POST /scale"), 2);
+    close_manager();
+    open_manager();
+    configure(money);
+    run_until(monday + 11 * 3600000);
+    decision = newest_decision();
+    ck_assert_int_eq(tw_json_int(tw_json_member(decision, "to"), -1), 2);
+    day = tw_json_member(tw_json_member(decision, "budget"), "day");
+    ck_assert_double_eq_tol(tw_json_number(tw_json_member(day, "spent"), 0), 22, 0.3);
+    /* Only saying so changes nothing; and a new day is a new budget. */
+    configure(", mode: act, cost_per_hour: 1, budget: {per_day: 17.5, at_cap: alert}");
+    run_until(monday + 11 * 3600000 + 60000);
+    decision = newest_decision();
+    ck_assert_int_ge(tw_json_int(tw_json_member(decision, "to"), -1), 9);
+    unit_assert_str(text_of(tw_json_member(decision, "budget"), "at_cap"), "alert");
+    run_until(monday + 24 * 3600000 + 30000);
+    unit_assert_str(text_of(tw_json_member(newest_decision(), "budget"), "at_cap"), "none");
+    end();
+}
+END_TEST
+
+START_TEST(the_higher_priority_is_served_first)
+{
+    static const char text[] =
+        "scalers:\n"
+        "  - {name: low, load: load, capacity_per_replica: 100, min: 2, max: 50, history: 7d, "
+        "cost_per_hour: 2, budget: {shared: shop, priority: 1}}\n"
+        "  - {name: high, load: load, capacity_per_replica: 100, min: 1, max: 50, history: 7d, "
+        "cost_per_hour: 2, budget: {shared: shop, priority: 5}}\n";
+    const struct scale_shared_budget shop = {
+        .name = TW_STR("shop"),
+        .per_hour = 26,
+        .replicas = INT64_MAX,
+        .caps = {.caps = {INFINITY, INFINITY}},
+    };
+    begin(monday + 9 * 3600000);
+    struct tw_arena *arena = tw_arena_new(1024);
+    struct tw_yaml *root = NULL;
+    struct tw_err err = {0};
+    unit_assert_ok(tw_yaml_parse(arena, "t.yml", tw_str(text), &root, &err), &err);
+    unit_assert_ok(
+        scale_manager_load(world.manager, "t.yml", tw_yaml_member(root, "scalers"), &err), &err);
+    scale_manager_set_budgets(world.manager, &shop, 1);
+    tw_arena_free(arena);
+    run_until(monday + 12 * 3600000);
+    const struct tw_json *budgets =
+        tw_json_member(tw_json_member(get("/api/v1/budgets", 200), "data"), "budgets");
+    const struct tw_json *scalers = tw_json_member(tw_json_item(budgets, 0), "scalers");
+    ck_assert_uint_eq(tw_json_count(scalers), 2);
+    int64_t granted[2], need[2];
+    for (size_t i = 0; i < 2; i++) {
+        granted[i] = tw_json_int(tw_json_member(tw_json_item(scalers, i), "granted"), -1);
+        need[i] = tw_json_int(tw_json_member(tw_json_item(scalers, i), "need"), -1);
+        ck_assert_int_ge(need[i], 8);
+    }
+    ck_assert_int_eq(granted[1], need[1]);
+    ck_assert_int_eq(granted[0], 13 - need[1]);
+    const struct tw_json *low =
+        tw_json_member(tw_json_member(get("/api/v1/scalers/low", 200), "data"), "decision");
+    ck_assert_int_eq(tw_json_int(tw_json_member(low, "to"), -1), granted[0]);
+    unit_assert_contains(tw_json_string(tw_json_member(low, "reason"), TW_STR("")).data,
+                         "Money: budget shop allows");
+    /* It is gone: so is its limit. */
+    scale_manager_set_budgets(world.manager, NULL, 0);
+    run_until(monday + 12 * 3600000 + 60000);
+    low = tw_json_member(tw_json_member(get("/api/v1/scalers/low", 200), "data"), "decision");
+    ck_assert_int_ge(tw_json_int(tw_json_member(low, "to"), -1), 8);
     end();
 }
 END_TEST
@@ -451,12 +607,36 @@ START_TEST(thread_starts_and_stops)
 }
 END_TEST
 
+/* Pools are told by several threads, while the API looks and a reload comes. */
+START_TEST(pools_on_threads)
+{
+    begin(monday + 12 * 3600000);
+    configure_pools();
+    struct tw_err err = {0};
+    unit_assert_ok(scale_manager_start(world.manager, &err), &err);
+    for (int i = 0; i < 200 && (told("POST /east") < 0 || told("POST /west") < 0); i++) {
+        (void)get("/api/v1/scalers/web", 200);
+        (void)get("/api/v1/budgets", 200);
+        if (i == 1)
+            configure_pools();
+        nanosleep(&(struct timespec){0, 20000000}, NULL);
+    }
+    ck_assert_int_ge(told("POST /east"), 1);
+    ck_assert_int_ge(told("POST /west"), 1);
+    scale_manager_stop(world.manager);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     const struct unit_case cases[] = {
         UNIT_CASE_SLOW(observes_and_calls_nobody, 120),
         UNIT_CASE_SLOW(acts_ahead_of_the_morning, 180),
         UNIT_CASE_SLOW(restart_sends_nothing_twice, 120),
+        UNIT_CASE_SLOW(pools_share_what_is_decided, 120),
+        UNIT_CASE_SLOW(a_budget_holds_over_a_restart, 180),
+        UNIT_CASE_SLOW(the_higher_priority_is_served_first, 120),
         UNIT_CASE_SLOW(restart_sends_what_was_not_delivered_with_its_key, 120),
         UNIT_CASE_SLOW(retries_with_growing_pauses_then_delivers, 120),
         UNIT_CASE_SLOW(refusal_is_final_but_not_forgotten, 120),
@@ -468,6 +648,7 @@ int main(void)
         UNIT_CASE_SLOW(api_shape, 120),
         UNIT_CASE_SLOW(clock_set_back_does_not_silence, 120),
         UNIT_CASE_SLOW(thread_starts_and_stops, 120),
+        UNIT_CASE_SLOW(pools_on_threads, 120),
         {0},
     };
     return unit_run("autoscaler/manager", cases);

@@ -2,7 +2,7 @@
 if BUILD_SERVER
 AUTOSCALER_UNIT_LDADD = $(UNIT_LIBS) autoscaler/libautoscaler.a forecast/libforecast.a \
 	%D%/libscaler_fakes.a tests/lib/libmemory_storage.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
-	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
+	$(TSDB_LIBS) $(WIRE_LIBS) $(LPSOLVE_LIBS) $(BASE_LIBS)
 
 # A query engine that says what a test wants, and a webhook's other end.
 check_LIBRARIES += %D%/libscaler_fakes.a
@@ -10,7 +10,8 @@ check_LIBRARIES += %D%/libscaler_fakes.a
 
 UNIT_TESTS += %D%/actuator_test %D%/controller_test %D%/decision_test %D%/manager_test %D%/policy_test %D%/settings_test \
 	%D%/observation_test %D%/capacity_test %D%/schedule_test %D%/trend_test %D%/replay_test %D%/trust_test \
-	%D%/reliability_test %D%/pressure_test %D%/sources_test %D%/recovery_test %D%/lease_test %D%/confidence_test
+	%D%/reliability_test %D%/pressure_test %D%/sources_test %D%/recovery_test %D%/lease_test %D%/confidence_test \
+	%D%/pool_test %D%/fleet_test %D%/mix_test %D%/ledger_test %D%/budget_test %D%/rightsizing_test
 %C%_actuator_test_SOURCES = %D%/actuator_test.c
 %C%_actuator_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_actuator_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
@@ -41,6 +42,21 @@ UNIT_TESTS += %D%/actuator_test %D%/controller_test %D%/decision_test %D%/manage
 %C%_pressure_test_SOURCES = %D%/pressure_test.c
 %C%_pressure_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_pressure_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
+%C%_pool_test_SOURCES = %D%/pool_test.c
+%C%_pool_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_pool_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
+%C%_fleet_test_SOURCES = %D%/fleet_test.c
+%C%_fleet_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_fleet_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
+%C%_mix_test_SOURCES = %D%/mix_test.c
+%C%_mix_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_mix_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
+%C%_ledger_test_SOURCES = %D%/ledger_test.c
+%C%_ledger_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_ledger_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
+%C%_budget_test_SOURCES = %D%/budget_test.c
+%C%_budget_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_budget_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
 %C%_trend_test_SOURCES = %D%/trend_test.c
 %C%_trend_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_trend_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
@@ -59,14 +75,17 @@ UNIT_TESTS += %D%/actuator_test %D%/controller_test %D%/decision_test %D%/manage
 %C%_settings_test_SOURCES = %D%/settings_test.c
 %C%_settings_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_settings_test_LDADD = $(AUTOSCALER_UNIT_LDADD)
+%C%_rightsizing_test_SOURCES = %D%/rightsizing_test.c
+%C%_rightsizing_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_rightsizing_test_LDADD = $(%C%_observation_test_LDADD)
 %C%_observation_test_SOURCES = %D%/observation_test.c
 %C%_observation_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_observation_test_LDADD = $(UNIT_LIBS) autoscaler/libautoscaler.a forecast/libforecast.a \
 	query/libquery.a forecast/libforecast.a tests/lib/libmemory_storage.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
-	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
+	$(TSDB_LIBS) $(WIRE_LIBS) $(LPSOLVE_LIBS) $(BASE_LIBS)
 %C%_sources_test_SOURCES = %D%/sources_test.c
 %C%_sources_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_sources_test_LDADD = $(UNIT_LIBS) autoscaler/libautoscaler.a forecast/libforecast.a \
 	query/libquery.a forecast/libforecast.a tests/lib/libmemory_storage.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
-	$(TSDB_LIBS) $(WIRE_LIBS) $(BASE_LIBS)
+	$(TSDB_LIBS) $(WIRE_LIBS) $(LPSOLVE_LIBS) $(BASE_LIBS)
 endif
