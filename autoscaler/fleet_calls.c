@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autoscaler/trust.h"
 #include "base/assert.h"
 #include "base/log.h"
 
@@ -87,12 +88,32 @@ static void record(struct scale_manager *manager, const struct scale_decision *o
                tw_log_quote(tw_str(err.message)));
 }
 
+/* What people can look up later: each pool's delivery or failure; and once all of an order's pools
+ * were told, whether the replicas come in their time. */
+static void note(struct scaler *scaler, const struct scale_fleet_member *member,
+                 const struct scale_attempt *attempt, struct scale_news *news)
+{
+    const struct scale_verification before = scaler->verification;
+    struct scale_decision told = {.action = member->action,
+                                  .from = member->from,
+                                  .to = member->to,
+                                  .action_ms = member->action_ms,
+                                  .attempts = member->attempts};
+    memcpy(told.key, attempt->key, sizeof told.key);
+    memcpy(told.error, attempt->error, sizeof told.error);
+    scale_trust_settle(scaler, &told, news);
+    scaler->verification = before;
+    if (scaler->order.key[0] && scaler->order.action == SCALE_ACTION_DELIVERED)
+        scale_verification_begin(&scaler->verification, &scaler->order);
+}
+
 static void finish(struct fleet_call *call)
 {
     struct scale_manager *manager = call->manager;
     const struct scale_attempt *attempt = call->attempt;
     struct scale_decision order = {0};
     struct scale_pool_health health = {0};
+    struct scale_news news = {0};
     char name[SCALE_NAME_BYTES_MAX], *state = NULL;
     size_t name_bytes = 0, state_bytes = 0;
     bool was_out = false;
@@ -112,6 +133,8 @@ static void finish(struct fleet_call *call)
             order = scaler->order;
             name_bytes = scaler->settings.name.size;
             memcpy(name, scaler->settings.name.data, name_bytes);
+            note(scaler, &scaler->fleet->members[member], attempt, &news);
+            news.scaler = (struct tw_str){name, name_bytes}; /* outlives the scaler */
         }
     }
     if (attempt->to >= 0 ||
@@ -130,6 +153,8 @@ static void finish(struct fleet_call *call)
         record(manager, &order, (struct tw_str){name, name_bytes},
                (struct tw_str){state, state_bytes});
     free(state);
+    if (news.audit_count)
+        scale_trust_store(manager, &news);
     tell(attempt, was_out, &health);
     scale_attempt_free(call->attempt);
     free(call);

@@ -86,7 +86,7 @@ void scale_pool_health_look(struct scale_pool_health *health, const struct scale
             succeed(health, now_ms);
         return;
     }
-    bool died = health->whole_ms > asked_ms && 2 * ready < asked;
+    bool died = health->whole_ms >= asked_ms && health->whole_ms && 2 * ready < asked;
     health->whole_ms = 0;
     if (died) {
         fail(health, rules, now_ms, "%lld of %lld replicas are left of those that came up",

@@ -125,7 +125,8 @@ void scale_trust_settle(struct scaler *scaler, const struct scale_decision *orde
     scale_audit_make(next_audit(news), order->action_ms,
                      delivered ? SCALE_AUDIT_DELIVERED : SCALE_AUDIT_FAILED, SCALE_SELF,
                      news->scaler, "%lld replicas (%s before), %s, attempt %u, key %s%s%s",
-                     (long long)order->to, from, scale_target_name(scaler->settings.target.kind),
+                     (long long)order->to, from,
+                     scaler->fleet ? "pool" : scale_target_name(scaler->settings.target.kind),
                      order->attempts, order->key, order->error[0] ? ": " : "", order->error);
 }
 
@@ -158,8 +159,7 @@ void scale_trust_store(struct scale_manager *manager, struct scale_news *news)
     else
         code = scale_audit_write(state, news->audits, news->audit_count, &err);
     if (code == TW_OK && news->judged)
-        code =
-            scale_effect_write(state, news->scaler, news->judged_since_ms, &news->outcome, &err);
+        code = scale_effect_write(state, news->scaler, news->judged_since_ms, &news->outcome, &err);
     if (code == TW_OK)
         return;
     tw_metric_add(manager->counted.trust.store_failures, 1);

@@ -121,6 +121,8 @@ budgets:
                         [("east", 6, "weight 3 of 4"), ("west", 2, "weight 1 of 4")])
         explained = lib.tidewatch("scaler", "explain", "shop", "--server", server.url).stdout
         lib.check_contains("explained", explained, "weight 3 of 4")
+        lib.check_contains("each pool's delivery is in the audit log",
+                           server.get("/api/v1/scaler_audit?scaler=shop").text, "pool, attempt 1, key shop/east-")
         # 8 instances' worth: 2 large are 1.22, 4 small and a large 1.29, 8 small 1.36.
         lib.check("the cheapest mix", lib.wait_for(lambda: (number(small), number(large)) == (0, 2), 40),
                   scaler(server, "batch"))

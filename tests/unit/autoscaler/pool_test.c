@@ -202,7 +202,7 @@ START_TEST(replicas_that_die_again)
     for (int k = 0; k < 3; k++) {
         ck_assert_int_eq(health.state, SCALE_POOL_SERVING);
         int64_t asked_ms = now;
-        scale_pool_health_look(&health, &rules, now += 5000, 6, asked_ms, 6);
+        scale_pool_health_look(&health, &rules, now, 6, asked_ms, 6); /* in the same moment */
         scale_pool_health_look(&health, &rules, now += 5000, 6, asked_ms, 1);
         scale_pool_health_attempt(&health, &rules, now += 5000, NULL); /* told again */
     }
