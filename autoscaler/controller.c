@@ -26,8 +26,7 @@
 #define STILL_RUN 20                  /* equal ones in a row that may mean that it stands still, */
 #define STILL_TIMES 10                /* being so many times what is usual */
 #define AGE_RATE 0.1
-#define KEEP_SHARE 0.92       /* of the doubt about new ones is left for those that are kept, */
-#define SURE_SHARE 0.13       /* and of that, when replicas are kept to be sure, */
+#define SURE_SHARE 0.12       /* of the doubt that is left when replicas are kept to be sure, */
 #define SURE_FLEET_SHARE 0.03 /* at most this share of them */
 
 const double scale_band_probabilities[SCALE_BAND_QUANTILES] = {0.05, 0.5, 0.9, 0.95, 0.99};
@@ -402,15 +401,15 @@ static int64_t replicas_for(const struct scale_controller *controller, double lo
 }
 
 /* What the decision asks the forecast for: probabilities in ascending order, and what each is. */
-enum { ASKED_Q50, ASKED_Q95, ASKED_OUT, ASKED_KEEP, ASKED_SURE, ASKED };
+enum { ASKED_Q50, ASKED_Q95, ASKED_OUT, ASKED_SURE, ASKED };
 
 static void ask(double quantile, double *ret_probabilities, unsigned *ret_asked)
 {
-    /* Replicas that are there are kept about as surely as new ones are asked for, but by the
+    /* Replicas that are there are kept as surely as new ones are asked for, but by the
      * highest load of a longer time; the few that make it sure are kept as well, since a change
      * costs more than they do. */
-    double keep = 1 - (1 - quantile) * KEEP_SHARE;
-    const double asked[ASKED] = {0.5, 0.95, quantile, keep, 1 - (1 - keep) * SURE_SHARE};
+    const double sure = 1 - (1 - quantile) * SURE_SHARE;
+    const double asked[ASKED] = {0.5, 0.95, quantile, sure};
     for (unsigned k = 0; k < ASKED; k++) {
         unsigned at = k;
         for (; at > 0 && ret_probabilities[at - 1] > asked[k]; at--) {
@@ -449,9 +448,9 @@ static bool look_ahead(struct scale_controller *controller, double load,
     decision->q50 = highest[ASKED_Q50];
     decision->q95 = highest[ASKED_Q95];
     decision->used = highest[ASKED_OUT];
-    double keep = highest[ASKED_KEEP], sure = highest[ASKED_SURE];
+    double keep = highest[ASKED_OUT], sure = highest[ASKED_SURE];
     for (unsigned q = 0; q < ASKED; q++) {
-        if (asked[q] == ASKED_KEEP)
+        if (asked[q] == ASKED_OUT)
             keep = fmax(keep, peak[q]);
         if (asked[q] == ASKED_SURE)
             sure = fmax(sure, peak[q]);

@@ -15,7 +15,7 @@
  * present load always is. */
 #define REVERSAL_TOLERANCE 0.03
 /* A surplus below this share of the doubt that is left in the forecast is not worth a change. */
-#define DOUBT_SHARE 0.75
+#define DOUBT_SHARE 0.8
 #define DOUBT_TOLERANCE_MAX 0.3
 /* A rise that asks for less than this on top of what there is, is left to forecast and floor. */
 #define RUSH_SHARE_MIN 0.1
