@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "base/vector.h"
 #include "query/range_kernel.h"
 #include "query/sliding.h"
@@ -18,6 +20,37 @@ static void take_value(const struct query_range_row *row, size_t origin, size_t 
     *ret = (query_lanes){row->values[sample]};
 }
 
+/* What is lost by rounding, in sums over n values of which all magnitudes together are t and the
+ * smallest is m, is a multiple of m / 2^53 and at most n t / 2^53. So what adds up the losses loses
+ * nothing while n t / m is below this, with some to spare. */
+#define EXACT_RATIO_MAX 0x1p50
+#define INTEGERS_MAX 0x1p53
+#define NEGATIVE_ZERO (UINT64_C(1) << 63)
+
+enum sums {
+    SUMS_ANY,
+    SUMS_EXACT,    /* with what was lost they are exact, in whatever order they were made */
+    SUMS_INTEGERS, /* and nothing is lost */
+};
+
+/* Zeros have no sign, then: that of a sum tells in which order it was made. */
+TW_VECTOR static enum sums judge_sums(const double *values, size_t count)
+{
+    double total = 0, smallest = INFINITY;
+    uint64_t is_broken = 0, is_fraction = 0;
+    for (size_t i = 0; i < count; i++) {
+        double magnitude = fabs(values[i]);
+        is_broken |=
+            (uint64_t) !(magnitude <= DBL_MAX) | (tw_double_bits(values[i]) == NEGATIVE_ZERO);
+        is_fraction |= magnitude != floor(magnitude);
+        smallest = magnitude < smallest && magnitude > 0 ? magnitude : smallest;
+        total += magnitude;
+    }
+    if (is_broken || (total > 0 && !(total * (double)count < EXACT_RATIO_MAX * smallest)))
+        return SUMS_ANY;
+    return is_fraction || total >= INTEGERS_MAX ? SUMS_EXACT : SUMS_INTEGERS;
+}
+
 static double sum_window(const double *values, size_t count)
 {
     double sum = 0, compensation = 0;
@@ -28,20 +61,21 @@ static double sum_window(const double *values, size_t count)
 
 TW_VECTOR void query_kernel_sum(const struct query_range_row *row)
 {
+    bool slides = judge_sums(row->values, row->count) != SUMS_ANY;
     query_sliding_begin(row->sliding, row->count);
     for (size_t s = 0; s < row->steps; s++) {
         size_t low = row->low[s], high = row->high[s];
         struct query_lane_sums sums;
         if (high <= low)
             continue;
-        query_sliding_move(row->sliding, row, low, high, take_value, &sums);
-        double sum = sums.sum[0] + sums.rest[0];
-        if (!isfinite(sum)) {
-            sum = sum_window(row->values + low, high - low);
+        if (slides) {
+            query_sliding_move(row->sliding, row, low, high, take_value, &sums);
+            row->out[s] = sums.sum[0] + sums.rest[0];
+        } else {
             if (!query_range_row_worked(row, high - low))
                 return;
+            row->out[s] = sum_window(row->values + low, high - low);
         }
-        row->out[s] = sum;
         query_bit_set(row->present, s);
     }
 }
@@ -97,23 +131,80 @@ static void average_weighted(const struct query_range_row *row)
     }
 }
 
-TW_VECTOR static void average_samples(const struct query_range_row *row)
+/* Windows that are summed side by side, one in each lane. */
+#define SUM_LANES 32
+
+/* Sums, rounded at each step, of `count` values from each of the positions on. */
+TW_VECTOR static void sum_lanes(const double *values, const uint32_t *positions, size_t count,
+                                double *restrict ret)
 {
+    double sums[SUM_LANES] = {0};
+    bool is_adjacent = true;
+    for (size_t j = 0; j < SUM_LANES; j++)
+        is_adjacent = is_adjacent && positions[j] == positions[0] + j;
+    for (size_t i = 0; is_adjacent && i < count; i++)
+        for (size_t j = 0; j < SUM_LANES; j++)
+            sums[j] += values[positions[0] + i + j];
+    for (size_t i = 0; !is_adjacent && i < count; i++)
+        for (size_t j = 0; j < SUM_LANES; j++)
+            sums[j] += values[positions[j] + i];
+    memcpy(ret, sums, sizeof sums);
+}
+
+/* The same of each window of the steps [first, limit), at most SUM_LANES: side by side as far as
+ * all of them reach. */
+static void sum_windows(const struct query_range_row *row, size_t first, size_t limit, double *ret)
+{
+    size_t common = limit - first == SUM_LANES ? SIZE_MAX : 0;
+    for (size_t s = first; s < limit && common > 0; s++) {
+        size_t count = row->high[s] > row->low[s] ? row->high[s] - row->low[s] : 0;
+        common = count < common ? count : common;
+    }
+    memset(ret, 0, SUM_LANES * sizeof *ret);
+    if (common > 0)
+        sum_lanes(row->values, row->low + first, common, ret);
+    for (size_t s = first; s < limit; s++)
+        for (size_t i = row->low[s] + common; i < row->high[s]; i++)
+            ret[s - first] += row->values[i];
+}
+
+/* The exact sum is known as it slides; the last digits of Prometheus's mean depend on what the sum
+ * of the window from its first value to its last is, rounded each time, and what that lost. */
+TW_VECTOR static void average_exactly(const struct query_range_row *row, bool are_integers)
+{
+    double rounded[SUM_LANES];
     query_sliding_begin(row->sliding, row->count);
     for (size_t s = 0; s < row->steps; s++) {
         size_t low = row->low[s], high = row->high[s];
         struct query_lane_sums sums;
+        if (!are_integers && s % SUM_LANES == 0)
+            sum_windows(row, s, s + SUM_LANES < row->steps ? s + SUM_LANES : row->steps, rounded);
         if (high <= low)
             continue;
+        if (!are_integers && !query_range_row_worked(row, high - low))
+            return;
         query_sliding_move(row->sliding, row, low, high, take_value, &sums);
-        double count = (double)(high - low);
-        double mean = sums.sum[0] / count + sums.rest[0] / count;
-        if (!isfinite(mean)) {
-            mean = average(row->values + low, high - low);
-            if (!query_range_row_worked(row, high - low))
-                return;
-        }
-        row->out[s] = mean;
+        double sum = are_integers ? sums.sum[0] : rounded[s % SUM_LANES];
+        double lost = (sums.sum[0] - sum) + sums.rest[0], count = (double)(high - low);
+        row->out[s] = sum / count + lost / count;
+        query_bit_set(row->present, s);
+    }
+}
+
+static void average_samples(const struct query_range_row *row)
+{
+    enum sums sums = judge_sums(row->values, row->count);
+    if (sums != SUMS_ANY) {
+        average_exactly(row, sums == SUMS_INTEGERS);
+        return;
+    }
+    for (size_t s = 0; s < row->steps; s++) {
+        size_t low = row->low[s], high = row->high[s];
+        if (high <= low)
+            continue;
+        if (!query_range_row_worked(row, high - low))
+            return;
+        row->out[s] = average(row->values + low, high - low);
         query_bit_set(row->present, s);
     }
 }
