@@ -62,6 +62,22 @@ CLONES void forecast_lanes_gram(const float *columns, size_t stride, size_t size
     }
 }
 
+CLONES void forecast_lanes_mean(const float *values, size_t width, size_t count, float *ret)
+{
+    /* In pieces that stay in the nearest cache while they are passed over `width` times. */
+    enum { CHUNK = 1024 };
+    for (size_t first = 0; first < count; first += CHUNK) {
+        size_t size = count - first < CHUNK ? count - first : CHUNK;
+        float *sum = ret + first;
+        memcpy(sum, values + first, size * sizeof *sum);
+        for (size_t j = 1; j < width; j++)
+            for (size_t i = 0; i < size; i++)
+                sum[i] += values[first + i + j];
+        for (size_t i = 0; i < size; i++)
+            sum[i] /= (float)width;
+    }
+}
+
 CLONES void forecast_lanes_mix(const float *columns, size_t stride, size_t size,
                                const float *factors, size_t first, size_t count, float *ret)
 {

@@ -19,6 +19,8 @@
 /* ret_sums[i * size + j], j <= i: sum over rows of weight * column i * column j. */
 void forecast_lanes_gram(const float *columns, size_t stride, size_t size, const float *weight,
                          size_t first, size_t count, float *ret_sums);
+/* ret[i] = mean of values[i] to values[i + width - 1], for count of them. */
+void forecast_lanes_mean(const float *values, size_t width, size_t count, float *ret);
 /* ret[row] = sum over columns of factor * column. */
 void forecast_lanes_mix(const float *columns, size_t stride, size_t size, const float *factors,
                         size_t first, size_t count, float *ret);

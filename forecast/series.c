@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "forecast/lanes.h"
 #include "forecast/sort.h"
 
 const double forecast_spans[FORECAST_SPANS] = {3, 10, 30, 100};
@@ -120,18 +121,18 @@ static void take_values(struct forecast_series *series, const double *values)
 /* Means over the window around; near the end, where the window is cut, the value alone. */
 static void smooth_values(struct forecast_series *series)
 {
-    size_t half = series->smooth_half, count = series->count;
-    for (size_t i = 0; i < count; i++) {
-        if (i + half >= count) {
-            series->smooth[i] = series->z[i];
-            continue;
-        }
-        size_t first = i >= half ? i - half : 0;
+    size_t half = series->smooth_half, count = series->count, width = 2 * half + 1;
+    const float *z = series->z;
+    for (size_t i = 0; i < half && i + half < count; i++) {
         float sum = 0;
-        for (size_t j = first; j <= i + half; j++)
-            sum += series->z[j];
-        series->smooth[i] = sum / (float)(i + half - first + 1);
+        for (size_t j = 0; j <= i + half; j++)
+            sum += z[j];
+        series->smooth[i] = sum / (float)(i + half + 1);
     }
+    if (count >= width)
+        forecast_lanes_mean(z, width, count - width + 1, series->smooth + half);
+    for (size_t i = count > half ? count - half : 0; i < count; i++)
+        series->smooth[i] = z[i];
 }
 
 bool forecast_series_init(struct forecast_series *series, const double *values, size_t count,

@@ -189,6 +189,89 @@ START_TEST(models_of_hours)
 }
 END_TEST
 
+static struct forecast_model *fitted(const double *values, size_t count, int64_t step_ms)
+{
+    struct forecast_options options = {
+        .step_ms = step_ms, .horizon = LEADS, .lower_bound = -INFINITY};
+    struct forecast_model *model = NULL;
+    struct tw_err err = {0};
+    unit_assert_ok(forecast_model_new(values, count, &options, &model, &err), &err);
+    return model;
+}
+
+/* Of any length and step, with holes and monsters: finite, in order, and within reach. */
+START_TEST(coarse_series_are_survived)
+{
+    static const int64_t steps_ms[] = {HOUR_MS / 4, HOUR_MS / 2, HOUR_MS, 7 * HOUR_MS,
+                                       24 * HOUR_MS};
+    static const size_t counts[] = {1, 20, 49, 97, 200, 337, 400, 600, COUNT};
+    double *values = hourly(COUNT);
+    for (size_t i = 0; i < COUNT; i += 37)
+        values[i] = i % 2 ? NAN : INFINITY;
+    values[1] = 1e140;
+    values[COUNT - 3] = -1e9;
+    for (size_t i = 410; i < 470; i++)
+        values[i] = NAN;
+    for (size_t s = 0; s < sizeof steps_ms / sizeof *steps_ms; s++)
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+            struct result result;
+            struct forecast_model *model =
+                fitted(values + COUNT - counts[c], counts[c], steps_ms[s]);
+            ck_assert_uint_le(forecast_model_size(model), FORECAST_MODEL_BYTES_MAX);
+            for (size_t more = 0; more < 60; more++)
+                forecast_model_append(model, more % 7 ? values[more] : NAN);
+            predict(model, NULL, &result);
+            for (size_t i = 0; i < LEADS * QUANTILES; i++) {
+                ck_assert(isfinite(result.quantiles[i]));
+                ck_assert(i % QUANTILES == 0 || result.quantiles[i] >= result.quantiles[i - 1]);
+            }
+            for (size_t q = 0; q < QUANTILES; q++)
+                ck_assert(isfinite(result.peak[q]) && (!q || result.peak[q] >= result.peak[q - 1]));
+            forecast_model_free(model);
+        }
+    free(values);
+}
+END_TEST
+
+START_TEST(shift_and_scale_go_through)
+{
+    double *values = hourly(COUNT), *moved = hourly(COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        moved[i] = 1e6 + 512 * values[i];
+    struct forecast_model *plain = fitted(values, COUNT, HOUR_MS);
+    struct forecast_model *other = fitted(moved, COUNT, HOUR_MS);
+    struct result a, b;
+    predict(plain, NULL, &a);
+    predict(other, NULL, &b);
+    for (size_t i = 0; i < LEADS * QUANTILES; i++)
+        ck_assert_double_eq_tol(b.quantiles[i], 1e6 + 512 * a.quantiles[i], 20);
+    forecast_model_free(plain);
+    forecast_model_free(other);
+    free(values);
+    free(moved);
+}
+END_TEST
+
+/* A clock that is set back an hour moves the days by one step: the level of errors grows, and is
+ * got over within days. */
+START_TEST(a_clock_set_back_is_got_over)
+{
+    double *values = hourly(COUNT);
+    size_t set_back = COUNT - 9 * DAY;
+    for (size_t i = set_back; i < COUNT; i++)
+        values[i] = truth(i - 1);
+    struct forecast_model *model = fitted(values, COUNT, HOUR_MS);
+    struct result result;
+    predict(model, NULL, &result);
+    double miss = 0;
+    for (size_t lead = 1; lead <= DAY; lead++)
+        miss += fabs(result.quantiles[(lead - 1) * QUANTILES + 1] - truth(COUNT + lead - 2)) / DAY;
+    ck_assert_double_lt(miss, 4); /* an hour's shift is 8 on the mean */
+    forecast_model_free(model);
+    free(values);
+}
+END_TEST
+
 int main(void)
 {
     const struct unit_case cases[] = {
@@ -198,6 +281,9 @@ int main(void)
         UNIT_CASE(only_where_values_lie_far_apart),
         UNIT_CASE(state_goes_on_as_the_history_would),
         UNIT_CASE(models_of_hours),
+        UNIT_CASE(coarse_series_are_survived),
+        UNIT_CASE(shift_and_scale_go_through),
+        UNIT_CASE(a_clock_set_back_is_got_over),
         {0},
     };
     return unit_run("forecast/winters", cases);
