@@ -437,7 +437,7 @@ START_TEST(number_is_limited)
 }
 END_TEST
 
-enum { MANY = 3 * QUERY_LEARNS_PER_RUN };
+enum { MANY = QUERY_LEARNS_PER_RUN + 36 };
 
 static void add_many(void)
 {
