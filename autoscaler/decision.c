@@ -207,7 +207,7 @@ static void take_guards(struct scale_reader *reader, struct scale_decision *deci
         reader->bad = true;
     for (size_t k = 0; k < decision->guard_count && !reader->bad; k++) {
         struct scale_guard_act *act = &decision->guards[k];
-        act->guard = (enum scale_guard)scale_record_take_enum(reader, SCALE_GUARD_PAUSE);
+        act->guard = (enum scale_guard)scale_record_take_enum(reader, SCALE_GUARD_KINDS - 1);
         act->before = (int64_t)scale_record_take(reader, 8);
         act->after = (int64_t)scale_record_take(reader, 8);
         scale_record_take_text(reader, act->text, sizeof act->text);

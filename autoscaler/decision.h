@@ -60,6 +60,7 @@ enum scale_guard {
 #define SCALE_GUARD_ENUM(name, text) SCALE_GUARD_##name,
     SCALE_GUARD_TABLE(SCALE_GUARD_ENUM)
 #undef SCALE_GUARD_ENUM
+    SCALE_GUARD_KINDS
 };
 
 /* What became of it. */

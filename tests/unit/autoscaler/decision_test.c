@@ -230,6 +230,22 @@ START_TEST(order_as_designed)
 }
 END_TEST
 
+START_TEST(every_guard_is_read_again)
+{
+    for (int guard = 0; guard < SCALE_GUARD_KINDS; guard++) {
+        struct scale_decision decision = {.count = 1}, again;
+        struct tw_err err = {0};
+        struct tw_buf bytes;
+        tw_buf_init(&bytes, 4096);
+        scale_decision_note(&decision, (enum scale_guard)guard, 1, 2, "why");
+        scale_decision_encode(&decision, &bytes);
+        unit_assert_ok(scale_decision_decode(tw_buf_str(&bytes), &again, &err), &err);
+        ck_assert_int_eq(again.guards[0].guard, guard);
+        tw_buf_fini(&bytes);
+    }
+}
+END_TEST
+
 static bool count_all(void *user, const struct scale_decision *decision,
                       const struct scale_effect *effect)
 {
@@ -311,6 +327,7 @@ END_TEST
 int main(void)
 {
     const struct unit_case cases[] = {
+        UNIT_CASE(every_guard_is_read_again),
         UNIT_CASE(round_trip),
         UNIT_CASE(an_allocation_goes_with_it),
         UNIT_CASE(golden_head),
