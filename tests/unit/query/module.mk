@@ -9,8 +9,10 @@ UNIT_TESTS += %D%/downsampling_test %D%/engine_test %D%/forecast_test %D%/hostil
 %C%_batch_test_SOURCES = %D%/batch_test.c
 %C%_batch_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_batch_test_LDADD = $(QUERY_UNIT_LDADD)
-UNIT_TESTS += %D%/answer_test %D%/downsampling_test %D%/engine_test %D%/forecast_test %D%/keeper_test %D%/parser_test \
-	%D%/parallel_test %D%/printer_test %D%/range_change_test %D%/running_test
+UNIT_TESTS += %D%/answer_test %D%/range_sums_test
+%C%_range_sums_test_SOURCES = %D%/range_sums_test.c
+%C%_range_sums_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_range_sums_test_LDADD = $(QUERY_UNIT_LDADD)
 %C%_answer_test_SOURCES = %D%/answer_test.c
 %C%_answer_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_answer_test_LDADD = $(QUERY_UNIT_LDADD)
