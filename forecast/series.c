@@ -44,6 +44,18 @@ static float *floats(size_t count)
     return array;
 }
 
+/* Arrays of the values, and a season's: profile (up to twice as long), residuals, restlessness. */
+enum { POOL_VALUES = 4 + FORECAST_SPANS, POOL_SEASON = 2 + FORECAST_RESIDUAL_SPANS + 3 };
+
+/* Not cleared. */
+static float *take(struct forecast_series *series, size_t count)
+{
+    TW_ASSERT(series->pool_size - series->pool_used >= count);
+    float *array = series->pool + series->pool_used;
+    series->pool_used += count;
+    return array;
+}
+
 /* Median and mean distance from it; the latter is never 0 unless all values are equal. */
 static void measure(struct forecast_series *series, const double *values, size_t count)
 {
@@ -149,12 +161,15 @@ bool forecast_series_init(struct forecast_series *series, const double *values, 
     series->smooth_half = (size_t)(SMOOTH_HALF_MS / step_ms);
     if (series->smooth_half > SMOOTH_HALF_MAX)
         series->smooth_half = SMOOTH_HALF_MAX;
-    series->z = floats(series->count);
-    series->smooth = floats(series->count);
-    series->swing_short = floats(series->count);
-    series->swing_long = floats(series->count);
+    series->pool_size = series->count * (POOL_VALUES + POOL_SEASON * FORECAST_SEASONS_MAX);
+    series->pool = malloc(series->pool_size * sizeof *series->pool);
+    TW_ASSERT(series->pool != NULL);
+    series->z = take(series, series->count);
+    series->smooth = take(series, series->count);
+    series->swing_short = take(series, series->count);
+    series->swing_long = take(series, series->count);
     for (size_t k = 0; k < FORECAST_SPANS; k++)
-        series->average[k] = floats(series->count);
+        series->average[k] = take(series, series->count);
     series->known = calloc(series->count, sizeof *series->known);
     TW_ASSERT(series->known != NULL);
     measure(series, values + first, series->count);
@@ -165,20 +180,8 @@ bool forecast_series_init(struct forecast_series *series, const double *values, 
 
 void forecast_series_fini(struct forecast_series *series)
 {
-    free(series->z);
+    free(series->pool);
     free(series->known);
-    free(series->smooth);
-    free(series->swing_short);
-    free(series->swing_long);
-    for (size_t k = 0; k < FORECAST_SPANS; k++)
-        free(series->average[k]);
-    for (size_t s = 0; s < series->season_count; s++) {
-        struct forecast_season *season = &series->seasons[s];
-        free(season->profile);
-        free(season->restless);
-        for (size_t k = 0; k < FORECAST_RESIDUAL_SPANS; k++)
-            free(season->residual[k]);
-    }
     for (size_t k = 0; k < FORECAST_WINTERS; k++) {
         free(series->winters[k].level);
         free(series->winters[k].error);
@@ -221,10 +224,11 @@ static void lay_residuals(const struct forecast_series *series, struct forecast_
 
 /* Row n + 1 is what is known of each cell once it has been passed for the nth time. The first pass
  * has no profile to be compared with: it says nothing. */
-static void lay_restless(const struct forecast_series *series, struct forecast_season *season)
+static void lay_restless(struct forecast_series *series, struct forecast_season *season)
 {
     size_t passes = series->count / season->period + 1, cells = season->cells;
-    season->restless = floats((passes + 1) * cells);
+    season->restless = take(series, (passes + 1) * cells);
+    memset(season->restless, 0, (passes + 1) * cells * sizeof *season->restless);
     for (size_t c = 0; c < cells; c++)
         season->restless[c] = season->restless[cells + c] = 1.0f; /* the series' own scale */
     for (size_t n = 1; n < passes; n++)
@@ -267,9 +271,12 @@ void forecast_series_add_season(struct forecast_series *series, size_t period, b
     season->weekly = weekly;
     if (weekly)
         return;
-    season->profile = floats(series->count + period);
-    for (size_t k = 0; k < FORECAST_RESIDUAL_SPANS; k++)
-        season->residual[k] = floats(series->count);
+    season->profile = take(series, series->count + period);
+    memset(season->profile, 0, (series->count + period) * sizeof *season->profile);
+    for (size_t k = 0; k < FORECAST_RESIDUAL_SPANS; k++) {
+        season->residual[k] = take(series, series->count);
+        memset(season->residual[k], 0, period * sizeof *season->residual[k]);
+    }
     season->cell_size = forecast_cell_size(series->step_ms, period);
     season->cells = period / season->cell_size;
     lay_profile(series, season);

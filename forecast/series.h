@@ -58,6 +58,10 @@ struct forecast_series {
     float *swing_short, *swing_long; /* averages of |z - what was expected a step before| */
     struct forecast_season seasons[FORECAST_SEASONS_MAX];
     size_t season_count;
+    /* One block for all arrays but those of the smoothing: of many smaller ones the allocator gives
+     * the pages back after each fit, and getting them anew takes a tenth of the next one. */
+    float *pool;
+    size_t pool_used, pool_size;
     bool has_winters;
     struct forecast_winters winters[FORECAST_WINTERS];
 };
