@@ -39,6 +39,10 @@
  *
  * Missing values are NaN; infinities and magnitudes above FORECAST_VALUE_MAX count as missing.
  *
+ * What it does not know: that a series is a counter (a reset is a fall of the level; hand over
+ * rate() of counters), and what the clocks say (days have 24 hours; after a daylight-saving shift
+ * the profiles follow within days).
+ *
  * Units: values in the caller's own; time in milliseconds since 1970 and in steps; probabilities
  * from 0 to 1. Threads: a model belongs to one thread at a time; different models share nothing.
  * Ownership: the model copies what it is given; the caller frees it.
