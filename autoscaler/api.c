@@ -33,6 +33,21 @@ static enum tw_http_verdict fail(struct tw_http_exchange *exchange, const struct
     return TW_HTTP_DONE;
 }
 
+/* Of several; none when there is but the one query. */
+static void write_loads(struct tw_json_writer *writer, const struct scale_demand *demand)
+{
+    tw_json_key(writer, TW_STR("loads"));
+    tw_json_begin_array(writer);
+    for (size_t i = 0; i < demand->count; i++) {
+        tw_json_begin_object(writer);
+        tw_json_member_str(writer, "name", demand->parts[i].name);
+        tw_json_member_str(writer, "query", demand->parts[i].query);
+        tw_json_member_number(writer, "capacity", demand->parts[i].capacity);
+        tw_json_end_object(writer);
+    }
+    tw_json_end_array(writer);
+}
+
 /* The members that every view of a scaler has. */
 static void write_scaler(struct tw_json_writer *writer, const struct scaler *scaler)
 {
@@ -43,6 +58,7 @@ static void write_scaler(struct tw_json_writer *writer, const struct scaler *sca
     const char *error, *health = scaler_health(scaler, &error);
     tw_json_member_str(writer, "name", settings->name);
     tw_json_member_str(writer, "query", settings->load);
+    write_loads(writer, &settings->demand);
     tw_json_member_cstr(writer, "mode", settings->mode == SCALE_ACT ? "act" : "observe");
     scale_target_write_json(&settings->target, writer);
     if (scaler->fleet)

@@ -138,8 +138,8 @@ void scale_controller_set_capacity(struct scale_controller *controller, double c
 {
     TW_CHECK_MAGIC(controller, CONTROLLER_MAGIC);
     const struct scale_settings *settings = controller->settings;
-    if ((settings->utilisation.size || settings->latency.size) && capacity > 0 &&
-        isfinite(capacity))
+    if ((settings->utilisation.size || settings->latency.size) && !settings->demand.count &&
+        capacity > 0 && isfinite(capacity))
         controller->capacity.value = capacity;
 }
 
@@ -236,6 +236,8 @@ static void learn_capacity(struct scale_controller *controller,
                            const struct scale_observation *observation, double load)
 {
     const struct scale_settings *settings = controller->settings;
+    if (settings->demand.count)
+        return; /* which of several loads a replica is busy with is not known */
     struct scale_capacity_reading reading = {
         .load = load,
         .utilisation = observation->utilisation,
@@ -460,8 +462,11 @@ static bool look_ahead(struct scale_controller *controller, double load,
     return true;
 }
 
-static void explain(struct scale_decision *decision, bool forecast, const char *error)
+static void explain(struct scale_decision *decision, bool forecast,
+                    const struct scale_observation *observation)
 {
+    const char *error = observation->error;
+    struct tw_str leader = observation->leader;
     char *out = decision->reason;
     size_t room = sizeof decision->reason, used;
     if (isnan(decision->load))
@@ -469,7 +474,8 @@ static void explain(struct scale_decision *decision, bool forecast, const char *
                                 scale_data_name(decision->data), error ? ": " : "",
                                 error ? error : "");
     else
-        used = (size_t)snprintf(out, room, "Load is %.6g%s%.100s.", decision->load,
+        used = (size_t)snprintf(out, room, "Load is %.6g%s%.*s%s%.100s.", decision->load,
+                                leader.size ? ", led by " : "", TW_STR_ARG(leader),
                                 error && error[0] ? ", " : "", error ? error : "");
     if (forecast && used < room)
         used += (size_t)snprintf(
@@ -490,12 +496,30 @@ static void explain(struct scale_decision *decision, bool forecast, const char *
                              scale_guard_name(decision->guards[k].guard), decision->guards[k].text);
 }
 
+/* Of several loads one is missing: the others need what they need, as far as they can be
+ * believed. */
+static int64_t needed_at_least(const struct scale_controller *controller,
+                               const struct scale_observation *observation)
+{
+    double least = observation->load, level = controller->level;
+    bool known = observation->data != SCALE_DATA_OK && least > 0 && isfinite(least);
+    if (!known || (level > 0 && least > JUMP_SUSPECT * level))
+        return 0;
+    return replicas_for(controller, least);
+}
+
 /* What the present load needs; returns what it may rise to by its own trend. */
-static int64_t react(struct scale_controller *controller, double load, double pressed,
+static int64_t react(struct scale_controller *controller,
+                     const struct scale_observation *observation, double pressed,
                      struct scale_decision *decision)
 {
-    if (!(controller->capacity.value > 0) || isnan(load)) /* the first is false for NaN */
+    double load = decision->load;
+    if (!(controller->capacity.value > 0)) /* false for NaN */
         return 0;
+    if (isnan(load)) {
+        decision->reactive = needed_at_least(controller, observation);
+        return 0;
+    }
     decision->reactive = replicas_for(
         controller, pressed > load ? pressed : scale_trend_settled(&controller->trend, load));
     if (decision->data != SCALE_DATA_OK)
@@ -587,10 +611,10 @@ void scale_controller_decide(struct scale_controller *controller,
         scale_confidence_observe(&controller->confidence, decision->load_ms, load,
                                  settings->quantile, forecast ? decision->used : NAN,
                                  decision->load_ms + decision->horizon_ms);
-    int64_t trend = react(controller, load, pressed, decision);
+    int64_t trend = react(controller, observation, pressed, decision);
     want(controller, forecast, later, decision);
     scale_policy_decide(&controller->policy, settings, trend, decision);
-    explain(decision, forecast, observation->error);
+    explain(decision, forecast, observation);
     if (!scale_decision_is_blind(decision))
         controller->decided = decision->to;
     if (!controller->learns_apart)

@@ -31,17 +31,20 @@
 
 struct scale_observation {
     int64_t now_ms;
-    enum scale_data data; /* OK, MISSING, LATE, ERROR; the controller finds PARTIAL and SUSPECT */
-    double load;          /* NaN when there is none */
-    int64_t load_ms;      /* the moment that it speaks of */
-    int64_t replicas;     /* asked for; -1 not known */
-    int64_t ready;        /* serving; -1 not known */
-    double utilisation;   /* busy share of the serving replicas; NaN not known */
-    double latency;       /* in the unit of the settings' objective; NaN not known */
-    double queue;         /* requests that wait now; NaN not known */
-    double coverage;      /* share of the sources that were heard; NaN not known */
-    bool whole;           /* the load does not shrink when sources are missing (an average) */
-    const char *error;    /* why data is not OK; may be NULL */
+    enum scale_data data; /* OK, MISSING, LATE, ERROR, PARTIAL (one of several loads is missing);
+                           * the controller finds PARTIAL otherwise, and SUSPECT */
+    double load;          /* NaN when there is none; data not OK: what it is at least */
+    double parts[SCALE_PARTS_MAX]; /* of several loads, each in the unit of the first */
+    struct tw_str leader;          /* the name of the highest of them, in the settings' memory */
+    int64_t load_ms;               /* the moment that it speaks of */
+    int64_t replicas;              /* asked for; -1 not known */
+    int64_t ready;                 /* serving; -1 not known */
+    double utilisation;            /* busy share of the serving replicas; NaN not known */
+    double latency;                /* in the unit of the settings' objective; NaN not known */
+    double queue;                  /* requests that wait now; NaN not known */
+    double coverage;               /* share of the sources that were heard; NaN not known */
+    bool whole;        /* the load does not shrink when sources are missing (an average) */
+    const char *error; /* why data is not OK; may be NULL */
 };
 
 struct scale_controller;

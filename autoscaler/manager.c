@@ -124,9 +124,11 @@ static void take_over(struct scaler *scaler, struct scaler *old)
     scaler->controller = old->controller;
     old->controller = swap;
     scale_controller_set(scaler->controller, &scaler->settings);
-    struct scale_sources heard = scaler->sources;
-    scaler->sources = old->sources;
-    old->sources = heard;
+    for (size_t i = 0; i < SCALE_PARTS_MAX; i++) {
+        struct scale_sources heard = scaler->listeners[i].sources;
+        scaler->listeners[i].sources = old->listeners[i].sources;
+        old->listeners[i].sources = heard;
+    }
     scale_fleet_take_over(scaler->fleet, old->fleet);
     scale_purse_take_over(scaler, old);
     scaler->id = old->id;
@@ -427,8 +429,7 @@ static void decide(struct scale_manager *manager, struct scaler *scaler, int64_t
     tw_lock_take(&manager->lock);
     scaler_fill(scaler, &observation);
     tw_lock_release(&manager->lock);
-    scale_observe_sources(&source, &scaler->sources, scaler->sources_query, scaler->load_sums,
-                          &observation, error_text);
+    scale_observe_sources(&source, &scaler->settings, scaler->listeners, &observation, error_text);
     tw_lock_take(&manager->lock);
     scale_trust_before(scaler, now, &news);
     scale_controller_decide(scaler->controller, &observation, &decision);

@@ -22,6 +22,7 @@ endif
 	%D%/confidence.c %D%/confidence.h \
 	%D%/controller.c %D%/controller.h \
 	%D%/decaying.c %D%/decaying.h \
+	%D%/demand.c %D%/demand.h \
 	%D%/decision.c %D%/decision.h \
 	%D%/exec.c \
 	%D%/fleet.c %D%/fleet.h \

@@ -6,10 +6,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/number.h"
 
 #define QUERY_TIMEOUT_NS (10 * INT64_C(1000000000))
+#define COVERAGE_LEAST 0.05       /* of less, a sum is not made up for */
 #define HISTORY_CHUNK_MS 86400000 /* one range query a day of history: bounded memory */
 
 static void begin(struct tw_context *context, struct tw_clock *clock)
@@ -67,6 +69,76 @@ static double ask_number(const struct scale_source *source, struct tw_str text, 
     return value;
 }
 
+/* Says in error_text (of SCALE_ERROR_BYTES) why it is not known. */
+static enum scale_data ask_load(const struct scale_source *source,
+                                const struct scale_settings *settings, struct tw_str query,
+                                int64_t now_ms, double *ret, char *error_text)
+{
+    struct tw_err err = {0}, late_err;
+    double late;
+    *ret = NAN;
+    enum tw_code code = ask(source->fresh, source->clock, query, now_ms, ret, &err);
+    if (code == TW_OK && isfinite(*ret) && *ret >= 0)
+        return SCALE_DATA_OK;
+    if (code == TW_OK) {
+        snprintf(error_text, SCALE_ERROR_BYTES, "the load is %g, which no load can be", *ret);
+        *ret = NAN;
+        return SCALE_DATA_MISSING;
+    }
+    if (code == TW_NOT_FOUND &&
+        ask(source->engine, source->clock, query, now_ms, &late, &late_err) == TW_OK) {
+        snprintf(error_text, SCALE_ERROR_BYTES,
+                 "the newest samples are older than %lld s (late_after)",
+                 (long long)(settings->late_ms / 1000));
+        return SCALE_DATA_LATE;
+    }
+    snprintf(error_text, SCALE_ERROR_BYTES, "%.*s", SCALE_ERROR_BYTES - 1, err.message);
+    return code == TW_NOT_FOUND ? SCALE_DATA_MISSING : SCALE_DATA_ERROR;
+}
+
+/* The highest of the loads that are known. */
+static void take_leader(const struct scale_demand *demand, struct scale_observation *observation)
+{
+    size_t leader = scale_demand_leader(demand, observation->parts);
+    bool known = leader < demand->count;
+    observation->load = known ? observation->parts[leader] : NAN;
+    observation->leader = known ? demand->parts[leader].name : (struct tw_str){0};
+}
+
+/* All of several loads: one that is missing makes the whole partial, and a failing query makes it
+ * an error, for the highest is then not known. */
+static void ask_parts(const struct scale_source *source, const struct scale_settings *settings,
+                      int64_t now_ms, struct scale_observation *ret, char *error_text)
+{
+    const struct scale_demand *demand = &settings->demand;
+    char text[SCALE_ERROR_BYTES];
+    size_t missing = 0;
+    bool failed = false;
+    for (size_t i = 0; i < demand->count; i++) {
+        double load;
+        text[0] = 0;
+        enum scale_data data =
+            ask_load(source, settings, demand->parts[i].query, now_ms, &load, text);
+        ret->parts[i] = scale_demand_convert(demand, i, load);
+        if (data == SCALE_DATA_OK)
+            continue;
+        missing++;
+        if (missing == 1 || (data == SCALE_DATA_ERROR && !failed)) {
+            ret->data = data;
+            snprintf(error_text, SCALE_ERROR_BYTES, "load '%.*s': %.*s",
+                     TW_STR_ARG(demand->parts[i].name), SCALE_ERROR_BYTES / 2, text);
+        }
+        failed = failed || data == SCALE_DATA_ERROR;
+    }
+    if (missing && missing < demand->count && !failed)
+        ret->data = SCALE_DATA_PARTIAL;
+    if (missing > 1) {
+        size_t used = strlen(error_text);
+        snprintf(error_text + used, SCALE_ERROR_BYTES - used, " (%zu loads are missing)", missing);
+    }
+    take_leader(demand, ret);
+}
+
 void scale_observe(const struct scale_source *source, const struct scale_settings *settings,
                    int64_t now_ms, struct scale_observation *ret, char *error_text)
 {
@@ -80,27 +152,10 @@ void scale_observe(const struct scale_source *source, const struct scale_setting
                                       .coverage = NAN,
                                       .error = error_text};
     error_text[0] = 0;
-    struct tw_err err = {0}, late_err;
-    double late;
-    enum tw_code code = ask(source->fresh, source->clock, settings->load, now_ms, &ret->load, &err);
-    if (code == TW_NOT_FOUND) {
-        ret->data = SCALE_DATA_MISSING;
-        if (ask(source->engine, source->clock, settings->load, now_ms, &late, &late_err) == TW_OK) {
-            ret->data = SCALE_DATA_LATE;
-            snprintf(error_text, SCALE_ERROR_BYTES,
-                     "the newest samples are older than %lld s (late_after)",
-                     (long long)(settings->late_ms / 1000));
-        } else {
-            snprintf(error_text, SCALE_ERROR_BYTES, "%.*s", SCALE_ERROR_BYTES - 1, err.message);
-        }
-    } else if (code != TW_OK) {
-        ret->data = SCALE_DATA_ERROR;
-        snprintf(error_text, SCALE_ERROR_BYTES, "%.*s", SCALE_ERROR_BYTES - 1, err.message);
-    } else if (!isfinite(ret->load) || ret->load < 0) {
-        ret->data = SCALE_DATA_MISSING;
-        snprintf(error_text, SCALE_ERROR_BYTES, "the load is %g, which no load can be", ret->load);
-        ret->load = NAN;
-    }
+    if (settings->demand.count)
+        ask_parts(source, settings, now_ms, ret, error_text);
+    else
+        ret->data = ask_load(source, settings, settings->load, now_ms, &ret->load, error_text);
     ret->replicas = ask_replicas(source, settings->replicas, now_ms);
     ret->ready = ask_replicas(source, settings->ready, now_ms);
     ret->utilisation = ask_number(source, settings->utilisation, now_ms);
@@ -109,34 +164,66 @@ void scale_observe(const struct scale_source *source, const struct scale_setting
     ret->coverage = ask_number(source, settings->coverage, now_ms);
 }
 
-void scale_observe_sources(const struct scale_source *source, struct scale_sources *sources,
-                           struct tw_str query, bool sums, struct scale_observation *observation,
-                           char *error_text)
+/* The share of the sources that is heard, NaN when it cannot be told; *ret_silent: how many of
+ * *ret_known are not. */
+static double hear(const struct scale_source *source, struct scale_listener *listener,
+                   const struct scale_observation *observation, size_t *ret_silent,
+                   size_t *ret_known)
 {
-    if (!query.size || observation->data != SCALE_DATA_OK || !isnan(observation->coverage))
-        return;
     struct tw_context context;
     struct tw_err err;
     struct query_result *result = NULL;
+    double coverage = NAN;
+    *ret_silent = *ret_known = 0;
     begin(&context, source->clock);
-    if (query_instant(source->fresh, &context, query, observation->now_ms, &result, &err) != TW_OK)
-        return; /* the load itself is known: this only adds to it */
+    if (!listener->query.size || query_instant(source->fresh, &context, listener->query,
+                                               observation->now_ms, &result, &err) != TW_OK)
+        return NAN; /* the load itself is known: this only adds to it */
     uint64_t *hashes =
         result->count <= SCALE_SOURCES_MAX ? calloc(result->count + 1, sizeof *hashes) : NULL;
     if (hashes) {
         for (size_t i = 0; i < result->count; i++)
             hashes[i] = wire_labels_hash(result->series[i].labels);
         int64_t replicas = observation->ready >= 0 ? observation->ready : observation->replicas;
-        size_t known, heard = result->count;
-        observation->coverage =
-            scale_sources_hear(sources, observation->now_ms, hashes, heard, replicas, &known);
-        observation->whole = !sums;
-        if (heard < known)
-            snprintf(error_text, SCALE_ERROR_BYTES, "%zu of its %zu sources are silent",
-                     known - heard, known);
+        coverage = scale_sources_hear(&listener->sources, observation->now_ms, hashes,
+                                      result->count, replicas, ret_known);
+        if (*ret_known > result->count)
+            *ret_silent = *ret_known - result->count;
         free(hashes);
     }
     query_result_free(result);
+    return coverage;
+}
+
+void scale_observe_sources(const struct scale_source *source, const struct scale_settings *settings,
+                           struct scale_listener *listeners, struct scale_observation *observation,
+                           char *error_text)
+{
+    const struct scale_demand *demand = &settings->demand;
+    if (observation->data != SCALE_DATA_OK || !isnan(observation->coverage))
+        return;
+    for (size_t i = 0; i < (demand->count ? demand->count : 1); i++) {
+        size_t silent, known;
+        double coverage = hear(source, &listeners[i], observation, &silent, &known);
+        bool lowest = isnan(observation->coverage) || coverage < observation->coverage;
+        if (!isnan(coverage) && lowest) {
+            observation->coverage = coverage;
+            observation->whole = !listeners[i].sums;
+            if (silent && demand->count)
+                snprintf(error_text, SCALE_ERROR_BYTES,
+                         "%zu of the %zu sources of load '%.*s' are silent", silent, known,
+                         TW_STR_ARG(demand->parts[i].name));
+            else if (silent)
+                snprintf(error_text, SCALE_ERROR_BYTES, "%zu of its %zu sources are silent", silent,
+                         known);
+        }
+        if (demand->count && listeners[i].sums && coverage < 1)
+            observation->parts[i] /= fmax(coverage, COVERAGE_LEAST);
+    }
+    if (demand->count) {
+        observation->whole = true; /* what is missing was made up for above, of each by itself */
+        take_leader(demand, observation);
+    }
 }
 
 static void place(const struct query_result *result, int64_t first_ms, int64_t step_ms,

@@ -28,9 +28,10 @@ void scale_observe(const struct scale_source *source, const struct scale_setting
                    int64_t now_ms, struct scale_observation *ret, char *error_text);
 
 /* Who is heard of the sources of the load: sets coverage, where no query does, and says in
- * error_text when some are silent. query, sums: of scale_sources_query. */
-void scale_observe_sources(const struct scale_source *source, struct scale_sources *sources,
-                           struct tw_str query, bool sums, struct scale_observation *observation,
+ * error_text when some are silent. listeners: one for the load, or for each of several. Of these
+ * the lowest coverage counts, and each that is a sum is made up for at once. */
+void scale_observe_sources(const struct scale_source *source, const struct scale_settings *settings,
+                           struct scale_listener *listeners, struct scale_observation *observation,
                            char *error_text);
 
 /* Fills values at first_ms, first_ms + step ... from the past of the load; NaN where there is none.

@@ -18,6 +18,20 @@ static struct tw_str copied(struct tw_arena *arena, struct tw_str text)
     return text.size ? tw_arena_str(arena, text) : (struct tw_str){0};
 }
 
+/* Whose silence is noticed: unless a query says who is heard. */
+static void listen(struct scaler *scaler)
+{
+    const struct scale_settings *settings = &scaler->settings;
+    const struct scale_demand *demand = &settings->demand;
+    for (size_t i = 0; i < SCALE_PARTS_MAX; i++) {
+        struct scale_listener *listener = &scaler->listeners[i];
+        scale_sources_init(&listener->sources);
+        struct tw_str load = i < demand->count ? demand->parts[i].query : settings->load;
+        if (!settings->coverage.size && (i == 0 || i < demand->count))
+            listener->query = scale_sources_query(load, scaler->arena, &listener->sums);
+    }
+}
+
 struct scaler *scaler_new(uint64_t id, const struct scale_settings *parsed,
                           struct query_engine *engine)
 {
@@ -41,10 +55,8 @@ struct scaler *scaler_new(uint64_t id, const struct scale_settings *parsed,
     settings->recovery.label = copied(scaler->arena, parsed->recovery.label);
     for (size_t i = 0; i < parsed->schedule_count; i++)
         settings->schedules[i].name = copied(scaler->arena, parsed->schedules[i].name);
-    if (!settings->coverage.size)
-        scaler->sources_query =
-            scale_sources_query(settings->load, scaler->arena, &scaler->load_sums);
-    scale_sources_init(&scaler->sources);
+    settings->demand = scale_demand_copy(&parsed->demand, scaler->arena);
+    listen(scaler);
     struct query_options options = {.lookback_ms = settings->late_ms};
     scaler->fresh = query_engine_new(query_engine_storage(engine), &options);
     int64_t band = BAND_MS / settings->step_ms;
@@ -74,7 +86,8 @@ struct scaler *scaler_free(struct scaler *scaler)
     if (!scaler)
         return NULL;
     scale_controller_free(scaler->controller);
-    scale_sources_fini(&scaler->sources);
+    for (size_t i = 0; i < SCALE_PARTS_MAX; i++)
+        scale_sources_fini(&scaler->listeners[i].sources);
     scale_fleet_free(scaler->fleet);
     query_engine_free(scaler->fresh);
     free(scaler->recovery);

@@ -22,11 +22,10 @@
 struct scaler {
     uint64_t id; /* never used again by another */
     struct scale_settings settings;
-    struct query_engine *fresh;  /* look-back = late_after */
-    struct tw_arena *arena;      /* behind settings */
-    struct tw_str sources_query; /* who the load comes from; empty = cannot be told */
-    bool load_sums;              /* it is a sum over them */
-    struct scale_sources sources;
+    struct query_engine *fresh; /* look-back = late_after */
+    struct tw_arena *arena;     /* behind settings */
+    /* Of the one load, or of each of several. */
+    struct scale_listener listeners[SCALE_PARTS_MAX];
     char quantile_text[24]; /* of the label */
     int64_t due_ms;         /* of the next decision */
     bool begun;             /* history and memory have been read */

@@ -4,7 +4,7 @@
  *
  *   scalers:
  *     - name: web
- *       load: sum(rate(http_requests_total{app="web"}[1m]))
+ *       load: sum(rate(http_requests_total{app="web"}[1m]))      # or loads: demand.h
  *       capacity_per_replica: 80      # in the load's unit; or: learn
  *       min: 2
  *       max: 60
@@ -38,6 +38,7 @@
 #include <stdint.h>
 
 #include "autoscaler/budget.h"
+#include "autoscaler/demand.h"
 #include "autoscaler/member.h"
 #include "autoscaler/rightsizing.h"
 #include "autoscaler/schedule.h"
@@ -83,9 +84,10 @@ struct scale_recovery_settings {
 struct scale_settings {
     struct tw_str name, load, replicas, ready, utilisation; /* queries; empty = not given */
     struct tw_str latency, queue, coverage;
-    double latency_objective; /* in the latency query's unit; NaN = none */
-    double activation;        /* a load up to it needs no replica, where min allows none */
-    double capacity;          /* per replica; NaN = learn */
+    struct scale_demand demand; /* several loads, of which `load` is the expression */
+    double latency_objective;   /* in the latency query's unit; NaN = none */
+    double activation;          /* a load up to it needs no replica, where min allows none */
+    double capacity;            /* per replica; NaN = learn */
     double utilisation_max;
     int64_t min, max;
     enum scale_mode mode;

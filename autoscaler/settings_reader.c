@@ -176,6 +176,20 @@ static enum tw_code parse_query(struct reading *in, const struct tw_yaml *map, c
     return TW_OK;
 }
 
+/* One load, or several. */
+static enum tw_code parse_load(struct reading *in, const struct tw_yaml *map,
+                               struct scale_settings *settings)
+{
+    enum tw_code code =
+        scale_demand_parse(in->arena, in->file, map, &settings->demand, &settings->load, in->err);
+    if (code != TW_OK || settings->demand.count)
+        return code;
+    if (tw_yaml_is_null(tw_yaml_member(map, "load")))
+        return tw_yaml_error(in->file, map, in->err,
+                             "load is missing: the PromQL query of what has to be carried");
+    return parse_query(in, map, "load", &settings->load);
+}
+
 static enum tw_code parse_latency(struct reading *in, const struct tw_yaml *map,
                                   struct scale_settings *settings)
 {
@@ -199,6 +213,10 @@ static enum tw_code parse_capacity(struct reading *in, const struct tw_yaml *map
                                    struct scale_settings *settings)
 {
     const struct tw_yaml *node = tw_yaml_member(map, "capacity_per_replica");
+    if (settings->demand.count) {
+        settings->capacity = settings->demand.parts[0].capacity;
+        return TW_OK;
+    }
     if (tw_yaml_is_null(node))
         return tw_yaml_error(
             in->file, map, in->err,
@@ -329,6 +347,7 @@ static enum tw_code parse_scaler(struct reading *in, const struct tw_yaml *map,
 {
     static const char *const known[] = {"name",
                                         "load",
+                                        "loads",
                                         "capacity_per_replica",
                                         "min",
                                         "max",
@@ -371,11 +390,8 @@ static enum tw_code parse_scaler(struct reading *in, const struct tw_yaml *map,
     enum tw_code code = tw_yaml_check_keys(in->file, map, known, in->err);
     if (code == TW_OK)
         code = parse_name(in, map, settings);
-    if (code == TW_OK && tw_yaml_is_null(tw_yaml_member(map, "load")))
-        code = tw_yaml_error(in->file, map, in->err,
-                             "load is missing: the PromQL query of what has to be carried");
     if (code == TW_OK)
-        code = parse_query(in, map, "load", &settings->load);
+        code = parse_load(in, map, settings);
     if (code == TW_OK)
         code = parse_query(in, map, "replicas", &settings->replicas);
     if (code == TW_OK)

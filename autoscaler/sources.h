@@ -31,6 +31,13 @@ struct scale_sources {
     size_t count;
 };
 
+/* Who a load comes from. */
+struct scale_listener {
+    struct tw_str query; /* that lists them; empty = cannot be told */
+    bool sums;           /* the load is a sum over them */
+    struct scale_sources sources;
+};
+
 /* The query that lists the sources of a load, in the arena; empty when the load sums up
  * nothing. *ret_sums: the load is a sum over them, and shrinks with them. */
 struct tw_str scale_sources_query(struct tw_str load, struct tw_arena *arena, bool *ret_sums);

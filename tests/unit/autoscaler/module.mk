@@ -9,7 +9,7 @@ check_LIBRARIES += %D%/libscaler_fakes.a
 %C%_libscaler_fakes_a_SOURCES = %D%/fake_engine.c %D%/fake_engine.h %D%/sink.c %D%/sink.h
 
 UNIT_TESTS += %D%/actuator_test %D%/controller_test %D%/decision_test %D%/manager_test %D%/policy_test %D%/settings_test \
-	%D%/observation_test %D%/capacity_test %D%/schedule_test %D%/trend_test %D%/replay_test %D%/trust_test \
+	%D%/observation_test %D%/demand_test %D%/capacity_test %D%/schedule_test %D%/trend_test %D%/replay_test %D%/trust_test \
 	%D%/reliability_test %D%/pressure_test %D%/sources_test %D%/recovery_test %D%/lease_test %D%/confidence_test \
 	%D%/pool_test %D%/fleet_test %D%/mix_test %D%/ledger_test %D%/budget_test %D%/rightsizing_test
 %C%_actuator_test_SOURCES = %D%/actuator_test.c
@@ -83,6 +83,9 @@ UNIT_TESTS += %D%/actuator_test %D%/controller_test %D%/decision_test %D%/manage
 %C%_observation_test_LDADD = $(UNIT_LIBS) autoscaler/libautoscaler.a forecast/libforecast.a \
 	query/libquery.a forecast/libforecast.a tests/lib/libmemory_storage.a tsdb/libtsdb.a wire/libwire.a base/libbase.a \
 	$(TSDB_LIBS) $(WIRE_LIBS) $(LPSOLVE_LIBS) $(BASE_LIBS)
+%C%_demand_test_SOURCES = %D%/demand_test.c
+%C%_demand_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+%C%_demand_test_LDADD = $(%C%_observation_test_LDADD)
 %C%_sources_test_SOURCES = %D%/sources_test.c
 %C%_sources_test_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 %C%_sources_test_LDADD = $(UNIT_LIBS) autoscaler/libautoscaler.a forecast/libforecast.a \

@@ -132,17 +132,16 @@ START_TEST(observed_through_the_store)
             if (h < 2 || t <= now)
                 memory_storage_add(storage, t, (double)(t - now) / 1000 * 10 + 1e6, "__name__",
                                    "requests_total", "host", hosts[h], NULL);
-    bool sums;
     struct tw_arena *arena = tw_arena_new(1024);
-    struct tw_str query = scale_sources_query(settings.load, arena, &sums);
+    struct scale_listener listener = {.sums = false};
+    listener.query = scale_sources_query(settings.load, arena, &listener.sums);
     char error_text[SCALE_ERROR_BYTES];
     struct scale_observation observation;
-    scale_sources_init(&sources);
     double lowest = 1;
     for (int64_t t = now; t <= now + 120000; t += 15000) {
         scale_observe(&source, &settings, t, &observation, error_text);
         observation.ready = 4;
-        scale_observe_sources(&source, &sources, query, sums, &observation, error_text);
+        scale_observe_sources(&source, &settings, &listener, &observation, error_text);
         ck_assert_int_eq(observation.data, SCALE_DATA_OK);
         ck_assert(!observation.whole);
         /* Rates run out within their minute; what is made of their sum stays near the truth. */
@@ -152,7 +151,7 @@ START_TEST(observed_through_the_store)
     }
     ck_assert_double_eq(lowest, 0.5);
     ck_assert_str_eq(error_text, "2 of its 4 sources are silent");
-    scale_sources_fini(&sources);
+    scale_sources_fini(&listener.sources);
     tw_arena_free(arena);
     query_engine_free(source.engine);
     query_engine_free(source.fresh);
