@@ -10,6 +10,7 @@
 
 #include "autoscaler/confidence.h"
 #include "autoscaler/pressure.h"
+#include "autoscaler/reset.h"
 #include "base/assert.h"
 #include "forecast/model.h"
 
@@ -61,6 +62,7 @@ struct scale_controller {
     struct scale_pressure pressure;
     struct scale_confidence confidence;
     struct scale_still still;
+    struct scale_reset reset;
     int64_t now_ms; /* of the last decision */
     double age_ms;  /* usual age of an observation */
     struct scale_capacity capacity;
@@ -82,6 +84,7 @@ struct scale_controller *scale_controller_new(const struct scale_settings *setti
     scale_trend_init(&controller->trend);
     controller->level = NAN;
     scale_pressure_init(&controller->pressure);
+    scale_reset_init(&controller->reset);
     scale_confidence_init(&controller->confidence);
     controller->last_value = NAN;
     scale_capacity_init(&controller->capacity, settings->capacity);
@@ -185,6 +188,7 @@ static void note_clock(struct scale_controller *controller, int64_t now_ms)
         controller->good_ms = controller->still.load_ms = INT64_MIN;
         controller->suspect_count = 0;
         scale_pressure_init(&controller->pressure);
+        scale_reset_init(&controller->reset);
         scale_confidence_forget(&controller->confidence);
     }
     controller->now_ms = now_ms;
@@ -208,6 +212,10 @@ static enum scale_data judge(struct scale_controller *controller,
     }
     if (stands_still(&controller->still, observation->load_ms, observation->load))
         return SCALE_DATA_FROZEN;
+    if (scale_reset_observe(&controller->reset, observation->load_ms, observation->load)) {
+        controller->suspect_count = 0; /* a fall from now on is another one */
+        return SCALE_DATA_RESET;
+    }
     double level = controller->level;
     bool low = load<DROP_SUSPECT * level, high = load> JUMP_SUSPECT * level && level > 0;
     if ((low || high) && scale_trend_count(&controller->trend) >= 4) {
@@ -224,6 +232,7 @@ static enum scale_data judge(struct scale_controller *controller,
         scale_trend_forget(
             &controller->trend); /* a new regime: the old trend says nothing about it */
         controller->level = load;
+        scale_reset_init(&controller->reset);
     }
     controller->suspect_count = 0;
     *ret_load = load;
@@ -465,7 +474,9 @@ static bool look_ahead(struct scale_controller *controller, double load,
 static void explain(struct scale_decision *decision, bool forecast,
                     const struct scale_observation *observation)
 {
-    const char *error = observation->error;
+    const char *error = decision->data == SCALE_DATA_RESET
+                            ? "it rises like a counter that was reset: put rate(...) around it"
+                            : observation->error;
     struct tw_str leader = observation->leader;
     char *out = decision->reason;
     size_t room = sizeof decision->reason, used;

@@ -227,7 +227,7 @@ enum tw_code scale_decision_decode(struct tw_str bytes, struct scale_decision *r
         return tw_err_set(err, TW_UNSUPPORTED,
                           "a scaler's decision is of format version %u, this program reads %d",
                           (unsigned)version, RECORD_VERSION);
-    decision.data = (enum scale_data)scale_record_take_enum(&reader, SCALE_DATA_ERROR);
+    decision.data = (enum scale_data)scale_record_take_enum(&reader, SCALE_DATA_KINDS - 1);
     decision.action = (enum scale_action)scale_record_take_enum(&reader, SCALE_ACTION_SUPERSEDED);
     decision.count = (uint32_t)scale_record_take(&reader, 4);
     decision.attempts = (uint32_t)scale_record_take(&reader, 4);

@@ -33,11 +33,13 @@
     SCALE_DATA(PARTIAL, "partial") /* some of the sources are not there */                         \
     SCALE_DATA(SUSPECT, "suspect") /* it cannot well be true */                                    \
     SCALE_DATA(FROZEN, "frozen")   /* it stands still, which it never did */                       \
-    SCALE_DATA(ERROR, "error")     /* the query failed */
+    SCALE_DATA(ERROR, "error")     /* the query failed */                                          \
+    SCALE_DATA(RESET, "reset")     /* a raw counter, which was reset */
 enum scale_data {
 #define SCALE_DATA_ENUM(name, text) SCALE_DATA_##name,
     SCALE_DATA_TABLE(SCALE_DATA_ENUM)
 #undef SCALE_DATA_ENUM
+        SCALE_DATA_KINDS
 };
 
 /* In the order in which they act. */
@@ -60,7 +62,7 @@ enum scale_guard {
 #define SCALE_GUARD_ENUM(name, text) SCALE_GUARD_##name,
     SCALE_GUARD_TABLE(SCALE_GUARD_ENUM)
 #undef SCALE_GUARD_ENUM
-    SCALE_GUARD_KINDS
+        SCALE_GUARD_KINDS
 };
 
 /* What became of it. */

@@ -55,6 +55,7 @@ endif
 	%D%/recovery_reader.c \
 	%D%/recovery_store.c \
 	%D%/reliability.c %D%/reliability.h \
+	%D%/reset.c %D%/reset.h \
 	%D%/replay.c %D%/replay.h \
 	%D%/rightsizing.c %D%/rightsizing.h \
 	%D%/rightsizing_api.c %D%/rightsizing_api.h \

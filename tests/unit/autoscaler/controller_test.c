@@ -280,6 +280,54 @@ START_TEST(a_load_that_stands_still_is_not_believed)
 }
 END_TEST
 
+/* Somebody gave a counter as the load; the process that counts is started anew. */
+START_TEST(a_counter_reset_scales_nothing_in)
+{
+    begin(false);
+    int64_t replicas = 1, t = monday;
+    double counter = 100;
+    for (; t < monday + 2 * 3600000; t += 15000)
+        replicas = decide(t, counter += 2, replicas).to;
+    int64_t before = replicas;
+    ck_assert_int_ge(before, 10);
+    for (int restart = 0; restart < 2; restart++) {
+        counter = 0;
+        for (int64_t until = t + 3600000; t < until; t += 15000) {
+            struct scale_decision decision = decide(t, counter += 2, replicas);
+            ck_assert_int_ge(decision.to, before);
+            ck_assert_int_ne(decision.data, SCALE_DATA_OK);
+            replicas = decision.to;
+        }
+        struct scale_decision decision = decide(t, counter += 2, replicas);
+        ck_assert_int_eq(decision.data, SCALE_DATA_RESET);
+        unit_assert_contains(decision.reason, "put rate(...) around it");
+        t += 15000;
+    }
+    /* It falls as only a load does: it was one, and is believed in time. */
+    for (int64_t until = t + 3600000; t < until; t += 15000)
+        replicas = decide(t, 150 + (double)(t / 15000 % 3), replicas).to;
+    ck_assert_int_lt(replicas, before);
+}
+END_TEST
+
+/* A smooth rise, then a fall that lasts: no counter. */
+START_TEST(a_fall_after_a_long_rise_is_no_reset)
+{
+    begin(false);
+    int64_t replicas = 1, t = monday;
+    double load = 100;
+    for (; t < monday + 2 * 3600000; t += 15000)
+        replicas = decide(t, load += 2, replicas).to;
+    int64_t before = replicas;
+    for (int64_t until = t + 3600000; t < until; t += 15000) {
+        struct scale_decision decision = decide(t, 50 + (double)(t / 15000 % 2), replicas);
+        ck_assert_int_ne(decision.data, SCALE_DATA_RESET);
+        replicas = decision.to;
+    }
+    ck_assert_int_lt(replicas, before);
+}
+END_TEST
+
 START_TEST(a_steady_load_is_not_frozen)
 {
     begin(false);
@@ -553,6 +601,8 @@ int main(void)
         UNIT_CASE(start_up_time_is_learned),
         UNIT_CASE(capacity_is_learned),
         UNIT_CASE_SLOW(a_load_that_stands_still_is_not_believed, 120),
+        UNIT_CASE(a_counter_reset_scales_nothing_in),
+        UNIT_CASE(a_fall_after_a_long_rise_is_no_reset),
         UNIT_CASE(a_steady_load_is_not_frozen),
         UNIT_CASE_SLOW(a_clock_set_back_scales_nothing_in, 120),
         UNIT_CASE(no_replica_up_to_the_activation_load),

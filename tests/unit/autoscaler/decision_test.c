@@ -230,6 +230,21 @@ START_TEST(order_as_designed)
 }
 END_TEST
 
+START_TEST(every_kind_of_data_is_read_again)
+{
+    for (int data = 0; data < SCALE_DATA_KINDS; data++) {
+        struct scale_decision decision = {.count = 1, .data = (enum scale_data)data}, again;
+        struct tw_err err = {0};
+        struct tw_buf bytes;
+        tw_buf_init(&bytes, 4096);
+        scale_decision_encode(&decision, &bytes);
+        unit_assert_ok(scale_decision_decode(tw_buf_str(&bytes), &again, &err), &err);
+        ck_assert_int_eq(again.data, data);
+        tw_buf_fini(&bytes);
+    }
+}
+END_TEST
+
 START_TEST(every_guard_is_read_again)
 {
     for (int guard = 0; guard < SCALE_GUARD_KINDS; guard++) {
@@ -327,6 +342,7 @@ END_TEST
 int main(void)
 {
     const struct unit_case cases[] = {
+        UNIT_CASE(every_kind_of_data_is_read_again),
         UNIT_CASE(every_guard_is_read_again),
         UNIT_CASE(round_trip),
         UNIT_CASE(an_allocation_goes_with_it),
