@@ -34,7 +34,8 @@ struct scale_fleet *scale_fleet_new(const struct scale_settings *settings)
                                                         .to = -1,
                                                         .planned = -1,
                                                         .attempt_ms = INT64_MAX,
-                                                        .seen = {.replicas = -1, .ready = -1}};
+                                                        .seen = {.replicas = -1, .ready = -1},
+                                                        .served = -1};
     return fleet;
 }
 
@@ -238,18 +239,37 @@ static void share_types(struct scale_fleet *fleet, struct scale_decision *decisi
                  all_out ? "; every type is out: all are tried" : "");
 }
 
+/* What serves there as far as anybody knows. A target that fails cannot say it: then what served at
+ * the last look counts, for replicas do not end because their target cannot be reached. */
+static int64_t still_there(const struct scale_fleet *fleet, const struct scale_fleet_member *member,
+                           int64_t now_ms)
+{
+    bool fresh = is_fresh(fleet, member, now_ms);
+    int64_t told = present(member), ready = fresh ? member->seen.ready : member->served;
+    if (!fresh && !scale_target_reads(&member->settings->target))
+        return 0;
+    if (!fresh && member->action != SCALE_ACTION_DELIVERED && member->from < told)
+        told = member->from; /* it did not take the last order */
+    if (!fresh && ready < 0)
+        ready = told; /* as after a restart */
+    if (told >= 0 && told < ready)
+        ready = told;
+    return ready > 0 ? ready : 0;
+}
+
 /* What a member that is out keeps: a replica as a probe; or what still serves there, until the
  * others' replicas have come up (I2, I3). */
 static int64_t keep_out(const struct scale_fleet *fleet, struct scale_fleet_member *member,
                         int64_t needed, int64_t now_ms)
 {
     const struct scale_member *settings = member->settings;
-    if (member->health.state == SCALE_POOL_PROBING) {
-        member->drain_ms = 0;
-        return settings->min > 1 ? settings->min : settings->max < 1 ? settings->max : 1;
-    }
-    if (!is_fresh(fleet, member, now_ms) || member->seen.ready <= 0)
-        return 0;
+    int64_t probe = member->health.state != SCALE_POOL_PROBING ? 0
+                    : settings->min > 1                        ? settings->min
+                    : settings->max < 1                        ? settings->max
+                                                               : 1;
+    int64_t there = still_there(fleet, member, now_ms);
+    if (there <= probe)
+        return probe;
     if (!member->drain_ms || member->drain_ms > now_ms)
         member->drain_ms = now_ms;
     int64_t ready = 0;
@@ -257,10 +277,8 @@ static int64_t keep_out(const struct scale_fleet *fleet, struct scale_fleet_memb
         if (fleet->members[i].health.state == SCALE_POOL_SERVING &&
             is_fresh(fleet, &fleet->members[i], now_ms) && fleet->members[i].seen.ready > 0)
             ready += fleet->members[i].seen.ready * fleet->members[i].settings->carries;
-    if (ready >= needed || now_ms - member->drain_ms > rules_of(fleet).patience_ms)
-        return 0;
-    int64_t before = present(member);
-    return before >= 0 && before < member->seen.ready ? before : member->seen.ready;
+    bool over = ready >= needed || now_ms - member->drain_ms > rules_of(fleet).patience_ms;
+    return over ? probe : there;
 }
 
 static void allocate(struct scale_fleet *fleet, struct scale_decision *decision)
@@ -460,6 +478,8 @@ static void settle_look(const struct scale_fleet *fleet, struct scale_fleet_memb
     member->seen.time_ms = now_ms;
     member->seen.replicas = done ? attempt->replicas : -1;
     member->seen.ready = done ? attempt->ready : -1;
+    if (done)
+        member->served = attempt->ready;
     memcpy(member->seen.error, attempt->error, sizeof member->seen.error);
     if (!done)
         scale_pool_health_attempt(&member->health, &rules, now_ms, attempt->error);
@@ -557,7 +577,8 @@ void scale_fleet_encode(struct scale_fleet *fleet, struct tw_buf *ret_bytes)
 bool scale_fleet_decode(struct scale_fleet *fleet, struct tw_str bytes, int64_t now_ms)
 {
     struct scale_reader reader = scale_reader_of(bytes);
-    if (scale_record_take(&reader, 4) != STATE_MAGIC || scale_record_take(&reader, 2) != STATE_VERSION)
+    if (scale_record_take(&reader, 4) != STATE_MAGIC ||
+        scale_record_take(&reader, 2) != STATE_VERSION)
         return false;
     size_t count = (size_t)scale_record_take(&reader, 2);
     for (size_t i = 0; i < count && !reader.bad; i++) {
@@ -584,6 +605,7 @@ bool scale_fleet_decode(struct scale_fleet *fleet, struct tw_str bytes, int64_t 
         health->failures = (unsigned)failures;
         read.planned = read.to;
         read.seen = member->seen;
+        read.served = member->served;
         if (read.action == SCALE_ACTION_PENDING)
             read.attempt_ms = now_ms;
         *member = read;

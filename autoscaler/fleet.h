@@ -39,6 +39,7 @@ struct scale_fleet_member {
         int64_t time_ms, look_ms, replicas, ready; /* look: when it may be looked at next */
         char error[SCALE_ERROR_BYTES];
     } seen;
+    int64_t served; /* as the last look that was answered said; -1 = nobody knows */
     struct scale_pool_health health;
 };
 

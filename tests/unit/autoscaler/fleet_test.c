@@ -177,6 +177,40 @@ START_TEST(what_serves_there_stays_until_the_others_came_up)
 }
 END_TEST
 
+START_TEST(what_serves_there_stays_while_nobody_can_ask)
+{
+    begin(TWO);
+    decide(0, 8);
+    ck_assert(call(0, SCALE_DONE, 6, 6));
+    ck_assert(call(1, SCALE_DONE, 2, 2));
+    now += 1000;
+    ck_assert(call(0, SCALE_DONE, 6, 6));
+    /* The target of the first cannot be reached; its replicas go on. */
+    for (int k = 0; k < 3; k++) {
+        now += TICK_MS;
+        ck_assert(call(0, SCALE_AGAIN, -1, -1));
+    }
+    ck_assert_int_eq(fleet->members[0].health.state, SCALE_POOL_OUT);
+    (void)call(1, SCALE_DONE, 2, 2);
+    decide(8, 8);
+    ck_assert_int_eq(share(0), 6);
+    ck_assert_int_eq(share(1), 8);
+    ck_assert(!fleet->members[0].under_way && fleet->members[0].to == 6);
+    ck_assert_int_eq(fleet->members[0].action, SCALE_ACTION_DELIVERED);
+    /* Nor does a probe take them away, as long as the others' have not come up. */
+    ck_assert(call(1, SCALE_DONE, 8, 2));
+    now += 31000;
+    (void)call(1, SCALE_DONE, 8, 2);
+    decide(8, 8);
+    ck_assert_int_eq(fleet->members[0].health.state, SCALE_POOL_PROBING);
+    ck_assert_int_eq(share(0), 6);
+    now += 1000;
+    ck_assert(call(1, SCALE_DONE, 8, 8));
+    decide(8, 8);
+    ck_assert_int_eq(share(0), 1);
+}
+END_TEST
+
 START_TEST(a_restart_goes_on)
 {
     begin(TWO);
@@ -297,6 +331,7 @@ int main(void)
 {
     const struct unit_case cases[] = {UNIT_CASE(each_pool_is_told_once),
                                       UNIT_CASE(a_failing_pool_is_drained_and_comes_back),
+                                      UNIT_CASE(what_serves_there_stays_while_nobody_can_ask),
                                       UNIT_CASE(what_serves_there_stays_until_the_others_came_up),
                                       UNIT_CASE(a_restart_goes_on),
                                       UNIT_CASE(types_are_mixed),
