@@ -74,11 +74,10 @@ static enum tw_code take_common(const struct tw_http_request *http, struct reque
         return code;
     ret->for_ms = INT64_MAX;
     if (tw_http_parameter(http, "for", &text) && text.size) {
-        code = tw_duration_parse_parameter(text, &ret->for_ms, err);
-        if (code != TW_OK)
-            return code;
-        if (ret->for_ms <= 0 || ret->for_ms > SCALE_PAUSE_MS_MAX)
-            return tw_err_set(err, TW_BAD_DATA, "for is '%.*s': give more than 0s, at most 366d",
+        if (tw_duration_parse_parameter(text, &ret->for_ms, err) != TW_OK || ret->for_ms <= 0 ||
+            ret->for_ms > SCALE_PAUSE_MS_MAX)
+            return tw_err_set(err, TW_BAD_DATA,
+                              "for is '%.*s': give a duration of more than 0s, at most 366d",
                               TW_STR_ARG(text));
     }
     ret->reason = TW_STR("");

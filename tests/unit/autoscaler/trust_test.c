@@ -267,6 +267,10 @@ START_TEST(bad_requests_change_nothing)
     run_for(30000);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         call(TW_HTTP_POST, cases[i].target, cases[i].status);
+    const struct tw_json *refused =
+        call(TW_HTTP_POST, "/api/v1/scalers/web/pause?reason=x&for=soon", 400);
+    ck_assert(tw_str_starts(tw_json_string(tw_json_member(refused, "error"), TW_STR("")),
+                                 TW_STR("for is 'soon'")));
     call(TW_HTTP_GET, "/api/v1/scaler_audit?limit=0", 400);
     ck_assert_uint_eq(noted("pause") + noted("set") + noted("resume"), 0);
     end();
