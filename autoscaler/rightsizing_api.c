@@ -93,8 +93,8 @@ static enum tw_code take_scalers(struct scale_manager *manager, struct tw_arena 
 }
 
 /* The question that stands in the request itself. */
-static void take_request(const struct tw_http_request *request, struct tw_arena *arena,
-                         struct questions *ret)
+static enum tw_code take_request(const struct tw_http_request *request, struct tw_arena *arena,
+                                 struct questions *ret, struct tw_err *err)
 {
     struct scale_sizing_question *question = TW_ARENA_NEW(arena, struct scale_sizing_question);
     scale_sizing_question_init(question);
@@ -110,6 +110,21 @@ static void take_request(const struct tw_http_request *request, struct tw_arena 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         (void)tw_http_parameter(request, texts[i].name, texts[i].text);
     *ret = (struct questions){question, 1};
+    if (!question->cpu.size && !question->memory.size)
+        return tw_err_set(err, TW_BAD_DATA,
+                          "give cpu or memory: queries of what each instance uses");
+    return TW_OK;
+}
+
+static bool asks_itself(const struct tw_http_request *request)
+{
+    static const char *const names[] = {"cpu", "memory", "cpu_request", "memory_request",
+                                        "by",  "name"};
+    struct tw_str text;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (tw_http_parameter(request, names[i], &text))
+            return true;
+    return false;
 }
 
 enum tw_http_verdict scale_sizing_serve(void *user, struct tw_http_exchange *exchange)
@@ -117,15 +132,17 @@ enum tw_http_verdict scale_sizing_serve(void *user, struct tw_http_exchange *exc
     struct scale_manager *manager = user;
     const struct tw_http_request *request = &exchange->request;
     struct questions questions = {0};
-    struct tw_str text = {0}, scaler = {0};
+    struct tw_str scaler = {0};
     struct tw_err err;
     enum tw_code code = TW_OK;
     int64_t deadline = tw_clock_mono_ns(exchange->context.clock) + TIMEOUT_NS;
     if (deadline < exchange->context.deadline_mono_ns)
         exchange->context.deadline_mono_ns = deadline;
-    (void)tw_http_parameter(request, "scaler", &scaler);
-    if (tw_http_parameter(request, "cpu", &text) || tw_http_parameter(request, "memory", &text))
-        take_request(request, exchange->arena, &questions);
+    bool named = tw_http_parameter(request, "scaler", &scaler);
+    if (asks_itself(request))
+        code =
+            named ? tw_err_set(&err, TW_BAD_DATA, "give a scaler, or queries of your own, not both")
+                  : take_request(request, exchange->arena, &questions, &err);
     else
         code = take_scalers(manager, exchange->arena, scaler, &questions, &err);
     struct tw_json_writer writer;

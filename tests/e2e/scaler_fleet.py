@@ -173,6 +173,8 @@ budgets:
         lib.check("as a table, for any query", shown.returncode == 0 and "CONFIDENCE" in shown.stdout and
                   "\na  " in shown.stdout, (shown.stdout, shown.stderr))
         lib.check_equal("a scaler without it", server.request("GET", "/api/v1/rightsizing?scaler=shop").status, 404)
+        for bad in ("cpu=", "cpu_request=cores", "by=app", "scaler=poor&cpu=cores"):
+            lib.check_equal(bad, server.request("GET", "/api/v1/rightsizing?" + bad).status, 400)
         lib.check_equal("nonsense", server.request("GET", "/api/v1/rightsizing?cpu=rate(&margin=x").status, 400)
         wrong = run.file("wrong.yml", "scalers: [{name: a, load: x, capacity_per_replica: 1, max: 2, cost_per_hour: 1,"
                                       " budget: {shared: nobody}}]\n")
