@@ -24,6 +24,7 @@
 #define DROP_BELIEVED_MS (20 * 60000) /* until it has lasted so long */
 #define JUMP_BELIEVED_COUNT 3         /* or was seen so often */
 #define STILL_LOOKS 240               /* looks before it is known how often a load changes */
+#define STILL_CHANGES 20              /* a load that changed less often may be that steady */
 #define STILL_RUN 20                  /* equal ones in a row that may mean that it stands still, */
 #define STILL_TIMES 10                /* being so many times what is usual */
 #define AGE_RATE 0.1
@@ -35,7 +36,7 @@ const double scale_band_probabilities[SCALE_BAND_QUANTILES] = {0.05, 0.5, 0.9, 0
 struct scale_still {
     double load, run, usual; /* usual: equal looks in a row */
     int64_t load_ms;
-    unsigned looks;
+    unsigned looks, changes; /* up to STILL_LOOKS and STILL_CHANGES */
 };
 
 struct scale_controller {
@@ -166,6 +167,7 @@ static bool stands_still(struct scale_still *still, int64_t load_ms, double load
         still->load_ms = load_ms;
         still->looks += still->looks < STILL_LOOKS;
         if (load != still->load) {
+            still->changes += still->changes < STILL_CHANGES;
             /* What was long ago counts less and less. */
             still->usual += load == 0 || still->load == 0 ? 0 : 0.02 * (still->run - still->usual);
             still->load = load;
@@ -174,8 +176,8 @@ static bool stands_still(struct scale_still *still, int64_t load_ms, double load
             still->run++;
         }
     }
-    return load > 0 && still->looks >= STILL_LOOKS && still->run >= STILL_RUN &&
-           still->run > STILL_TIMES * (still->usual + 1);
+    return load > 0 && still->looks >= STILL_LOOKS && still->changes >= STILL_CHANGES &&
+           still->run >= STILL_RUN && still->run > STILL_TIMES * (still->usual + 1);
 }
 
 /* The clock was set back: what is remembered of times to come is no guide. */

@@ -255,6 +255,18 @@ START_TEST(capacity_is_learned)
 }
 END_TEST
 
+START_TEST(a_load_that_never_moved_is_believed)
+{
+    begin(true);
+    int64_t replicas = 2;
+    for (int64_t t = monday; t < monday + 3 * 3600000; t += 15000) {
+        struct scale_decision decision = decide(t, 830, replicas);
+        ck_assert_int_eq(decision.data, SCALE_DATA_OK);
+        replicas = decision.to;
+    }
+}
+END_TEST
+
 START_TEST(a_load_that_stands_still_is_not_believed)
 {
     begin(true);
@@ -600,6 +612,7 @@ int main(void)
         UNIT_CASE_SLOW(a_flash_crowd_is_followed, 120),
         UNIT_CASE(start_up_time_is_learned),
         UNIT_CASE(capacity_is_learned),
+        UNIT_CASE_SLOW(a_load_that_never_moved_is_believed, 120),
         UNIT_CASE_SLOW(a_load_that_stands_still_is_not_believed, 120),
         UNIT_CASE(a_counter_reset_scales_nothing_in),
         UNIT_CASE(a_fall_after_a_long_rise_is_no_reset),
