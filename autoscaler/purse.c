@@ -150,6 +150,21 @@ static void fill(const struct scaler *scaler, double cost, struct scale_decision
     }
 }
 
+/* What the scaler asks of a shared budget: where it goes only that far at once, what it goes to.
+ * Else its part would shrink each time that it takes a step towards it, and it would step back. */
+static int64_t need_of(const struct scale_decision *decision)
+{
+    int64_t need = decision->to;
+    for (size_t i = 0; i < decision->guard_count; i++) {
+        const struct scale_guard_act *act = &decision->guards[i];
+        if (act->guard == SCALE_GUARD_PAUSE)
+            return decision->to;
+        if (act->guard == SCALE_GUARD_RATE && act->before > need)
+            need = act->before < decision->max ? act->before : decision->max;
+    }
+    return need;
+}
+
 void scale_purse_apply(struct scale_manager *manager, struct scaler *scaler,
                        struct scale_decision *decision)
 {
@@ -160,7 +175,7 @@ void scale_purse_apply(struct scale_manager *manager, struct scaler *scaler,
     double cost = present_cost(scaler, decision);
     scale_ledger_charge(&scaler->ledger, decision->time_ms, cost);
     fill(scaler, cost, decision);
-    scaler->need = decision->to;
+    scaler->need = need_of(decision);
     scaler->need_min = decision->min;
     struct scale_budget_state *state = &decision->budget;
     scale_budget_judge(&scaler->settings.budget, state->spent, "its", state);

@@ -375,6 +375,41 @@ START_TEST(the_higher_priority_is_served_first)
 }
 END_TEST
 
+/* A scaler that takes steps asks for where it goes: its part stays the same. */
+START_TEST(a_shared_part_is_steady)
+{
+    static const char text[] =
+        "scalers:\n"
+        "  - {name: big, load: load, capacity_per_replica: 10, max: 50, history: 7d, "
+        "behavior: {scaleUp: {policies: [{type: Pods, value: 1, periodSeconds: 15}]}}, "
+        "cost_per_hour: 1, budget: {shared: shop}}\n"
+        "  - {name: small, load: load, capacity_per_replica: 10, max: 5, history: 7d, "
+        "cost_per_hour: 1, budget: {shared: shop}}\n";
+    const struct scale_shared_budget shop = {
+        .name = TW_STR("shop"),
+        .per_hour = INFINITY,
+        .replicas = 30,
+        .caps = {.caps = {INFINITY, INFINITY}},
+    };
+    begin(monday + 11 * 3600000);
+    struct tw_arena *arena = tw_arena_new(1024);
+    struct tw_yaml *root = NULL;
+    struct tw_err err = {0};
+    unit_assert_ok(tw_yaml_parse(arena, "t.yml", tw_str(text), &root, &err), &err);
+    unit_assert_ok(
+        scale_manager_load(world.manager, "t.yml", tw_yaml_member(root, "scalers"), &err), &err);
+    scale_manager_set_budgets(world.manager, &shop, 1);
+    tw_arena_free(arena);
+    for (int k = 0; k < 20; k++) {
+        run_until(monday + 12 * 3600000 + k * 15000);
+        const struct tw_json *big =
+            tw_json_member(tw_json_member(get("/api/v1/scalers/big", 200), "data"), "decision");
+        ck_assert_int_eq(tw_json_int(tw_json_member(big, "to"), -1), 27);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(restart_sends_what_was_not_delivered_with_its_key)
 {
     begin(monday + 12 * 3600000);
@@ -637,6 +672,7 @@ int main(void)
         UNIT_CASE_SLOW(pools_share_what_is_decided, 120),
         UNIT_CASE_SLOW(a_budget_holds_over_a_restart, 180),
         UNIT_CASE_SLOW(the_higher_priority_is_served_first, 120),
+        UNIT_CASE_SLOW(a_shared_part_is_steady, 120),
         UNIT_CASE_SLOW(restart_sends_what_was_not_delivered_with_its_key, 120),
         UNIT_CASE_SLOW(retries_with_growing_pauses_then_delivers, 120),
         UNIT_CASE_SLOW(refusal_is_final_but_not_forgotten, 120),
