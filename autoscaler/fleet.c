@@ -96,6 +96,31 @@ static bool is_fresh(const struct scale_fleet *fleet, const struct scale_fleet_m
                2 * fleet->settings->tick_ms + member->settings->target.timeout_ms;
 }
 
+static int64_t present(const struct scale_fleet_member *member)
+{
+    return member->to >= 0              ? member->to
+           : member->seen.replicas >= 0 ? member->seen.replicas
+                                        : member->planned;
+}
+
+/* What serves there as far as anybody knows. A target that fails cannot say it: then what served at
+ * the last look counts, for replicas do not end because their target cannot be reached. */
+static int64_t still_there(const struct scale_fleet *fleet, const struct scale_fleet_member *member,
+                           int64_t now_ms)
+{
+    bool fresh = is_fresh(fleet, member, now_ms);
+    int64_t told = present(member), ready = fresh ? member->seen.ready : member->served;
+    if (!fresh && !scale_target_reads(&member->settings->target))
+        return 0;
+    if (!fresh && member->action != SCALE_ACTION_DELIVERED && member->from < told)
+        told = member->from; /* it did not take the last order */
+    if (!fresh && ready < 0)
+        ready = told; /* as after a restart */
+    if (told >= 0 && told < ready)
+        ready = told;
+    return ready > 0 ? ready : 0;
+}
+
 void scale_fleet_fill(const struct scale_fleet *fleet, struct scale_observation *observation)
 {
     int64_t replicas = 0, ready = 0;
@@ -104,7 +129,11 @@ void scale_fleet_fill(const struct scale_fleet *fleet, struct scale_observation 
         const struct scale_fleet_member *member = &fleet->members[i];
         if (!is_fresh(fleet, member, observation->now_ms)) {
             if (member->health.state == SCALE_POOL_SERVING)
-                return; /* one that is out counts as empty, another leaves the sum unknown */
+                return; /* the sum is not known */
+            int64_t there = still_there(fleet, member, observation->now_ms);
+            replicas += there * member->settings->carries;
+            ready += there * member->settings->carries;
+            settled = false;
             continue;
         }
         replicas += member->seen.replicas * member->settings->carries;
@@ -121,13 +150,6 @@ void scale_fleet_fill(const struct scale_fleet *fleet, struct scale_observation 
 }
 
 /* ---- shares ---- */
-
-static int64_t present(const struct scale_fleet_member *member)
-{
-    return member->to >= 0              ? member->to
-           : member->seen.replicas >= 0 ? member->seen.replicas
-                                        : member->planned;
-}
 
 static void explain(const struct scale_fleet_member *member, double weights, bool all_out,
                     struct scale_share *share)
@@ -237,24 +259,6 @@ static void share_types(struct scale_fleet *fleet, struct scale_decision *decisi
         snprintf(allocation->text, sizeof allocation->text,
                  "no cheaper mix carries %lld replicas%s", (long long)decision->to,
                  all_out ? "; every type is out: all are tried" : "");
-}
-
-/* What serves there as far as anybody knows. A target that fails cannot say it: then what served at
- * the last look counts, for replicas do not end because their target cannot be reached. */
-static int64_t still_there(const struct scale_fleet *fleet, const struct scale_fleet_member *member,
-                           int64_t now_ms)
-{
-    bool fresh = is_fresh(fleet, member, now_ms);
-    int64_t told = present(member), ready = fresh ? member->seen.ready : member->served;
-    if (!fresh && !scale_target_reads(&member->settings->target))
-        return 0;
-    if (!fresh && member->action != SCALE_ACTION_DELIVERED && member->from < told)
-        told = member->from; /* it did not take the last order */
-    if (!fresh && ready < 0)
-        ready = told; /* as after a restart */
-    if (told >= 0 && told < ready)
-        ready = told;
-    return ready > 0 ? ready : 0;
 }
 
 /* What a member that is out keeps: a replica as a probe; or what still serves there, until the

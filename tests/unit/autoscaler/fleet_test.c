@@ -195,6 +195,10 @@ START_TEST(what_serves_there_stays_while_nobody_can_ask)
     decide(8, 8);
     ck_assert_int_eq(share(0), 6);
     ck_assert_int_eq(share(1), 8);
+    struct scale_observation observation = {.now_ms = now, .replicas = -1, .ready = -1};
+    scale_fleet_fill(fleet, &observation);
+    ck_assert_int_eq(observation.replicas, 8);
+    ck_assert_int_eq(observation.ready, 8);
     ck_assert(!fleet->members[0].under_way && fleet->members[0].to == 6);
     ck_assert_int_eq(fleet->members[0].action, SCALE_ACTION_DELIVERED);
     /* Nor does a probe take them away, as long as the others' have not come up. */
