@@ -65,11 +65,30 @@ static enum tw_code take_direction(const struct tw_http_request *http, struct re
     return TW_OK;
 }
 
+/* A browser sends the origin of the page that asks: another server's page is not to move replicas,
+ * whatever it may read (--cors-origin), for a form needs nobody's leave to be sent. */
+static enum tw_code refuse_foreign_page(const struct tw_http_request *http, struct tw_err *err)
+{
+    struct tw_str origin, host = TW_STR_INIT("");
+    if (!tw_http_header(http, "Origin", &origin))
+        return TW_OK;
+    (void)tw_http_header(http, "Host", &host);
+    size_t scheme = tw_str_find(origin, TW_STR("://"));
+    if (scheme < origin.size && tw_str_equal(tw_str_slice(origin, scheme + 3, origin.size), host))
+        return TW_OK;
+    return tw_err_set(err, TW_FORBIDDEN,
+                      "a page of '%.*s' may not change scalers: use the server's own pages, or the "
+                      "command line",
+                      TW_STR_ARG(tw_str_slice(origin, 0, origin.size < 200 ? origin.size : 200)));
+}
+
 static enum tw_code take_common(const struct tw_http_request *http, struct request *ret,
                                 struct tw_err *err)
 {
     struct tw_str text;
-    enum tw_code code = take_who(http, ret, err);
+    enum tw_code code = refuse_foreign_page(http, err);
+    if (code == TW_OK)
+        code = take_who(http, ret, err);
     if (code != TW_OK)
         return code;
     ret->for_ms = INT64_MAX;

@@ -81,6 +81,9 @@ with lib.Run() as run:
         lib.check_equal("pause", (paused.returncode, paused.stderr), (0, ""))
         lib.check_contains("pause: what it says", paused.stdout, "scale-in is paused since", "until", "release 42")
         lib.check_equal("no reason", cli(server, "pause", "pool").returncode, 1)
+        for origin, status in (("http://elsewhere.example", 403), ("null", 403), ("http://127.0.0.1:%d" % server.port, 200)):
+            answer = server.post("/api/v1/scalers/pool/resume", {"direction": "out"}, {"Origin": origin})
+            lib.check_equal("a page of %s" % origin, answer.status, status)
         lib.check_equal("no such scaler", cli(server, "resume", "nobody").returncode, 1)
         lib.check_contains("the list", cli(server).stdout, "[scale-in paused]")
         lib.check("the series of it", lib.wait_for(
