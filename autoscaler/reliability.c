@@ -269,7 +269,8 @@ const struct scale_service *scale_reliability_services(struct scale_reliability 
             (steps - instance->up_steps - instance->down_steps) * reliability->step_ms;
     }
     /* Instances know their service by its place: no more can be added after this. */
-    qsort(services, reliability->service_count, sizeof *services, compare_services);
+    if (reliability->service_count > 1)
+        qsort(services, reliability->service_count, sizeof *services, compare_services);
     *ret_count = reliability->service_count;
     return services;
 }

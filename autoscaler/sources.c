@@ -141,7 +141,8 @@ double scale_sources_hear(struct scale_sources *sources, int64_t now_ms, uint64_
     *ret_known = 0;
     if (count > SCALE_SOURCES_MAX)
         return NAN;
-    qsort(hashes, count, sizeof *hashes, compare);
+    if (count > 1)
+        qsort(hashes, count, sizeof *hashes, compare);
     merge(sources, now_ms, hashes, count, replicas >= 0 ? MEMORY_MS : MEMORY_BLIND_MS);
     if (sources->count > SCALE_SOURCES_MAX) {
         scale_sources_fini(sources); /* turnover at this rate tells nothing */

@@ -41,7 +41,8 @@ static int compare_instances(const void *a, const void *b)
 static void merge(struct scale_instances *instances)
 {
     size_t kept = 0;
-    qsort(instances->items, instances->count, sizeof *instances->items, compare_instances);
+    if (instances->count > 1)
+        qsort(instances->items, instances->count, sizeof *instances->items, compare_instances);
     for (size_t i = 0; i < instances->count; i++) {
         struct scale_instance *item = &instances->items[i];
         if (kept && tw_str_equal(instances->items[kept - 1].name, item->name))
